@@ -1,0 +1,10 @@
+"""Which devices use my API, and how do I shut this one out, now?
+
+The public names; everything else may change from one version to the next.
+"""
+
+from apidevices.config import ConfigError
+from apidevices.extension import APIDevices
+from apidevices.tracking import Caller
+
+__all__ = ["APIDevices", "Caller", "ConfigError"]

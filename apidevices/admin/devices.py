@@ -1,0 +1,151 @@
+"""Settings > API Devices: the list, the details, and what can be done to a device."""
+
+from typing import Any
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf import FlaskForm
+
+from apidevices import clock, devices, state, uploads
+from apidevices.admin.forms import BlockForm, FilterForm, RenameForm
+from apidevices.admin.frame import blueprint
+from apidevices.admin.htmx import wants_fragment
+from apidevices.devices import Cursor, InvalidCursor, InvalidInput
+from apidevices.models import Device
+
+DEVICE = "/api-devices/<int(max=9223372036854775807):device_id>"
+
+
+@blueprint.get("/api-devices")
+def device_list() -> ResponseReturnValue:
+    """Show the list, narrowed and paged by the URL."""
+    form = FilterForm(request.args)
+    db, filters, cursor = state.database(), form.filters, _cursor()
+    context = {
+        "form": form,
+        "filters": filters,
+        "page": devices.page(db, filters, cursor),
+        "count": devices.count(db, filters),
+        "count_limit": devices.COUNT_LIMIT,
+        "place": _place(),
+        "now": clock.now(),
+    }
+    if not wants_fragment():
+        return render_template("apidevices/devices/list.html", **context)
+    address = url_for(".device_list", **_place())
+    return render_template("apidevices/devices/_list.html", **context), {"HX-Push-Url": address}
+
+
+@blueprint.get(DEVICE)
+def device(device_id: int) -> ResponseReturnValue:
+    """Show the details of a device."""
+    found = devices.get(state.database(), device_id)
+    return render_template("apidevices/devices/detail.html", **_details(found))
+
+
+@blueprint.get(f"{DEVICE}/history")
+def device_history(device_id: int) -> ResponseReturnValue:
+    """Show older entries of a device's history."""
+    found = devices.get(state.database(), device_id)
+    before = request.args.get("before", type=int)
+    return render_template(
+        "apidevices/devices/history.html", device=found, **_history(found, before)
+    )
+
+
+@blueprint.post(f"{DEVICE}/name")
+def rename_device(device_id: int) -> ResponseReturnValue:
+    """Give a device a name."""
+    form = _checked(RenameForm())
+    renamed = devices.rename(state.database(), device_id, form.name.data or "", **_by_whom())
+    flash(f"Saved: “{renamed.display_name}”.")
+    return _answer(renamed)
+
+
+@blueprint.post(f"{DEVICE}/block")
+def block_device(device_id: int) -> ResponseReturnValue:
+    """Block a device."""
+    form = _checked(BlockForm())
+    blocked = devices.block(state.database(), device_id, reason=form.reason.data, **_by_whom())
+    flash(f"Blocked “{blocked.display_name}”: its next request is denied.")
+    return _answer(blocked)
+
+
+@blueprint.post(f"{DEVICE}/unblock")
+def unblock_device(device_id: int) -> ResponseReturnValue:
+    """Unblock a device."""
+    _checked(FlaskForm())
+    unblocked = devices.unblock(state.database(), device_id, **_by_whom())
+    flash(f"Unblocked “{unblocked.display_name}”: its next request is served.")
+    return _answer(unblocked)
+
+
+@blueprint.errorhandler(InvalidInput)
+def _refuse(error: InvalidInput) -> ResponseReturnValue:
+    found = devices.get(state.database(), (request.view_args or {})["device_id"])
+    return _answer(found, error=str(error), typed=request.form)
+
+
+def _by_whom() -> dict[str, Any]:
+    return {"actor": state.current().actor(), "now": clock.now()}
+
+
+def _checked(form: Any) -> Any:
+    """Return a form that is whole and comes from a page of ours.
+
+    Raises:
+        InvalidInput: it isn't.
+    """
+    if not form.validate():
+        field, errors = next(iter(form.errors.items()))
+        raise InvalidInput(field, str(errors[0]))
+    return form
+
+
+def _cursor() -> Cursor | None:
+    """Return the page that the URL asks for; an old or broken address means the first one."""
+    try:
+        return Cursor.parse(request.args.get("cursor", ""))
+    except InvalidCursor:
+        return None
+
+
+def _place() -> dict[str, Any]:
+    """Return the parameters that lead back to this place in the list."""
+    return {**FilterForm(request.args).query, "cursor": _cursor()}
+
+
+def _answer(found: Device, **refusal: Any) -> ResponseReturnValue:
+    """Answer a POST with the device as it is now, in the shape of the page that the form was on.
+
+    ``refusal`` is what was wrong and what was typed, where nothing was done.
+    """
+    status = 422 if refusal else 200
+    in_list = request.args.get("from") == "list"
+    if in_list and wants_fragment():
+        row = {"device": found, "place": _place(), "now": clock.now()}
+        return render_template("apidevices/devices/_changed_row.html", **row, **refusal), status
+    if refusal or wants_fragment():
+        name = "_changed_device.html" if wants_fragment() else "detail.html"
+        details = {**_details(found), **refusal}
+        return render_template(f"apidevices/devices/{name}", **details), status
+    if in_list:
+        return redirect(url_for(".device_list", **_place(), _anchor=f"device-{found.id}"), 303)
+    return redirect(url_for(".device", device_id=found.id), 303)
+
+
+def _details(found: Device) -> dict[str, Any]:
+    db = state.database()
+    return {
+        "device": found,
+        "tokens_used": devices.tokens_used(db, found.id),
+        "uploads": uploads.recent(db, found.id),
+        "now": clock.now(),
+        **_history(found),
+    }
+
+
+def _history(found: Device, before: int | None = None) -> dict[str, Any]:
+    entries = devices.history(state.database(), found.id, before=before)
+    more = len(entries) == devices.PAGE_SIZE
+    return {"history": entries, "older_history": entries[-1].id if more else None}

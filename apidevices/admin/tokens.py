@@ -1,0 +1,82 @@
+"""Settings > API Tokens: create, shown once; revoke."""
+
+from typing import Any
+
+from flask import abort, flash, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_wtf import FlaskForm
+
+from apidevices import clock, state, tokens
+from apidevices.admin.forms import TokenForm
+from apidevices.admin.frame import blueprint
+from apidevices.admin.htmx import wants_fragment
+
+_NEW_TOKEN = "_apidevices_new_token"  # noqa: S105 - the name of a key
+
+
+@blueprint.get("/api-tokens")
+def token_list() -> ResponseReturnValue:
+    """Show the tokens, and the one that was just created, once."""
+    return render_template("apidevices/tokens/list.html", **_page(session.pop(_NEW_TOKEN, None)))
+
+
+@blueprint.post("/api-tokens")
+def create_token() -> ResponseReturnValue:
+    """Create a token."""
+    form = TokenForm()
+    error = None if form.validate() else str(next(iter(form.errors.values()))[0])
+    if error is None:
+        try:
+            token, text = tokens.issue(
+                state.database(),
+                form.name.data or "",
+                form.scopes.data or (),
+                expires_at=form.expires_at,
+                actor=state.current().actor(),
+                now=clock.now(),
+            )
+        except tokens.TokenError as refusal:
+            error = str(refusal)
+    if error is not None:
+        return _answer(_page(None, form=form, error=error)), 422
+    flash(f"Created the token “{token.name}”.")
+    new = {"name": token.name, "text": text}
+    if wants_fragment():
+        return _answer(_page(new))
+    # The one redirect that carries a secret: in the session of who made it, until it is shown.
+    session[_NEW_TOKEN] = new
+    return redirect(url_for(".token_list"), 303)
+
+
+@blueprint.post("/api-tokens/<int(max=9223372036854775807):token_id>/revoke")
+def revoke_token(token_id: int) -> ResponseReturnValue:
+    """Revoke a token."""
+    if not FlaskForm().validate():
+        abort(400, "The page had expired. Reload it and try again.")
+    revoked = tokens.revoke(
+        state.database(), token_id, actor=state.current().actor(), now=clock.now()
+    )
+    if revoked is None:
+        abort(404, "There is no such token.")
+    flash(f"Revoked the token “{revoked.name}”: its next request is refused.")
+    if wants_fragment():
+        return _answer(_page(None))
+    return redirect(url_for(".token_list"), 303)
+
+
+def _answer(page: dict[str, Any]) -> str:
+    changed = "_changed_tokens.html" if wants_fragment() else "list.html"
+    return render_template(f"apidevices/tokens/{changed}", **page)
+
+
+def _page(
+    new: dict[str, str] | None, *, form: TokenForm | None = None, error: str | None = None
+) -> dict[str, Any]:
+    return {
+        "tokens": tokens.all_tokens(state.database()),
+        "form": form or TokenForm(formdata=None),
+        "new": new,
+        "error": error,
+        "api_url": request.host_url.rstrip("/"),
+        "now": clock.now(),
+    }

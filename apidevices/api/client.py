@@ -1,0 +1,51 @@
+"""What devices call: themselves as the platform sees them, and data uploads."""
+
+from flask import request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+
+from apidevices import devices, state, uploads
+from apidevices.api.root import blueprint
+from apidevices.clock import rfc3339
+from apidevices.errors import DeviceIdRequired
+from apidevices.representation import device_json
+from apidevices.tracking import Caller, current_caller
+
+
+@blueprint.get("/v1/device")
+def show_device() -> ResponseReturnValue:
+    """Return the calling device."""
+    _, device_id = _calling_device()
+    return device_json(devices.get(state.database(), device_id))
+
+
+@blueprint.post("/v1/uploads")
+def upload() -> ResponseReturnValue:
+    """Store a JSON body."""
+    caller, device_id = _calling_device()
+    if not request.is_json:
+        raise UnsupportedMediaType("Send the upload as 'Content-Type: application/json'.")
+    request.max_content_length = uploads.MAX_BYTES
+    try:
+        stored = uploads.store(
+            state.database(),
+            request.get_data(cache=False),
+            device_id=device_id,
+            token_id=caller.token_id,
+            now=caller.at,
+        )
+    except uploads.InvalidUpload as error:
+        raise BadRequest(str(error)) from error
+    return {"id": stored.id, "received_at": rfc3339(stored.received_at)}, 201
+
+
+def _calling_device() -> tuple[Caller, int]:
+    """Return who calls and the id of its device.
+
+    Raises:
+        DeviceIdRequired: the request names no device.
+    """
+    caller = current_caller()
+    if caller is None or caller.device_id is None:
+        raise DeviceIdRequired(state.current().tracker.how_to_identify)
+    return caller, caller.device_id

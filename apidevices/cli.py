@@ -1,0 +1,223 @@
+"""``flask apidevices …``: what the pages do, for the shell and for programs.
+
+Exit status: 0 done, 1 could not (one line on stderr says why), 2 wrong usage.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NoReturn
+
+import click
+from flask.cli import AppGroup
+from sqlalchemy.exc import SQLAlchemyError
+from tabulate import tabulate
+
+from apidevices import audit, clock, devices, migration, state, tokens
+from apidevices.devices import Filters
+from apidevices.identity import DETAILS
+from apidevices.models import Device
+from apidevices.representation import device_json, history_json
+from apidevices.simulation import Fleet, run
+
+
+class _Group(AppGroup):
+    """Says in one line what could not be done, whichever command it was."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (ValueError, LookupError) as error:
+            _fail(str(error))
+        except SQLAlchemyError as error:
+            _fail(f"The database can't be asked: {getattr(error, 'orig', None) or error}")
+
+
+commands = _Group("apidevices", help="See devices, block and unblock them, make tokens.")
+
+as_json = click.option("--json", "wants_json", is_flag=True, help="JSON, for programs.")
+identifier = click.argument("identifier")
+
+
+@commands.command("list")
+@click.option("--name", default="", help="Part of the name or identifier, in any case.")
+@click.option(
+    "--status", type=click.Choice(["all", "active", "blocked"]), default="all", show_default=True
+)
+@as_json
+def list_devices(name: str, status: devices.Status, wants_json: bool) -> None:
+    """List devices, most recently active first."""
+    found = devices.every(state.database(), Filters(name, status))
+    if wants_json:
+        _print_json([device_json(device) for device in found])
+        return
+    _print_table(
+        ["Name", "Application", "Manufacturer and model", "Last activity", "Status"],
+        [
+            [
+                device.display_name,
+                _joined(device.application, device.application_version),
+                _joined(device.manufacturer, device.model),
+                _time(device.activity.last_activity_at),
+                device.status,
+            ]
+            for device in found
+        ],
+    )
+
+
+@commands.command()
+@identifier
+@as_json
+def show(identifier: str, wants_json: bool) -> None:
+    """Show everything that is known of a device."""
+    fields = device_json(_find(identifier))
+    if wants_json:
+        _print_json(fields)
+        return
+    rows = [[key.replace("_", " "), value] for key, value in fields.items() if value is not None]
+    click.echo(tabulate(rows, tablefmt="plain", disable_numparse=True))
+
+
+@commands.command()
+@identifier
+@as_json
+def history(identifier: str, wants_json: bool) -> None:
+    """Show what a device reported of itself over time, newest first."""
+    entries = devices.history(state.database(), _find(identifier).id, limit=None)
+    if wants_json:
+        _print_json([history_json(entry) for entry in entries])
+        return
+    _print_table(
+        ["When", "What", "Changes", "Token", "Address"],
+        [
+            [
+                _time(entry.at),
+                entry.kind,
+                "\n".join(
+                    f"{field}: {'' if old is None else f'{old} -> '}{new}"
+                    for field, (old, new) in sorted(
+                        entry.changes.items(), key=lambda change: DETAILS.index(change[0])
+                    )
+                ),
+                entry.token.name if entry.token else "",
+                entry.address,
+            ]
+            for entry in entries
+        ],
+    )
+
+
+@commands.command()
+@identifier
+@click.argument("name")
+def rename(identifier: str, name: str) -> None:
+    """Give a device a NAME; an empty one returns it to its identifier."""
+    device = devices.rename(state.database(), _find(identifier).id, name, **_by_whom())
+    click.echo(f"{device.identifier} is shown as {device.display_name}")
+
+
+@commands.command()
+@identifier
+@click.option("--reason", help="Why, for the details page.")
+def block(identifier: str, reason: str | None) -> None:
+    """Block a device: its next request is denied; its tokens stay valid."""
+    device = devices.block(state.database(), _find(identifier).id, reason=reason, **_by_whom())
+    click.echo(f"{device.display_name} is blocked since {_time(device.blocked_at)}")
+
+
+@commands.command()
+@identifier
+def unblock(identifier: str) -> None:
+    """Unblock a device: its next request is served."""
+    device = devices.unblock(state.database(), _find(identifier).id, **_by_whom())
+    click.echo(f"{device.display_name} is not blocked")
+
+
+@commands.command()
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, help=f"One of: {', '.join(tokens.SCOPES)}.")
+@click.option("--expires-days", type=click.IntRange(1, 36_500), help="Days until it expires.")
+def create_token(name: str, scopes: Sequence[str], expires_days: int | None) -> None:
+    """Create a token and print it, alone; it can't be shown again."""
+    now = clock.now()
+    expires_at = now + timedelta(days=expires_days) if expires_days else None
+    _, text = tokens.issue(
+        state.database(), name, scopes, expires_at=expires_at, actor=audit.COMMAND_LINE, now=now
+    )
+    click.echo(text)
+
+
+@commands.command()
+@click.argument("token")
+def revoke_token(token: str) -> None:
+    """Revoke a TOKEN, given by its name, its first characters as listed, or itself."""
+    db = state.database()
+    found = tokens.find(db, token)
+    tokens.revoke(db, found.id, **_by_whom())
+    click.echo(f"{found.name} is revoked")
+
+
+@commands.command()
+def upgrade() -> None:
+    """Bring our own tables to this version; the application's own stay untouched."""
+    migration.upgrade()
+
+
+@commands.command()
+@click.option("--url", required=True, help="Address of the server, e.g. http://127.0.0.1:8000.")
+@click.option("--token", required=True, help="API token to call with.")
+@click.option("--devices", "size", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.1, 10_000),
+    default=20,
+    show_default=True,
+    help="Requests a second.",
+)
+@click.option(
+    "--seconds", type=click.FloatRange(0.1, 86_400), default=30, show_default=True, help="How long."
+)
+@click.option("--seed", type=int, help="The same fleet again for the same number.")
+def simulate(
+    url: str, token: str, size: int, rate: float, seconds: float, seed: int | None
+) -> None:
+    """Call an API from made-up devices, over real HTTP: to try things out and for demos."""
+    total = max(1, round(rate * seconds))
+    with click.progressbar(length=total, label=f"{size} devices", file=sys.stderr) as bar:
+        answers = run(
+            Fleet(size, seed), url=url, token=token, rate=rate, total=total, on_answer=bar.update
+        )
+    _print_table(["Answer", "Requests"], sorted(answers.items()))
+    if not any(answer.startswith("2") for answer in answers):
+        _fail("No request was accepted. Is the address right, and the token valid?")
+
+
+def _by_whom() -> dict[str, Any]:
+    return {"actor": audit.COMMAND_LINE, "now": clock.now()}
+
+
+def _find(identifier: str) -> Device:
+    return devices.by_identifier(state.database(), identifier)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(" ".join(message.split()), err=True)
+    sys.exit(1)
+
+
+def _print_json(data: Any) -> None:
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def _print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    click.echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
+
+
+def _joined(*parts: str | None) -> str:
+    return " ".join(part for part in parts if part)
+
+
+def _time(moment: Any) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""

@@ -1,0 +1,135 @@
+"""The database as this package uses it, and every difference between SQLite and PostgreSQL."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
+
+logger = logging.getLogger(__name__)
+
+BUSY_TIMEOUT_MS = 10_000
+"""How long a SQLite connection waits for another one's write."""
+
+
+class Database:
+    """An engine, with the two ways in which it is used: to read and to write."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._is_sqlite = engine.dialect.name == "sqlite"
+        # SQLite has one writer at a time: threads wait for a lock rather than poll for the file's.
+        self._writer: AbstractContextManager[Any] = (
+            threading.Lock() if self._is_sqlite else nullcontext()
+        )
+
+    def connect(self) -> Connection:
+        """Return a connection without a transaction: each statement sees what is committed."""
+        return self._autocommit.connect()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a session without a transaction: each query sees what is committed by then."""
+        with Session(self._autocommit, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Open a session in one transaction: durable when the block ends, undone if it raises."""
+        if not self._is_sqlite:
+            with Session(self._engine, expire_on_commit=False) as session, session.begin():
+                yield session
+            return
+        with self._writer, Session(self._autocommit, expire_on_commit=False) as session:
+            # Taking the write lock at once: a read lock that is raised to a write lock later can
+            # meet a change in between and must then fail.
+            session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield session
+                session.flush()
+            except BaseException:
+                session.connection().exec_driver_sql("ROLLBACK")
+                raise
+            session.connection().exec_driver_sql("COMMIT")
+
+    def insert(self, table: Any) -> "sqlite.Insert | postgresql.Insert":
+        """Return an INSERT that knows ``ON CONFLICT``."""
+        target: Table = getattr(table, "__table__", table)
+        return sqlite.insert(target) if self._is_sqlite else postgresql.insert(target)
+
+    def reset_after_fork(self) -> None:
+        """Forget connections and locks that belong to the parent process."""
+        self._engine.dispose(close=False)
+        if self._is_sqlite:
+            self._writer = threading.Lock()
+
+
+def is_unavailable(error: Exception) -> bool:
+    """Tell whether an error says that the database can't be asked, rather than what was asked."""
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def sqlite_module() -> ModuleType:
+    """Return the DB-API module with the newest SQLite that can be had."""
+    try:
+        from pysqlite3 import dbapi2
+    except ImportError:
+        from sqlite3 import dbapi2
+    return dbapi2  # type: ignore[no-any-return]
+
+
+def engine_options(url: URL) -> dict[str, Any]:
+    """Return what ``create_engine`` needs to know for a database of ours."""
+    if url.get_backend_name() == "sqlite":
+        return {"module": sqlite_module()}
+    return {"pool_pre_ping": True}
+
+
+def has_wal_race(version: tuple[int, ...]) -> bool:
+    """Tell whether a SQLite can corrupt a WAL database that several connections write.
+
+    Source: sqlite.org/wal.html, "The WAL-Reset Bug": 3.7.0 to 3.51.2, backported to two branches.
+    """
+    fixed = (
+        version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    )
+    return not fixed
+
+
+def prepare_sqlite(engine: Engine) -> None:
+    """Make each connection of an engine safe and quick; does nothing for other databases."""
+    if engine.dialect.name != "sqlite":
+        return
+    version = sqlite_module().sqlite_version_info
+    journal = "WAL"
+    if has_wal_race(version):
+        journal = "DELETE"
+        logger.warning(
+            "SQLite %s can corrupt a database in WAL mode: using journal_mode=DELETE, which is "
+            "slower. SQLite 3.51.3 or later, or PostgreSQL, is better.",
+            ".".join(map(str, version)),
+        )
+
+    def on_connect(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in (
+            f"busy_timeout = {BUSY_TIMEOUT_MS}",  # first: the others can meet a busy database
+            f"journal_mode = {journal}",
+            "synchronous = FULL",  # a commit that was answered survives a power cut
+            "foreign_keys = ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    event.listen(engine, "connect", on_connect)

@@ -1,0 +1,418 @@
+"""Everything that can be asked of devices or done to them; the only place that writes them."""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Self
+
+from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, update
+from sqlalchemy.orm import Session, contains_eager
+
+from apidevices import audit
+from apidevices.database import Database
+from apidevices.identity import MAX_LENGTH, DeviceIdentity, clean_text
+from apidevices.models import (
+    Device,
+    DeviceActivity,
+    DeviceHistory,
+    DeviceToken,
+    Moment,
+)
+
+PAGE_SIZE = 50
+"""Devices on a page of the list, and entries on a page of a history."""
+
+COUNT_LIMIT = 10_000
+"""A count stops here: an administrator needs "many" fast rather than a number late."""
+
+MAX_REASON = 1_000
+"""Characters of a reason for a block at most."""
+
+Status = Literal["all", "active", "blocked"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class DeviceNotFound(LookupError):
+    """There is no such device."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such device.")
+
+
+class InvalidInput(ValueError):
+    """What was given can't be stored; the message says why, ``field`` where."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class InvalidCursor(ValueError):
+    """A cursor that no page has given out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the list is narrowed to: part of a name or identifier, and the blocked status."""
+
+    name: str = ""
+    status: Status = "all"
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is narrowed."""
+        return bool(self.name) or self.status != "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in the list: the page that starts behind (or ends before) this device.
+
+    Written as ``older-<microseconds since 1970>-<id>``.
+    """
+
+    direction: Literal["older", "newer"]
+    moment: datetime
+    device_id: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a cursor.
+
+        Raises:
+            InvalidCursor: it isn't one.
+        """
+        try:
+            direction, microseconds, device_id = text.split("-")
+            moment = _EPOCH + timedelta(microseconds=int(microseconds))
+            if direction not in ("older", "newer") or not 0 <= int(device_id) < 2**63:
+                raise ValueError(text)
+        except (ValueError, OverflowError):
+            raise InvalidCursor("This cursor is not one that a page has given out.") from None
+        return cls("older" if direction == "older" else "newer", moment, int(device_id))
+
+    def __str__(self) -> str:
+        microseconds = (self.moment - _EPOCH) // timedelta(microseconds=1)
+        return f"{self.direction}-{microseconds}-{self.device_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the list, newest first, and the cursors of its neighbours where there are any."""
+
+    devices: Sequence[Device]
+    newer: Cursor | None
+    older: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What came of a device's report: its id, and whether it has been blocked meanwhile."""
+
+    device_id: int
+    blocked: bool
+
+
+def fold(text: str) -> str:
+    """Return text as it is searched: case and compatibility forms folded, in any alphabet."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+# --- asked of devices --------------------------------------------------------------------------
+
+
+def page(db: Database, filters: Filters, cursor: Cursor | None = None) -> Page:
+    """Return a page of the list: most recently active first, ``id`` breaks ties."""
+    with db.read() as session:
+        if cursor is not None and cursor.direction == "newer":
+            found = list(session.scalars(_ordered(filters, cursor).limit(PAGE_SIZE + 1)))
+            if len(found) > PAGE_SIZE:
+                shown = found[:PAGE_SIZE][::-1]
+                return Page(shown, _cursor("newer", shown[0]), _cursor("older", shown[-1]))
+            cursor = None  # nothing newer is left over: that is the first page
+        found = list(session.scalars(_ordered(filters, cursor).limit(PAGE_SIZE + 1)))
+    shown = found[:PAGE_SIZE]
+    return Page(
+        shown,
+        newer=_cursor("newer", shown[0]) if cursor and shown else None,
+        older=_cursor("older", shown[-1]) if len(found) > PAGE_SIZE else None,
+    )
+
+
+def every(db: Database, filters: Filters) -> Sequence[Device]:
+    """Return all devices that the filters leave, most recently active first."""
+    with db.read() as session:
+        return session.scalars(_ordered(filters, None)).all()
+
+
+def count(db: Database, filters: Filters) -> int:
+    """Return how many devices the filters leave; ``COUNT_LIMIT + 1`` stands for "more"."""
+    query = select(DeviceActivity.device_id).where(*_conditions(filters))
+    if filters.name:
+        query = query.join(Device, Device.id == DeviceActivity.device_id)
+    some = query.limit(COUNT_LIMIT + 1).subquery()
+    with db.read() as session:
+        return session.scalar(select(func.count()).select_from(some)) or 0
+
+
+def get(db: Database, device_id: int) -> Device:
+    """Return a device by its id.
+
+    Raises:
+        DeviceNotFound: there is none.
+    """
+    with db.read() as session:
+        return _get(session, device_id)
+
+
+def by_identifier(db: Database, identifier: str) -> Device:
+    """Return a device by the identifier that it sends.
+
+    Raises:
+        DeviceNotFound: there is none.
+    """
+    with db.read() as session:
+        device = session.scalar(select(Device).where(Device.identifier == identifier))
+    if device is None:
+        raise DeviceNotFound
+    return device
+
+
+def history(
+    db: Database, device_id: int, *, before: int | None = None, limit: int | None = PAGE_SIZE
+) -> Sequence[DeviceHistory]:
+    """Return what a device reported that was new, newest first, from below the id ``before``."""
+    query = select(DeviceHistory).where(DeviceHistory.device_id == device_id)
+    if before is not None:
+        query = query.where(DeviceHistory.id < before)
+    with db.read() as session:
+        return session.scalars(query.order_by(DeviceHistory.id.desc()).limit(limit)).all()
+
+
+def tokens_used(db: Database, device_id: int) -> Sequence[DeviceToken]:
+    """Return the tokens that a device has called with, last used first."""
+    with db.read() as session:
+        return session.scalars(
+            select(DeviceToken)
+            .where(DeviceToken.device_id == device_id)
+            .order_by(DeviceToken.last_used_at.desc(), DeviceToken.token_id.desc())
+        ).all()
+
+
+# --- done by devices ---------------------------------------------------------------------------
+
+
+def report(
+    db: Database, identity: DeviceIdentity, *, token_id: int, address: str | None, now: datetime
+) -> Reported:
+    """Store what is new in what a device says of itself; durable when this returns.
+
+    Registers a device that nobody knew, with a ``registered`` entry, or stores the details that
+    changed, with one ``changed`` entry. Calls that race for the same news write it once. A device
+    that is blocked changes nothing.
+    """
+    with db.write() as session:
+        device = _lock(session, identity.identifier)
+        if device is None:
+            device_id = _register(db, session, identity, token_id, address, now)
+            if device_id is not None:
+                return Reported(device_id, blocked=False)
+            device = _lock(session, identity.identifier)
+            assert device is not None, "a row that an INSERT met is there"  # noqa: S101
+        if device.blocked_at is not None:
+            return Reported(device.id, blocked=True)
+        changes: dict[str, list[str | None]] = {
+            field: [getattr(device, field), value]
+            for field, value in identity.details.items()
+            if getattr(device, field) != value
+        }
+        if changes:
+            session.execute(
+                update(Device)
+                .where(Device.id == device.id)
+                .values({field: new for field, (_, new) in changes.items()})
+            )
+            session.add(
+                DeviceHistory(
+                    device_id=device.id,
+                    kind="changed",
+                    at=now,
+                    changes=changes,
+                    token_id=token_id,
+                    address=address,
+                )
+            )
+        return Reported(device.id, blocked=False)
+
+
+# --- done to devices ---------------------------------------------------------------------------
+
+
+def rename(db: Database, device_id: int, name: str, *, actor: str, now: datetime) -> Device:
+    """Give a device a name; an empty one returns it to its identifier.
+
+    Raises:
+        DeviceNotFound: there is no such device.
+        InvalidInput: the name is longer than 255 characters.
+    """
+    wanted = clean_text(name) or None
+    if wanted and len(wanted) > MAX_LENGTH:
+        raise InvalidInput("name", f"A name has {MAX_LENGTH} characters at most.")
+    with db.write() as session:
+        device = _get(session, device_id, lock=True)
+        if device.name != wanted:
+            audit.record(
+                session,
+                audit.Action.DEVICE_RENAMED,
+                f"device:{device_id}",
+                actor=actor,
+                at=now,
+                old=device.name,
+                new=wanted,
+            )
+            device.name = wanted
+            device.search_key = _search_key(device.identifier, wanted)
+        return device
+
+
+def block(
+    db: Database, device_id: int, *, reason: str | None = None, actor: str, now: datetime
+) -> Device:
+    """Block a device: each of its requests that starts after this returns is denied.
+
+    A device that is blocked already stays as it is, with its time and reason.
+
+    Raises:
+        DeviceNotFound: there is no such device.
+        InvalidInput: the reason is longer than 1,000 characters.
+    """
+    reason = clean_text(reason or "") or None
+    if reason and len(reason) > MAX_REASON:
+        raise InvalidInput("reason", f"A reason has {MAX_REASON:,} characters at most.")
+    with db.write() as session:
+        device = _get(session, device_id, lock=True)
+        if device.blocked_at is None:
+            device.blocked_at = device.activity.last_activity_at = now
+            device.block_reason, device.blocked_by = reason, actor
+            device.activity.blocked = True
+            audit.record(
+                session,
+                audit.Action.DEVICE_BLOCKED,
+                f"device:{device_id}",
+                actor=actor,
+                at=now,
+                reason=reason,
+            )
+        return device
+
+
+def unblock(db: Database, device_id: int, *, actor: str, now: datetime) -> Device:
+    """Unblock a device: its next request is served. A device that is not blocked stays as it is.
+
+    Raises:
+        DeviceNotFound: there is no such device.
+    """
+    with db.write() as session:
+        device = _get(session, device_id, lock=True)
+        if device.blocked_at is not None:
+            device.blocked_at = device.block_reason = device.blocked_by = None
+            device.activity.blocked = False
+            device.activity.last_activity_at = device.activity.last_active_at
+            audit.record(
+                session,
+                audit.Action.DEVICE_UNBLOCKED,
+                f"device:{device_id}",
+                actor=actor,
+                at=now,
+            )
+        return device
+
+
+# --- queries -----------------------------------------------------------------------------------
+
+
+def _get(session: Session, device_id: int, *, lock: bool = False) -> Device:
+    query = select(Device).where(Device.id == device_id)
+    device = session.scalar(query.with_for_update() if lock else query)
+    if device is None:
+        raise DeviceNotFound
+    return device
+
+
+def _lock(session: Session, identifier: str) -> Device | None:
+    return session.scalar(select(Device).where(Device.identifier == identifier).with_for_update())
+
+
+def _register(
+    db: Database,
+    session: Session,
+    identity: DeviceIdentity,
+    token_id: int,
+    address: str | None,
+    now: datetime,
+) -> int | None:
+    """Insert a device and return its id, or None where another request was first."""
+    device_id: int | None = session.scalar(
+        db.insert(Device)
+        .values(
+            identifier=identity.identifier,
+            first_seen_at=now,
+            search_key=_search_key(identity.identifier, None),
+            **identity.details,
+        )
+        .on_conflict_do_nothing(index_elements=[Device.identifier])
+        .returning(Device.id)
+    )
+    if device_id is None:
+        return None
+    session.add_all(
+        [
+            DeviceActivity(device_id=device_id, last_active_at=now, last_activity_at=now),
+            DeviceHistory(
+                device_id=device_id,
+                kind="registered",
+                at=now,
+                changes={field: [None, value] for field, value in identity.details.items()},
+                token_id=token_id,
+                address=address,
+            ),
+            DeviceToken(
+                device_id=device_id, token_id=token_id, first_used_at=now, last_used_at=now
+            ),
+        ]
+    )
+    return device_id
+
+
+def _search_key(identifier: str, name: str | None) -> str:
+    return fold(f"{name}\n{identifier}" if name else identifier)
+
+
+def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
+    conditions = []
+    if filters.name:
+        conditions.append(Device.search_key.contains(fold(filters.name), autoescape=True))
+    if filters.status != "all":
+        conditions.append(DeviceActivity.blocked.is_(filters.status == "blocked"))
+    return conditions
+
+
+def _ordered(filters: Filters, cursor: Cursor | None) -> Select[Device]:
+    """Return the list in its order, or, before a cursor, in the opposite one."""
+    place = tuple_(DeviceActivity.last_activity_at, DeviceActivity.device_id)
+    query = (
+        select(Device)
+        .join(Device.activity)
+        .options(contains_eager(Device.activity))
+        .where(*_conditions(filters))
+    )
+    if cursor is not None:
+        here = tuple_(literal(cursor.moment, Moment), literal(cursor.device_id))
+        query = query.where(place > here if cursor.direction == "newer" else place < here)
+    ascending = cursor is not None and cursor.direction == "newer"
+    return query.order_by(*(column.asc() if ascending else column.desc() for column in place))
+
+
+def _cursor(direction: Literal["older", "newer"], device: Device) -> Cursor:
+    return Cursor(direction, device.activity.last_activity_at, device.id)

@@ -1,0 +1,102 @@
+"""APIDevices: the Flask extension that puts tracking, admin pages and commands into an app."""
+
+from collections.abc import Callable
+
+from flask import Blueprint, Flask, request
+from flask.typing import ResponseReturnValue
+from flask_sqlalchemy import SQLAlchemy
+
+from apidevices.activity import ActivityBuffer
+from apidevices.admin import blueprint as admin_blueprint
+from apidevices.cli import commands
+from apidevices.config import Settings
+from apidevices.database import Database
+from apidevices.errors import Problem
+from apidevices.identity import IdentityReader
+from apidevices.state import EXTENSION, State, current
+from apidevices.tracking import Caller, Tracker, current_caller, remember_caller
+
+
+class APIDevices:
+    """Tracks and blocks the devices that call the API of a Flask application.
+
+    Args:
+        db: the ``SQLAlchemy()`` of the application; its default engine is used.
+        authorize: tells whether the current request may use the admin pages; without it, nobody.
+            It may also end the request itself, with ``abort``.
+        actor: names who makes the current request, for the record of who did what.
+    """
+
+    def __init__(
+        self,
+        *,
+        db: SQLAlchemy,
+        authorize: Callable[[], bool] = lambda: False,
+        actor: Callable[[], str] = lambda: "administrator",
+    ) -> None:
+        self._sqlalchemy = db
+        self._authorize = authorize
+        self._actor = actor
+        self._protected: list[Blueprint] = []
+
+    def init_app(self, app: Flask) -> None:
+        """Connect to an application; its ``SQLAlchemy()`` must be connected before.
+
+        Settings are the keys ``APIDEVICES_*`` of ``app.config``, each described in
+        ``apidevices.config.Settings``.
+
+        Raises:
+            ConfigError: a setting has a wrong value.
+            RuntimeError: the application has this extension already.
+        """
+        if EXTENSION in app.extensions:
+            raise RuntimeError("APIDevices is connected to this application already.")
+        settings = Settings.from_mapping(app.config)
+        with app.app_context():
+            db = Database(self._sqlalchemy.engine)
+        activity = ActivityBuffer(
+            db, interval=settings.activity_interval, limit=settings.activity_limit
+        )
+        tracker = Tracker(
+            db,
+            activity,
+            IdentityReader(settings.headers),
+            require_device_id=settings.require_device_id,
+        )
+        app.extensions[EXTENSION] = State(
+            settings, db, activity, tracker, self._authorize, self._actor
+        )
+        app.before_request(self._check)
+        app.cli.add_command(commands)
+
+    def protect(self, blueprint: Blueprint) -> None:
+        """Check each request for a blueprint: its views, and every other path below its prefix."""
+        self._protected.append(blueprint)
+
+    @property
+    def admin(self) -> Blueprint:
+        """The admin pages; register them where they shall live, say ``url_prefix="/settings"``."""
+        return admin_blueprint
+
+    @property
+    def current(self) -> Caller | None:
+        """Who makes the current request; None outside a protected API."""
+        return current_caller()
+
+    def _check(self) -> ResponseReturnValue | None:
+        # A hook of the application, not of the blueprint: those don't run for a path or a method
+        # that no view has, and a blocked device must not learn which these are.
+        if not any(map(_covers, self._protected)):
+            return None
+        try:
+            remember_caller(current().tracker.check(request))
+        except Problem as problem:
+            return problem.get_response()
+        return None
+
+
+def _covers(blueprint: Blueprint) -> bool:
+    if blueprint.name in request.blueprints:
+        return True
+    prefix = blueprint.url_prefix
+    return bool(prefix) and (request.path == prefix or request.path.startswith(f"{prefix}/"))

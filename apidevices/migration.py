@@ -1,0 +1,29 @@
+"""Our tables' one history of migrations, which has a version table of its own."""
+
+from functools import cache
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from apidevices import paths
+from apidevices.models import PREFIX
+
+VERSION_TABLE = f"{PREFIX}alembic_version"
+
+
+def upgrade() -> None:
+    """Bring the tables of the current application to this version; a host's own stay untouched."""
+    command.upgrade(_config(), "head")
+
+
+@cache
+def newest() -> str | None:
+    """Return the newest migration of this code."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(paths.MIGRATIONS).replace("%", "%%"))
+    return config

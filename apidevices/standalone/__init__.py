@@ -1,0 +1,1 @@
+"""What the standalone application adds to the extension: accounts, health, its server."""

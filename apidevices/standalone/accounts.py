@@ -1,0 +1,279 @@
+"""Accounts of administrators: sign-in by Flask-Security, and how the first one comes to be."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import email_validator
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    current_app,
+    flash,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_login import current_user, user_logged_out
+from flask_security import (
+    RoleMixin,
+    Security,
+    SQLAlchemyUserDatastore,
+    UserMixin,
+    hash_password,
+    login_user,
+)
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import FlaskForm
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from sqlalchemy import Column, ForeignKey, String, Table, func, select
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+from werkzeug.wrappers import Response as BaseResponse
+from wtforms import EmailField, PasswordField
+from wtforms.validators import EqualTo, InputRequired
+
+from apidevices import audit, clock, state
+from apidevices.admin.htmx import wants_fragment
+from apidevices.database import Database
+from apidevices.models import PREFIX, Base, Id, Moment
+
+MIN_PASSWORD = 8
+ADMIN = "admin"
+
+blueprint = Blueprint("accounts", __name__)
+
+users_roles = Table(
+    f"{PREFIX}users_roles",
+    Base.metadata,
+    Column("user_id", Id, ForeignKey(f"{PREFIX}users.id", ondelete="CASCADE"), primary_key=True),
+    Column("role_id", Id, ForeignKey(f"{PREFIX}roles.id"), primary_key=True),
+)
+
+
+class Role(Base, RoleMixin):
+    """What an account may do; so far there is ``admin``, which may do everything."""
+
+    __tablename__ = f"{PREFIX}roles"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(32), unique=True)
+
+
+class User(Base, UserMixin):
+    """An account."""
+
+    __tablename__ = f"{PREFIX}users"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    email: Mapped[str] = mapped_column(String(255), unique=True)
+    password: Mapped[str | None] = mapped_column(String(255))
+    active: Mapped[bool] = mapped_column(default=True)
+    # What a session is bound to: a new value ends all sessions of the account.
+    fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(Moment)
+
+    roles: Mapped[list[Role]] = relationship(secondary=users_roles)  # type: ignore[assignment]
+
+
+class AccountError(ValueError):
+    """An account can't be made; the message says why and what to do."""
+
+
+def init_app(app: Flask, db: SQLAlchemy) -> None:
+    """Connect sign-in, sign-out, the account's page and the setup link."""
+    app.config.from_mapping(
+        SECURITY_PASSWORD_HASH="argon2",  # noqa: S106 - the name of a hash
+        # The HMAC before the hash would bind every password to one more secret to keep.
+        SECURITY_PASSWORD_SINGLE_HASH=True,
+        SECURITY_PASSWORD_LENGTH_MIN=MIN_PASSWORD,
+        # No mail is sent, so an address need not be one that the whole world can reach.
+        SECURITY_EMAIL_VALIDATOR_ARGS={
+            "check_deliverability": False,
+            "globally_deliverable": False,
+        },
+        SECURITY_RETURN_GENERIC_RESPONSES=True,
+        SECURITY_API_ENABLED_METHODS=["session"],
+        SECURITY_FRESHNESS=timedelta(-1),  # turns off its own /verify
+        SECURITY_LOGOUT_METHODS=["POST"],
+        SECURITY_POST_LOGIN_VIEW="/settings/api-devices",
+        SECURITY_POST_LOGOUT_VIEW="/login",
+        SECURITY_CHANGEABLE=True,
+        SECURITY_CHANGE_URL="/settings/account",
+        SECURITY_POST_CHANGE_VIEW="/settings/account",
+        SECURITY_SEND_PASSWORD_CHANGE_EMAIL=False,
+        SECURITY_LOGIN_USER_TEMPLATE="apidevices/account/login.html",
+        SECURITY_CHANGE_PASSWORD_TEMPLATE="apidevices/account/account.html",  # noqa: S106
+        SECURITY_MSG_UNAUTHENTICATED=("Sign in to see this page.", "info"),
+    )
+    email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()  # ann@company.local is an address, too
+    Security(app, SQLAlchemyUserDatastore(db, User, Role))
+    app.register_blueprint(blueprint)
+    app.context_processor(
+        lambda: {
+            "apidevices_account": lambda: getattr(current_user, "email", None),
+            "apidevices_account_exists": lambda: exists(state.database()),
+        }
+    )
+    user_logged_out.connect(_end_sessions, app)
+
+
+def authorize() -> bool:
+    """Let a signed-in account in, and show everybody else the way to sign in."""
+    if not current_user.is_authenticated:
+        abort(_to_sign_in())
+    return True
+
+
+def actor() -> str:
+    """Name the account that makes the current request."""
+    return str(current_user.email)
+
+
+def exists(db: Database) -> bool:
+    """Tell whether there is any account."""
+    with db.read() as session:
+        return session.scalar(select(User.id).limit(1)) is not None
+
+
+def create(
+    db: Database,
+    email: str,
+    password: str,
+    *,
+    role: str = ADMIN,
+    only_first: bool = False,
+    actor: str,
+    now: datetime,
+) -> User:
+    """Create an account, or, with ``only_first``, none where there is one already.
+
+    Raises:
+        AccountError: the address or password is not good enough, the role is unknown, or the
+            account exists.
+    """
+    security = _security()  # its checks are the rules of sign-in, too
+    try:
+        email = security._mail_util.validate(email)
+    except ValueError:
+        raise AccountError("This is not an e-mail address.") from None
+    problems, password = security._password_util.validate(password, is_register=True)
+    if problems:
+        raise AccountError(" ".join(map(str, problems)))
+    hashed = hash_password(password)  # slow on purpose, so not within the transaction
+    with db.write() as session:
+        # Locking the role's row lets one creation in at a time where the database has many writers.
+        found = session.scalar(select(Role).where(Role.name == role).with_for_update())
+        if found is None:
+            raise AccountError(f"There is no role {role!r}; known is: {ADMIN}.")
+        if only_first and session.scalar(select(User.id).limit(1)) is not None:
+            raise AccountError("The first account has been created already. Sign in with it.")
+        if session.scalar(select(User.id).where(func.lower(User.email) == email.lower())):
+            raise AccountError("There is an account with this e-mail address already.")
+        user = User(
+            email=email,
+            password=hashed,
+            active=True,
+            fs_uniquifier=uuid.uuid4().hex,
+            created_at=now,
+            roles=[found],
+        )
+        session.add(user)
+        session.flush()
+        audit.record(
+            session,
+            audit.Action.USER_CREATED,
+            f"user:{user.id}",
+            actor=actor,
+            at=now,
+            email=email,
+            role=role,
+        )
+    return user
+
+
+def setup_path(app: Flask) -> str:
+    """Return the path of the link that makes the first account; it works until there is one."""
+    return f"/setup/{_serializer(app).dumps(uuid.uuid4().hex)}"
+
+
+class SetupForm(FlaskForm):
+    """The first account."""
+
+    email = EmailField("E-mail", validators=[InputRequired("Give your e-mail address.")])
+    password = PasswordField("Password", validators=[InputRequired("Choose a password.")])
+    password_again = PasswordField(
+        "Password again", validators=[EqualTo("password", "The passwords are not the same.")]
+    )
+
+
+@blueprint.route("/setup/<token>", methods=["GET", "POST"])
+def setup(token: str) -> ResponseReturnValue:
+    """Make the first account."""
+    db = state.database()
+    try:
+        _serializer(current_app).loads(token)
+    except BadSignature:
+        abort(404, "This setup link is not valid. Start the server again to get a new one.")
+    if exists(db):
+        abort(404, "This setup link has been used. Sign in with the account that it made.")
+    form = SetupForm()
+    error = None
+    if form.validate_on_submit():
+        email = form.email.data or ""
+        try:
+            create(
+                db,
+                email,
+                form.password.data or "",
+                only_first=True,
+                actor=email,
+                now=clock.now(),
+            )
+        except AccountError as refusal:
+            error = str(refusal)
+        else:
+            _sign_in(email)
+            flash("Your account is ready.")
+            return redirect(url_for("apidevices.device_list"), 303)
+    if form.errors:
+        error = str(next(iter(form.errors.values()))[0])
+    page = render_template(
+        "apidevices/account/setup.html", form=form, error=error, min_password=MIN_PASSWORD
+    )
+    return page, 422 if error else 200
+
+
+def _sign_in(email: str) -> None:
+    datastore = _security().datastore
+    login_user(datastore.find_user(case_insensitive=True, email=email))  # type: ignore[arg-type]
+    datastore.commit()  # type: ignore[no-untyped-call]
+
+
+def _to_sign_in() -> BaseResponse:
+    if wants_fragment():
+        # The page that asks for the fragment must go there whole, and come back.
+        page = urlsplit(request.headers.get("HX-Current-URL", ""))
+        after = page.path + (f"?{page.query}" if page.query else "")
+        return Response(status=401, headers={"HX-Redirect": url_for("security.login", next=after)})
+    return redirect(url_for("security.login", next=request.full_path.rstrip("?")))
+
+
+def _end_sessions(app: Flask, user: User, **_extra: Any) -> None:
+    """End all sessions of an account that signs out: its cookies could be replayed otherwise."""
+    datastore = app.extensions["security"].datastore
+    datastore.set_uniquifier(user)
+    datastore.commit()
+
+
+def _security() -> Security:
+    security: Security = current_app.extensions["security"]
+    return security
+
+
+def _serializer(app: Flask) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(str(app.secret_key), salt="apidevices.setup")

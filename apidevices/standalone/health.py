@@ -1,0 +1,35 @@
+"""Is the process alive, and can it serve?"""
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from apidevices import migration, state
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/livez")
+def livez() -> ResponseReturnValue:
+    """Answer as long as the process can."""
+    return _plain("ok")
+
+
+@blueprint.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """Answer 200 where the database can be asked and has the tables of this version, else 503."""
+    try:
+        with state.database().connect() as connection:
+            version = connection.scalar(
+                text(f"SELECT version_num FROM {migration.VERSION_TABLE}")  # noqa: S608 - a constant
+            )
+    except SQLAlchemyError:
+        return _plain("the database can't be asked", 503)
+    if version != migration.newest():
+        return _plain("the database has not been migrated: run 'flask db upgrade'", 503)
+    return _plain("ok")
+
+
+def _plain(message: str, status: int = 200) -> ResponseReturnValue:
+    return f"{message}\n", status, {"Content-Type": "text/plain", "Cache-Control": "no-store"}

@@ -1,0 +1,122 @@
+"""The standalone application: API Devices around a small, real API.
+
+``python app.py`` migrates the database and becomes the server; ``flask run`` is for development.
+"""
+
+import contextlib
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from flask import Flask, redirect
+from flask.json.provider import DefaultJSONProvider
+from flask_compress import Compress
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from apidevices import APIDevices, ConfigError, migration, paths, state, uploads
+from apidevices.api import blueprint as api
+from apidevices.config import ServerSettings, environment
+from apidevices.database import engine_options, prepare_sqlite
+from apidevices.standalone import accounts, commands, error_pages, health
+from apidevices.standalone.server import Server
+
+
+class _Json(DefaultJSONProvider):
+    ensure_ascii = False  # answers are UTF-8
+    sort_keys = False  # fields come in the order that the documentation has
+
+
+db = SQLAlchemy()
+csrf = CSRFProtect()
+devices = APIDevices(db=db, authorize=accounts.authorize, actor=accounts.actor)
+devices.protect(api)
+csrf.exempt(api)  # it is called with tokens, never with the cookie of a session
+
+
+def create_app() -> Flask:
+    """Make the application, configured by the environment.
+
+    Raises:
+        ConfigError: a variable has a wrong value; the message names it.
+    """
+    settings = ServerSettings.from_environ(os.environ)
+    instance = settings.apidevices_instance.resolve()
+    instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    app = Flask(__name__, instance_path=str(instance), static_folder=None)
+    app.json = _Json(app)
+    app.config.from_mapping(environment(os.environ))
+    app.config.from_mapping(
+        SECRET_KEY=settings.secret_key or _kept_secret(instance / "secret_key"),
+        SQLALCHEMY_DATABASE_URI=settings.url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.url),
+        MAX_CONTENT_LENGTH=uploads.MAX_BYTES,
+        SESSION_COOKIE_NAME="apidevices_session",
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.apidevices_secure_cookies,
+        # A page left open over lunch still works: its tokens live as long as its session.
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    if settings.apidevices_proxies:
+        hops = settings.apidevices_proxies
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
+        )
+
+    db.init_app(app)
+    with app.app_context():
+        prepare_sqlite(db.engine)
+    devices.init_app(app)
+    commands.init_app(app)
+    csrf.init_app(app)
+    accounts.init_app(app, db)
+    error_pages.init_app(app)
+    Compress(app)
+    Migrate(app, db, directory=str(paths.MIGRATIONS))
+
+    app.register_blueprint(api)
+    app.register_blueprint(devices.admin, url_prefix="/settings")
+    app.register_blueprint(health.blueprint)
+    for path in ("/", "/settings/"):
+        app.add_url_rule(path, f"home:{path}", lambda: redirect("/settings/api-devices"))
+    return app
+
+
+def main() -> None:
+    """Migrate the database, say how to make the first account, and become the server."""
+    try:
+        settings = ServerSettings.from_environ(os.environ)
+        app = create_app()
+        with app.app_context():
+            migration.upgrade()
+            if not accounts.exists(state.database()):
+                link = f"http://{settings.host}:{settings.port}{accounts.setup_path(app)}"
+                print(f"\nMake the first administrator's account here:\n\n    {link}\n", flush=True)
+            db.engine.dispose()  # the workers open connections of their own
+    except ConfigError as error:
+        sys.exit(str(error))
+    except (OSError, SQLAlchemyError) as error:
+        sys.exit(f"The server can't start: {error}")
+    Server(create_app, settings).run()
+
+
+def _kept_secret(path: Path) -> str:
+    """Return the secret kept in a file; it is made the first time, for its owner's eyes only."""
+    if not path.exists():
+        # Written aside and then linked: of two processes that start at once, both read one secret.
+        aside = path.with_name(f"{path.name}.{os.getpid()}")
+        aside.touch(mode=0o600)
+        aside.write_text(secrets.token_urlsafe(48))
+        with contextlib.suppress(FileExistsError):
+            os.link(aside, path)
+        aside.unlink()
+    return path.read_text()
+
+
+if __name__ == "__main__":
+    main()
