@@ -16,7 +16,8 @@ lint: .venv/installed-dev  ## Check style, types and templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/djlint --check --lint --quiet templates
+	$(BIN)/djlint --check --quiet templates
+	$(BIN)/djlint --lint --quiet templates
 
 format: .venv/installed-dev  ## Bring code and templates into form
 	$(BIN)/ruff check --fix .

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from apidevices import APIDevices, ConfigError, migration, paths, state, uploads
+from apidevices.admin.frame import harden
 from apidevices.api import blueprint as api
 from apidevices.config import ServerSettings, environment
 from apidevices.database import engine_options, prepare_sqlite
@@ -50,6 +51,7 @@ def create_app() -> Flask:
 
     app = Flask(__name__, instance_path=str(instance), static_folder=None)
     app.json = _Json(app)
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.config.from_mapping(environment(os.environ))
     app.config.from_mapping(
         SECRET_KEY=settings.secret_key or _kept_secret(instance / "secret_key"),
@@ -76,6 +78,7 @@ def create_app() -> Flask:
     csrf.init_app(app)
     accounts.init_app(app, db)
     error_pages.init_app(app)
+    app.after_request(harden)
     Compress(app)
     Migrate(app, db, directory=str(paths.MIGRATIONS))
 

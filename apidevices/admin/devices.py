@@ -27,13 +27,12 @@ def device_list() -> ResponseReturnValue:
         "page": devices.page(db, filters, cursor),
         "count": devices.count(db, filters),
         "count_limit": devices.COUNT_LIMIT,
-        "place": _place(),
+        "place": {"from": "list", **_place()},
         "now": clock.now(),
     }
     if not wants_fragment():
         return render_template("apidevices/devices/list.html", **context)
-    address = url_for(".device_list", **_place())
-    return render_template("apidevices/devices/_list.html", **context), {"HX-Push-Url": address}
+    return render_template("apidevices/devices/_list.html", **context)
 
 
 @blueprint.get(DEVICE)
@@ -123,7 +122,7 @@ def _answer(found: Device, **refusal: Any) -> ResponseReturnValue:
     status = 422 if refusal else 200
     in_list = request.args.get("from") == "list"
     if in_list and wants_fragment():
-        row = {"device": found, "place": _place(), "now": clock.now()}
+        row = {"device": found, "place": {"from": "list", **_place()}, "now": clock.now()}
         return render_template("apidevices/devices/_changed_row.html", **row, **refusal), status
     if refusal or wants_fragment():
         name = "_changed_device.html" if wants_fragment() else "detail.html"

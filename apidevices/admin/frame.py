@@ -6,10 +6,11 @@ from functools import cache
 from typing import Any
 
 import humanize
-from flask import Blueprint, abort, request, url_for
+from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
+from werkzeug.exceptions import NotFound
 
 from apidevices import clock, paths, state
 from apidevices.devices import DeviceNotFound
@@ -35,6 +36,13 @@ class _AdminBlueprint(Blueprint):
         """Keep static files for a year: their addresses change with their content."""
         return YEAR if "v" in request.args else None
 
+    def send_static_file(self, filename: str) -> Response:
+        """Answer whole rather than in a stream, which not every compression can be applied to."""
+        response = super().send_static_file(filename)
+        response.direct_passthrough = False
+        response.get_data()
+        return response
+
 
 blueprint = _AdminBlueprint(
     "apidevices",
@@ -53,32 +61,28 @@ def _authorize() -> None:
 
 @blueprint.after_request
 def harden(response: Any) -> Any:
-    """Add the headers that keep a page of ours to itself."""
+    """Add to a page the headers that keep it to itself."""
+    if response.mimetype != "text/html":
+        return response
     headers = response.headers
     headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
     headers.setdefault("Referrer-Policy", "same-origin")
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("X-Frame-Options", "DENY")
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    if response.mimetype == "text/html":
-        headers["Cache-Control"] = "no-store"
-        response.vary.add("HX-Request")
+    headers["Cache-Control"] = "no-store"
+    response.vary.add("HX-Request")
     return response
 
 
 @blueprint.errorhandler(DeviceNotFound)
 def _not_found(error: DeviceNotFound) -> ResponseReturnValue:
-    abort(404, str(error))
+    return current_app.handle_http_exception(NotFound(str(error)))
 
 
-@blueprint.app_context_processor
-def _template_names() -> dict[str, Any]:
-    """What the templates under ``apidevices/`` call."""
-    return {
-        "apidevices_static": static_url,
-        "apidevices_time": time_element,
-        "apidevices_csrf": generate_csrf,
-    }
+# --- what templates call; the names carry a prefix, as they are the host's, too ------------------
+
+blueprint.add_app_template_global(generate_csrf, "apidevices_csrf")
 
 
 @cache
@@ -86,15 +90,38 @@ def _version(filename: str) -> str:
     return hashlib.sha256((paths.STATIC / filename).read_bytes()).hexdigest()[:12]
 
 
+@blueprint.app_template_global("apidevices_static")
 def static_url(filename: str) -> str:
     """Return the address of a static file, which changes with its content."""
     return url_for("apidevices.static", filename=filename, v=_version(filename))
 
 
-def time_element(moment: datetime, now: datetime | None = None) -> Markup:
+@blueprint.app_template_global("apidevices_time")
+def time_element(moment: datetime, now: datetime) -> Markup:
     """Return a time as people say it, with the exact one on hover and for screen readers."""
-    relative = humanize.naturaltime(moment, when=now or clock.now())
-    exact = moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    relative = humanize.naturaltime(moment, when=now)
+    exact = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
     return Markup(
         '<time datetime="{}" title="{}">{}<span class="visually-hidden"> ({})</span></time>'
     ).format(clock.rfc3339(moment), exact, relative, exact)
+
+
+@blueprint.app_template_global("apidevices_curl")
+def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a variable of the shell
+    """Return a call that registers a device, ready for a shell."""
+    values = {
+        "identifier": "my-first-device",
+        "application": "curl",
+        "application_version": "8.5",
+        "os": "Linux",
+        "os_version": "6.12",
+        "manufacturer": "Raspberry Pi",
+        "model": "Raspberry Pi 5",
+    }
+    headers = state.current().settings.headers
+    lines = [
+        f"curl {request.host_url}api/v1/device",
+        f'  -H "Authorization: Bearer {token}"',
+        *(f'  -H "{headers[field][0]}: {value}"' for field, value in values.items()),
+    ]
+    return " \\\n".join(lines)

@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from flask import request, url_for
+from flask import current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import BadRequest, NotFound, UnprocessableEntity, UnsupportedMediaType
@@ -111,13 +111,13 @@ def unblock_one(device_id: int) -> ResponseReturnValue:
 
 @blueprint.errorhandler(devices.DeviceNotFound)
 def _not_found(error: devices.DeviceNotFound) -> ResponseReturnValue:
-    raise NotFound(str(error))
+    return current_app.handle_http_exception(NotFound(str(error)))
 
 
 @blueprint.errorhandler(devices.InvalidCursor)
 @blueprint.errorhandler(devices.InvalidInput)
 def _invalid(error: ValueError) -> ResponseReturnValue:
-    raise UnprocessableEntity(str(error))
+    return current_app.handle_http_exception(UnprocessableEntity(str(error)))
 
 
 def _actor(scope: str) -> str:

@@ -125,8 +125,21 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
 def authorize() -> bool:
     """Let a signed-in account in, and show everybody else the way to sign in."""
     if not current_user.is_authenticated:
-        abort(_to_sign_in())
+        abort(to_sign_in())
     return True
+
+
+def to_sign_in() -> BaseResponse:
+    """Answer with the way to sign in, and from there back to the page that was asked for."""
+    asked_for = request.full_path.rstrip("?")
+    if request.method != "GET" or wants_fragment():
+        # Only the page with the form or the fragment can be come back to.
+        page = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "/")
+        asked_for = page.path + (f"?{page.query}" if page.query else "")
+    address = url_for("security.login", next=asked_for)
+    if wants_fragment():
+        return Response(status=401, headers={"HX-Redirect": address})
+    return redirect(address, 303)
 
 
 def actor() -> str:
@@ -252,15 +265,6 @@ def _sign_in(email: str) -> None:
     datastore = _security().datastore
     login_user(datastore.find_user(case_insensitive=True, email=email))  # type: ignore[arg-type]
     datastore.commit()  # type: ignore[no-untyped-call]
-
-
-def _to_sign_in() -> BaseResponse:
-    if wants_fragment():
-        # The page that asks for the fragment must go there whole, and come back.
-        page = urlsplit(request.headers.get("HX-Current-URL", ""))
-        after = page.path + (f"?{page.query}" if page.query else "")
-        return Response(status=401, headers={"HX-Redirect": url_for("security.login", next=after)})
-    return redirect(url_for("security.login", next=request.full_path.rstrip("?")))
 
 
 def _end_sessions(app: Flask, user: User, **_extra: Any) -> None:

@@ -2,20 +2,23 @@
 
 from flask import Flask, Response, flash, render_template, request
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from apidevices.admin.frame import harden
 from apidevices.admin.htmx import wants_fragment
 from apidevices.api import blueprint as api
 from apidevices.database import is_unavailable
 from apidevices.errors import Unavailable, as_problem
+from apidevices.standalone.accounts import to_sign_in
 
 
 def init_app(app: Flask) -> None:
     """Answer every error of the application."""
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(SQLAlchemyError, _database_error)
+    app.register_error_handler(CSRFError, _expired_page)
 
 
 def _http_error(error: HTTPException) -> ResponseReturnValue:
@@ -39,7 +42,15 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     for name in ("Allow", "Retry-After"):
         if name in response.headers:
             answer.headers[name] = response.headers[name]
-    return harden(answer)  # type: ignore[no-any-return]
+    return answer
+
+
+def _expired_page(error: CSRFError) -> ResponseReturnValue:
+    if not current_user.is_authenticated:
+        flash("The page had expired. Sign in and try again.")
+        return to_sign_in()
+    error.description = "The page had expired, and nothing was changed. Reload it and try again."
+    return _http_error(error)
 
 
 def _database_error(error: Exception) -> ResponseReturnValue:

@@ -1,0 +1,89 @@
+// What HTML and HTMX don't do by themselves. Everything works without this file, only less smoothly.
+(() => {
+  "use strict";
+
+  const STATUS_SECONDS = 8;
+
+  const byId = (id) => document.getElementById(id);
+
+  // --- after a change, the focus goes where the form says, or to what must be mended ---
+
+  document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
+    ctx.focusAfter = ctx.sourceElement.dataset.focus; // the form itself may be gone after the swap
+  });
+
+  document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
+    if (ctx.focusAfter) {
+      const changed = byId(ctx.target.id) ?? document;
+      const next = changed.querySelector("[aria-invalid=true]") ?? byId(ctx.focusAfter);
+      next?.focus({ preventScroll: true });
+    }
+    prepare();
+  });
+
+  // --- what happened, said and shown for a while ---
+
+  const say = (text) => {
+    const line = document.createElement("p");
+    line.textContent = text;
+    byId("status").replaceChildren(line);
+  };
+
+  let clearing;
+  const clearLater = () => {
+    clearTimeout(clearing);
+    clearing = setTimeout(() => byId("status").replaceChildren(), STATUS_SECONDS * 1000);
+  };
+
+  document.addEventListener("htmx:error", () => {
+    say("The server could not be reached. Nothing was changed; try again.");
+  });
+
+  // --- renaming in a row: opening puts the cursor into the field, Escape closes ---
+
+  document.addEventListener(
+    "toggle",
+    (event) => {
+      if (event.target.matches("details.rename[open]")) {
+        const field = event.target.querySelector("input[name=name]");
+        field.focus();
+        field.select();
+      }
+    },
+    true,
+  );
+
+  document.addEventListener("keydown", (event) => {
+    const open = event.key === "Escape" && event.target.closest?.("details.rename[open]");
+    if (open) {
+      open.open = false;
+      open.querySelector("summary").focus();
+    }
+  });
+
+  // --- copying ---
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest?.("[data-copy]");
+    if (!button) return;
+    const source = byId(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      say("Copied.");
+    } catch {
+      // Browsers give no clipboard to pages that came without TLS: the text is ready for Ctrl+C.
+      getSelection().selectAllChildren(source);
+      say("Selected: copy it with Ctrl+C or ⌘C.");
+    }
+  });
+
+  const prepare = () => {
+    for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
+  };
+
+  document.addEventListener("DOMContentLoaded", () => {
+    new MutationObserver(clearLater).observe(byId("status"), { childList: true });
+    if (byId("status").childElementCount) clearLater();
+    prepare();
+  });
+})();

@@ -1,0 +1,266 @@
+"""The real application on a database of its own, and the real server in processes of its own."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol
+
+import hypothesis
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+import app as product
+from apidevices import clock, devices, migration, tokens
+from apidevices.database import Database
+from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
+from apidevices.state import State
+from tests.real_server import RealServer, configures_the_product
+
+DATABASE = "apidevices.sqlite3"
+
+DEVICE = "/api/v1/device"
+UPLOADS = "/api/v1/uploads"
+DEVICES = "/api/v1/devices"
+
+NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
+
+
+def state_of(app: Flask) -> State:
+    """Return what the extension keeps for an application."""
+    state: State = app.extensions["apidevices"]
+    return state
+
+
+def as_device(token: str, identifier: str | None = "phone-1", **details: str) -> dict[str, str]:
+    """Return the headers of a request by a device; details go by their field names."""
+    said = details if identifier is None else {"identifier": identifier, **details}
+    named = {DEFAULT_HEADERS[field][0]: value for field, value in said.items()}
+    return {"Authorization": f"Bearer {token}", **named}
+
+
+def on_the_wire(text: str) -> str:
+    """Return text as a WSGI server hands over the UTF-8 that a client sent."""
+    return text.encode().decode("latin-1")
+
+
+def take_down(app: Flask) -> None:
+    """End what an application runs and holds open."""
+    state_of(app).activity.close()
+    with app.app_context():
+        product.db.engine.dispose()
+
+
+# --- the application in this process -----------------------------------------------------------
+
+
+class MakeApp(Protocol):
+    """Makes an application; ``migrated=False`` leaves its database empty."""
+
+    def __call__(self, *, migrated: bool = True, **variables: str) -> Flask: ...
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in filter(configures_the_product, list(os.environ)):
+        monkeypatch.delenv(variable)
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An instance folder that the environment names, and that does not exist yet."""
+    folder = tmp_path / "instance"
+    monkeypatch.setenv("APIDEVICES_INSTANCE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with all tables, to be copied: migrating takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("migrated")
+    with pytest.MonkeyPatch.context() as environment:
+        for variable in filter(configures_the_product, list(os.environ)):
+            environment.delenv(variable)
+        environment.setenv("APIDEVICES_INSTANCE", str(folder))
+        app = product.create_app()
+        with app.app_context():
+            migration.upgrade()
+        take_down(app)
+    return folder / DATABASE
+
+
+@pytest.fixture
+def make_app(
+    instance: Path, migrated_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MakeApp]:
+    made = []
+
+    def make(*, migrated: bool = True, **variables: str) -> Flask:
+        for variable, value in variables.items():
+            monkeypatch.setenv(variable, value)
+        if migrated and not (instance / DATABASE).exists():
+            instance.mkdir(exist_ok=True)
+            shutil.copy(migrated_database, instance / DATABASE)
+        made.append(product.create_app())
+        return made[-1]
+
+    yield make
+    for app in made:
+        take_down(app)
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app()
+
+
+@pytest.fixture
+def db(app: Flask) -> Database:
+    return state_of(app).db
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+class NewToken(Protocol):
+    """Creates a token and returns its text."""
+
+    def __call__(
+        self, *scopes: str, name: str = "test", expires_at: datetime | None = None
+    ) -> str: ...
+
+
+@pytest.fixture
+def new_token(db: Database) -> NewToken:
+    def issue(*scopes: str, name: str = "test", expires_at: datetime | None = None) -> str:
+        now = clock.now()
+        return tokens.issue(
+            db, name, scopes, expires_at=expires_at, actor="the test", now=now
+        )[1]
+
+    return issue
+
+
+@pytest.fixture
+def token(new_token: NewToken) -> str:
+    """A token without scopes: what devices call with."""
+    return new_token()
+
+
+class Administrator:
+    """Sees and steers devices through the management API, as a program of an administrator."""
+
+    def __init__(self, app: Flask, token: str) -> None:
+        self._app = app
+        self._client = app.test_client()
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    def request(self, method: str, path: str, **options: Any) -> TestResponse:
+        return self._client.open(path, method=method, headers=self._headers, **options)
+
+    def device(self, identifier: str = "phone-1") -> dict[str, Any]:
+        """Return a device, with all activity that was noted so far."""
+        [found] = [device for device in self.devices() if device["identifier"] == identifier]
+        return found
+
+    def devices(self, query: str = "") -> list[dict[str, Any]]:
+        """Return the first page of the list, with all activity that was noted so far."""
+        state_of(self._app).activity.flush()
+        listed: list[dict[str, Any]] = self._done("GET", f"{DEVICES}{query}")["devices"]
+        return listed
+
+    def history(self, identifier: str = "phone-1") -> list[dict[str, Any]]:
+        """Return the first page of a device's history, newest first."""
+        path = f"{DEVICES}/{self.device(identifier)['id']}/history"
+        entries: list[dict[str, Any]] = self._done("GET", path)["history"]
+        return entries
+
+    def rename(self, name: str, identifier: str = "phone-1") -> None:
+        self._done("PATCH", f"{DEVICES}/{self.device(identifier)['id']}", json={"name": name})
+
+    def block(self, identifier: str = "phone-1", reason: str | None = None) -> None:
+        path = f"{DEVICES}/{self.device(identifier)['id']}/block"
+        self._done("POST", path, json={"reason": reason})
+
+    def unblock(self, identifier: str = "phone-1") -> None:
+        self._done("POST", f"{DEVICES}/{self.device(identifier)['id']}/unblock")
+
+    def _done(self, method: str, path: str, **options: Any) -> Any:
+        answer = self.request(method, path, **options)
+        assert answer.status_code == 200, answer.text
+        return answer.json
+
+
+@pytest.fixture
+def administrator(app: Flask, new_token: NewToken) -> Administrator:
+    return Administrator(app, new_token("devices:read", "devices:write", name="administrator"))
+
+
+class Clock:
+    """The time as the application sees it, once set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def set(self, moment: datetime) -> None:
+        self._monkeypatch.setattr(clock, "now", lambda: moment)
+
+
+@pytest.fixture
+def the_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+class Register(Protocol):
+    """Registers a device, without a request, and returns its id."""
+
+    def __call__(self, identifier: str, at: datetime = NOON, **details: str) -> int: ...
+
+
+@pytest.fixture
+def register(db: Database) -> Register:
+    now = NOON - timedelta(days=1)
+    token_id = tokens.issue(db, "of a registration", actor="the test", now=now)[0].id
+
+    def report(identifier: str, at: datetime = NOON, **details: str) -> int:
+        identity = DeviceIdentity(identifier, details)
+        reported = devices.report(db, identity, token_id=token_id, address="192.0.2.1", now=at)
+        return reported.device_id
+
+    return report
+
+
+# --- the real server ---------------------------------------------------------------------------
+
+
+class StartServer(Protocol):
+    """Makes a server, to be started by ``with``, with more of its environment."""
+
+    def __call__(self, **variables: str) -> RealServer: ...
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> StartServer:
+    """Make servers for tests that stop or hurt them; all have the same instance folder."""
+
+    def make(**variables: str) -> RealServer:
+        return RealServer(tmp_path / "instance", **variables)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """One server for all tests that neither stop nor hurt it; each uses devices of its own."""
+    instance = tmp_path_factory.mktemp("server") / "instance"
+    with RealServer(instance, WEB_CONCURRENCY="4") as running:
+        yield running

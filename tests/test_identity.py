@@ -1,0 +1,227 @@
+"""Request headers become an identity."""
+
+import unicodedata
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apidevices.identity import (
+    DEFAULT_HEADERS,
+    DETAILS,
+    MAX_LENGTH,
+    IdentityReader,
+    InvalidIdentifier,
+    clean_detail,
+    clean_identifier,
+    clean_text,
+)
+from tests.conftest import on_the_wire
+
+header_values = st.text(st.characters(max_codepoint=255))
+texts = st.text(st.characters(codec="utf-8"))
+# Dense in what is special about a header: escapes, pieces of UTF-8, white space, control bytes.
+tricky_values = st.lists(
+    st.sampled_from(["%", "%C3", "%A9", "%e2%82%ac", "%00", "%FF", "\xc3", "\xa9", "\xff"])
+    | st.sampled_from([" ", "\t", "\x00", "\x7f", "\x85", "\xa0", "a", "Z", "4", ",", "<b>"])
+).map("".join)
+
+
+# --- details -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "means"),
+    [
+        pytest.param("iPhone 14", "iPhone 14", id="plain"),
+        pytest.param(on_the_wire("红米 Note 13"), "红米 Note 13", id="UTF-8 bytes"),
+        pytest.param(on_the_wire("Tablet 📱"), "Tablet 📱", id="emoji"),
+        pytest.param("caf%C3%A9", "café", id="percent-encoded"),
+        pytest.param("caf%c3%a9", "café", id="percent-encoded in small letters"),
+        pytest.param("iPhone%2014", "iPhone 14", id="percent-encoded space"),
+        pytest.param(on_the_wire("é") + "%C3%A9", "éé", id="both at once"),
+        pytest.param("a+b", "a+b", id="plus is no space"),
+        pytest.param("100%", "100%", id="percent sign alone"),
+        pytest.param("5%zz", "5%zz", id="percent sign before other letters"),
+        pytest.param("%4", "%4", id="half an escape"),
+        pytest.param("%FF", "%FF", id="escape that is not UTF-8"),
+        pytest.param("%C3%A9%ff%C3", "é%ff%C3", id="only some escapes are UTF-8"),
+        pytest.param("%C0%AF", "%C0%AF", id="overlong escape"),
+        pytest.param("%ED%A0%80", "%ED%A0%80", id="escaped surrogate"),
+        pytest.param("%2541", "%41", id="decoded once only"),
+        pytest.param("\xe9t\xe9", "été", id="bytes that are not UTF-8"),
+        pytest.param(on_the_wire("é") + "\xff", "éÿ", id="only some bytes are UTF-8"),
+        pytest.param("  iPhone  ", "iPhone", id="ends trimmed"),
+        pytest.param("iPhone \t  14", "iPhone 14", id="white space folded"),
+        pytest.param(on_the_wire("a\u00a0\u3000b"), "a b", id="other white space folded"),
+        pytest.param("a\x00b\x1bc\x7fd", "abcd", id="control characters go"),
+        pytest.param("%00%1F%7F", "", id="escaped control characters go"),
+        pytest.param("a%0D%0ASet-Cookie: b", "a Set-Cookie: b", id="escaped line break"),
+        pytest.param("<script>&amp;", "<script>&amp;", id="HTML is text"),
+    ],
+)
+def test_detail_is_the_text_it_means(sent: str, means: str) -> None:
+    assert clean_detail(sent) == means
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        pytest.param("x" * 255, "x" * 255, id="255 stay"),
+        pytest.param("x" * 256, "x" * 255, id="256 are cut"),
+        pytest.param("x" * 10_000, "x" * 255, id="10,000 are cut"),
+        pytest.param(on_the_wire("é" * 300), "é" * 255, id="characters count, not bytes"),
+        pytest.param("%C3%A9" * 300, "é" * 255, id="characters count, not escapes"),
+        pytest.param("x" * 254 + " yz", "x" * 254, id="no space is left at the cut"),
+        pytest.param("x" + " " * 5_000 + "y", "x y", id="folded before the cut"),
+    ],
+)
+def test_long_detail_is_cut(sent: str, kept: str) -> None:
+    assert clean_detail(sent) == kept
+
+
+@given(header_values | tricky_values)
+def test_any_detail_comes_out_clean(sent: str) -> None:
+    text = clean_detail(sent)
+    assert len(text) <= MAX_LENGTH
+    assert not any(unicodedata.category(character) == "Cc" for character in text)
+    assert text == " ".join(text.split())
+    assert text.encode("utf-8").decode("utf-8") == text
+
+
+@given(texts)
+def test_cleaning_again_changes_nothing(text: str) -> None:
+    assert clean_text(clean_text(text)) == clean_text(text)
+
+
+@given(texts)
+def test_percent_encoding_arrives_as_the_text(text: str) -> None:
+    assert clean_detail(quote(text, safe="")) == clean_text(text)[:MAX_LENGTH].rstrip()
+
+
+@given(texts.filter(lambda text: "%" not in text))
+def test_utf8_bytes_arrive_as_the_text(text: str) -> None:
+    assert clean_detail(on_the_wire(text)) == clean_text(text)[:MAX_LENGTH].rstrip()
+
+
+# --- the identifier ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "identifier"),
+    [
+        pytest.param("phone-1", "phone-1", id="plain"),
+        pytest.param("PHONE-1", "PHONE-1", id="case is kept"),
+        pytest.param("  phone-1\t", "phone-1", id="ends trimmed"),
+        pytest.param("a  b", "a  b", id="inner spaces are kept"),
+        pytest.param("%41%2C", "%41%2C", id="escapes are left alone"),
+        pytest.param(on_the_wire("设备-7"), "设备-7", id="UTF-8 bytes"),
+        pytest.param("x" * 255, "x" * 255, id="255 characters"),
+        pytest.param(on_the_wire("é" * 255), "é" * 255, id="255 characters, more bytes"),
+        pytest.param("<b>'\";--", "<b>'\";--", id="any printable character"),
+    ],
+)
+def test_identifier_is_taken_as_it_is(sent: str, identifier: str) -> None:
+    assert clean_identifier(sent) == identifier
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("  \t ", id="blank"),
+        pytest.param("x" * 256, id="256 characters"),
+        pytest.param("phone-1,phone-2", id="comma"),
+        pytest.param("phone\x001", id="NUL"),
+        pytest.param("phone\x7f1", id="DEL"),
+        pytest.param("phone\t1", id="tab inside"),
+        pytest.param("phone\xff1", id="not UTF-8"),
+        pytest.param(on_the_wire("phone\u00a01"), id="no-break space"),
+        pytest.param(on_the_wire("phone\u200b1"), id="zero-width space"),
+        pytest.param(on_the_wire("phone\u202e1"), id="right-to-left override"),
+        pytest.param(on_the_wire("phone\u20281"), id="line separator"),
+    ],
+)
+def test_identifier_is_refused(sent: str) -> None:
+    with pytest.raises(InvalidIdentifier):
+        clean_identifier(sent)
+
+
+@given(header_values | tricky_values)
+def test_any_identifier_is_clean_or_refused(sent: str) -> None:
+    try:
+        identifier = clean_identifier(sent)
+    except InvalidIdentifier:
+        return
+    assert 1 <= len(identifier) <= MAX_LENGTH
+    assert identifier.isprintable()
+    assert "," not in identifier
+    assert clean_identifier(on_the_wire(identifier)) == identifier
+
+
+@given(texts, texts)
+def test_two_identifiers_never_become_one(one: str, other: str) -> None:
+    try:
+        same = clean_identifier(on_the_wire(one)) == clean_identifier(on_the_wire(other))
+    except InvalidIdentifier:
+        return
+    assert same == (one.strip() == other.strip())
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def test_all_seven_headers_are_read() -> None:
+    identity = IdentityReader().read(
+        {
+            "HTTP_X_DEVICE_ID": "phone-1",
+            "HTTP_X_DEVICE_APPLICATION": "Box Office",
+            "HTTP_X_DEVICE_APPLICATION_VERSION": "6.1.0",
+            "HTTP_X_DEVICE_OS": "Android",
+            "HTTP_X_DEVICE_OS_VERSION": "16",
+            "HTTP_X_DEVICE_MANUFACTURER": "Samsung",
+            "HTTP_X_DEVICE_MODEL": "Galaxy S24",
+        }
+    )
+    assert identity is not None
+    assert identity.identifier == "phone-1"
+    assert identity.details == {
+        "application": "Box Office",
+        "application_version": "6.1.0",
+        "os": "Android",
+        "os_version": "16",
+        "manufacturer": "Samsung",
+        "model": "Galaxy S24",
+    }
+
+
+def test_without_identifier_nobody_calls() -> None:
+    assert IdentityReader().read({"HTTP_X_DEVICE_MODEL": "Galaxy S24"}) is None
+
+
+@pytest.mark.parametrize("said", ["", "   ", "%20", "%00"])
+def test_a_header_that_says_nothing_is_no_detail(said: str) -> None:
+    identity = IdentityReader().read({"HTTP_X_DEVICE_ID": "phone-1", "HTTP_X_DEVICE_MODEL": said})
+    assert identity is not None
+    assert identity.details == {}
+
+
+def test_first_accepted_name_that_says_something_wins() -> None:
+    reader = IdentityReader({**DEFAULT_HEADERS, "model": ("X-Model", "X-Device-Model")})
+    environ = {"HTTP_X_DEVICE_ID": "phone-1", "HTTP_X_DEVICE_MODEL": "second"}
+    for first, wins in (("first", "first"), ("", "second")):
+        identity = reader.read({**environ, "HTTP_X_MODEL": first})
+        assert identity is not None
+        assert identity.details == {"model": wins}
+
+
+@given(st.dictionaries(st.sampled_from(["ID", *map(str.upper, DETAILS)]), tricky_values))
+def test_reading_refuses_nothing_but_the_identifier(headers: dict[str, str]) -> None:
+    environ = {f"HTTP_X_DEVICE_{name}": value for name, value in headers.items()}
+    try:
+        identity = IdentityReader().read(environ)
+    except InvalidIdentifier:
+        assert "ID" in headers
+        return
+    assert (identity is None) == ("ID" not in headers)
