@@ -22,7 +22,7 @@ from apidevices import APIDevices, ConfigError, migration, paths, state, uploads
 from apidevices.admin.frame import harden
 from apidevices.api import blueprint as api
 from apidevices.config import ServerSettings, environment
-from apidevices.database import engine_options, prepare_sqlite
+from apidevices.database import engine_options, prepare_sqlite, sqlite_warning
 from apidevices.standalone import accounts, commands, error_pages, health
 from apidevices.standalone.server import Server
 
@@ -56,7 +56,7 @@ def create_app() -> Flask:
     app.config.from_mapping(
         SECRET_KEY=settings.secret_key or _kept_secret(instance / "secret_key"),
         SQLALCHEMY_DATABASE_URI=settings.url,
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.url),
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.url, settings.apidevices_threads),
         MAX_CONTENT_LENGTH=uploads.MAX_BYTES,
         SESSION_COOKIE_NAME="apidevices_session",
         SESSION_COOKIE_SAMESITE="Lax",
@@ -96,6 +96,8 @@ def main() -> None:
         settings = ServerSettings.from_environ(os.environ)
         app = create_app()
         with app.app_context():
+            if warning := sqlite_warning(db.engine):
+                print(warning, file=sys.stderr)
             migration.upgrade()
             if not accounts.exists(state.database()):
                 link = f"http://{settings.host}:{settings.port}{accounts.setup_path(app)}"

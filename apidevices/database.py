@@ -1,6 +1,5 @@
 """The database as this package uses it, and every difference between SQLite and PostgreSQL."""
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,8 +12,6 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
-
-logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a SQLite connection waits for another one's write."""
@@ -89,11 +86,17 @@ def sqlite_module() -> ModuleType:
     return dbapi2  # type: ignore[no-any-return]
 
 
-def engine_options(url: URL) -> dict[str, Any]:
-    """Return what ``create_engine`` needs to know for a database of ours."""
+def engine_options(url: URL, threads: int) -> dict[str, Any]:
+    """Return what ``create_engine`` needs to know to serve so many threads."""
+    options = {
+        "hide_parameters": True,  # an error in the log tells no secret
+        "pool_size": threads,
+        # A page has a connection for who is signed in, and one for what it shows.
+        "max_overflow": threads + 2,
+    }
     if url.get_backend_name() == "sqlite":
-        return {"module": sqlite_module()}
-    return {"pool_pre_ping": True}
+        return {**options, "module": sqlite_module()}
+    return {**options, "pool_pre_ping": True}
 
 
 def has_wal_race(version: tuple[int, ...]) -> bool:
@@ -107,19 +110,22 @@ def has_wal_race(version: tuple[int, ...]) -> bool:
     return not fixed
 
 
+def sqlite_warning(engine: Engine) -> str | None:
+    """Say what is wrong with the SQLite that an engine uses, if anything is."""
+    module = sqlite_module()
+    if engine.dialect.name != "sqlite" or not has_wal_race(module.sqlite_version_info):
+        return None
+    return (
+        f"SQLite {module.sqlite_version} can corrupt a database in WAL mode, so it is used with"
+        " journal_mode=DELETE, which is slower. SQLite 3.51.3 or later is better."
+    )
+
+
 def prepare_sqlite(engine: Engine) -> None:
     """Make each connection of an engine safe and quick; does nothing for other databases."""
     if engine.dialect.name != "sqlite":
         return
-    version = sqlite_module().sqlite_version_info
-    journal = "WAL"
-    if has_wal_race(version):
-        journal = "DELETE"
-        logger.warning(
-            "SQLite %s can corrupt a database in WAL mode: using journal_mode=DELETE, which is "
-            "slower. SQLite 3.51.3 or later, or PostgreSQL, is better.",
-            ".".join(map(str, version)),
-        )
+    journal = "DELETE" if has_wal_race(sqlite_module().sqlite_version_info) else "WAL"
 
     def on_connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()

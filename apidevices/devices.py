@@ -13,6 +13,7 @@ from apidevices import audit
 from apidevices.database import Database
 from apidevices.identity import MAX_LENGTH, DeviceIdentity, clean_text
 from apidevices.models import (
+    MAX_ID,
     Device,
     DeviceActivity,
     DeviceHistory,
@@ -86,7 +87,7 @@ class Cursor:
         try:
             direction, microseconds, device_id = text.split("-")
             moment = _EPOCH + timedelta(microseconds=int(microseconds))
-            if direction not in ("older", "newer") or not 0 <= int(device_id) < 2**63:
+            if direction not in ("older", "newer") or not 0 <= int(device_id) <= MAX_ID:
                 raise ValueError(text)
         except (ValueError, OverflowError):
             raise InvalidCursor("This cursor is not one that a page has given out.") from None
@@ -391,8 +392,8 @@ def _search_key(identifier: str, name: str | None) -> str:
 
 def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
     conditions = []
-    if filters.name:
-        conditions.append(Device.search_key.contains(fold(filters.name), autoescape=True))
+    if name := fold(clean_text(filters.name)):
+        conditions.append(Device.search_key.contains(name, autoescape=True))
     if filters.status != "all":
         conditions.append(DeviceActivity.blocked.is_(filters.status == "blocked"))
     return conditions

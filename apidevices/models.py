@@ -61,6 +61,8 @@ class Moment(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+MAX_ID = 2**63 - 1
+
 # SQLite numbers rows by itself only where the type is INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 Detail = String(MAX_LENGTH)

@@ -5,6 +5,7 @@ changes, activity. "Blocked?" and "revoked?" are read from the database each tim
 cache that could be stale; where the database can't be asked, nothing passes.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +27,8 @@ from apidevices.errors import (
 from apidevices.identity import DETAILS, DeviceIdentity, IdentityReader, InvalidIdentifier
 from apidevices.models import ApiToken, Device
 from apidevices.tokens import digest
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Tracker:
             return self._check(request, clock.now())
         except SQLAlchemyError as error:
             if is_unavailable(error):
+                logger.error("The database can't be asked: %s", error)
                 raise Unavailable from error
             raise
 

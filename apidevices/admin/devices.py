@@ -11,7 +11,7 @@ from apidevices.admin.forms import BlockForm, FilterForm, RenameForm
 from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import wants_fragment
 from apidevices.devices import Cursor, InvalidCursor, InvalidInput
-from apidevices.models import Device
+from apidevices.models import MAX_ID, Device
 
 DEVICE = "/api-devices/<int(max=9223372036854775807):device_id>"
 
@@ -46,7 +46,7 @@ def device(device_id: int) -> ResponseReturnValue:
 def device_history(device_id: int) -> ResponseReturnValue:
     """Show older entries of a device's history."""
     found = devices.get(state.database(), device_id)
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=_row_id)
     return render_template(
         "apidevices/devices/history.html", device=found, **_history(found, before)
     )
@@ -83,6 +83,18 @@ def unblock_device(device_id: int) -> ResponseReturnValue:
 def _refuse(error: InvalidInput) -> ResponseReturnValue:
     found = devices.get(state.database(), (request.view_args or {})["device_id"])
     return _answer(found, error=str(error), typed=request.form)
+
+
+def _row_id(text: str) -> int:
+    """Read the id of a row.
+
+    Raises:
+        ValueError: it can't be one.
+    """
+    number = int(text)
+    if not 0 <= number <= MAX_ID:
+        raise ValueError(text)
+    return number
 
 
 def _by_whom() -> dict[str, Any]:

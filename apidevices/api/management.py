@@ -4,13 +4,14 @@ from typing import Any, TypeVar
 
 from flask import current_app, request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import BadRequest, NotFound, UnprocessableEntity, UnsupportedMediaType
 
 from apidevices import clock, devices, state
 from apidevices.api.root import blueprint
 from apidevices.devices import Cursor, Filters
 from apidevices.errors import InsufficientScope, TokenMissing
+from apidevices.models import MAX_ID
 from apidevices.representation import device_json, history_json
 from apidevices.tracking import current_caller
 
@@ -33,7 +34,7 @@ class ListQuery(_Parameters):
 class HistoryQuery(_Parameters):
     """The page of a history: entries below this id."""
 
-    cursor: int | None = None
+    cursor: int | None = Field(default=None, ge=0, le=MAX_ID)
 
 
 class Rename(_Parameters):

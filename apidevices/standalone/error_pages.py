@@ -1,6 +1,6 @@
 """Errors in the form that who asked can use: a problem below the API, a page elsewhere."""
 
-from flask import Flask, Response, flash, render_template, request
+from flask import Flask, Response, current_app, flash, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -56,4 +56,5 @@ def _expired_page(error: CSRFError) -> ResponseReturnValue:
 def _database_error(error: Exception) -> ResponseReturnValue:
     if not is_unavailable(error):
         raise error
+    current_app.logger.error("The database can't be asked: %s", error)
     return _http_error(Unavailable())
