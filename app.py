@@ -8,6 +8,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 from flask import Flask, redirect
 from flask.json.provider import DefaultJSONProvider
@@ -32,6 +33,11 @@ class _Json(DefaultJSONProvider):
     sort_keys = False  # fields come in the order that the documentation has
 
 
+class _App(Flask):
+    json_provider_class = _Json
+    jinja_options: ClassVar[dict[str, bool]] = {"trim_blocks": True, "lstrip_blocks": True}
+
+
 db = SQLAlchemy()
 csrf = CSRFProtect()
 devices = APIDevices(db=db, authorize=accounts.authorize, actor=accounts.actor)
@@ -49,9 +55,7 @@ def create_app() -> Flask:
     instance = settings.apidevices_instance.resolve()
     instance.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    app = Flask(__name__, instance_path=str(instance), static_folder=None)
-    app.json = _Json(app)
-    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    app = _App(__name__, instance_path=str(instance), static_folder=None)
     app.config.from_mapping(environment(os.environ))
     app.config.from_mapping(
         SECRET_KEY=settings.secret_key or _kept_secret(instance / "secret_key"),
@@ -100,7 +104,7 @@ def main() -> None:
                 print(warning, file=sys.stderr)
             migration.upgrade()
             if not accounts.exists(state.database()):
-                link = f"http://{settings.host}:{settings.port}{accounts.setup_path(app)}"
+                link = settings.address + accounts.setup_path(app)
                 print(f"\nMake the first administrator's account here:\n\n    {link}\n", flush=True)
             db.engine.dispose()  # the workers open connections of their own
     except ConfigError as error:

@@ -173,6 +173,18 @@ class ServerSettings(_Checked):
         return cls._checked(values, "")
 
     @property
+    def bind(self) -> str:
+        """Host and port to listen on."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """The server's address, as somebody at this machine opens it."""
+        everywhere = self.host in ("0.0.0.0", "::")  # noqa: S104 - a comparison
+        return f"http://localhost:{self.port}" if everywhere else f"http://{self.bind}"
+
+    @property
     def url(self) -> URL:
         """The database's URL."""
         if not self.database_url:

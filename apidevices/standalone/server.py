@@ -28,9 +28,8 @@ class Server(BaseApplication):
 
     def load_config(self) -> None:
         """Set what gunicorn shall do."""
-        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         options: dict[str, Any] = {
-            "bind": f"{host}:{self._settings.port}",
+            "bind": self._settings.bind,
             "workers": self._settings.web_concurrency,
             "worker_class": "gthread",
             "threads": self._settings.apidevices_threads,
