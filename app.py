@@ -8,7 +8,6 @@ import os
 import secrets
 import sys
 from pathlib import Path
-from typing import ClassVar
 
 from flask import Flask, redirect
 from flask.json.provider import DefaultJSONProvider
@@ -35,7 +34,7 @@ class _Json(DefaultJSONProvider):
 
 class _App(Flask):
     json_provider_class = _Json
-    jinja_options: ClassVar[dict[str, bool]] = {"trim_blocks": True, "lstrip_blocks": True}
+    jinja_options = Flask.jinja_options | {"trim_blocks": True, "lstrip_blocks": True}
 
 
 db = SQLAlchemy()

@@ -143,9 +143,7 @@ class NewToken(Protocol):
 def new_token(db: Database) -> NewToken:
     def issue(*scopes: str, name: str = "test", expires_at: datetime | None = None) -> str:
         now = clock.now()
-        return tokens.issue(
-            db, name, scopes, expires_at=expires_at, actor="the test", now=now
-        )[1]
+        return tokens.issue(db, name, scopes, expires_at=expires_at, actor="the test", now=now)[1]
 
     return issue
 
