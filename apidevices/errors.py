@@ -26,11 +26,7 @@ class Problem(HTTPException):
     problem_code = "invalid_request"
     title = "Invalid request"
     description = "The request can't be understood."
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers that the answer carries beside its body."""
-        return {}
+    headers: tuple[tuple[str, str], ...] = ()
 
     def get_response(self, environ: Any = None, scope: Any = None) -> Response:
         """Return the whole answer."""
@@ -39,7 +35,7 @@ class Problem(HTTPException):
             self.problem_code,
             self.title,
             self.description or "",
-            self.headers,
+            dict(self.headers),
         )
 
 
@@ -50,11 +46,7 @@ class TokenMissing(Problem):
     problem_code = "token_missing"
     title = "Token missing"
     description = "Send an API token: 'Authorization: Bearer <token>'."
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """See the base class."""
-        return {"WWW-Authenticate": "Bearer"}
+    headers = (("WWW-Authenticate", "Bearer"),)
 
 
 class TokenInvalid(Problem):
@@ -64,11 +56,7 @@ class TokenInvalid(Problem):
     problem_code = "token_invalid"
     title = "Token invalid"
     description = "This token is unknown, revoked or expired. Ask for a new one."
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """See the base class."""
-        return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    headers = (("WWW-Authenticate", 'Bearer error="invalid_token"'),)
 
 
 class DeviceIdRequired(Problem):
@@ -106,12 +94,8 @@ class InsufficientScope(Problem):
 
     def __init__(self, scope: str) -> None:
         super().__init__(f"This call needs a token with the scope {scope}.")
-        self._scope = scope
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """See the base class."""
-        return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{self._scope}"'}
+        challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+        self.headers = (("WWW-Authenticate", challenge),)
 
 
 class Unavailable(Problem):
@@ -121,11 +105,7 @@ class Unavailable(Problem):
     problem_code = "unavailable"
     title = "Temporarily unavailable"
     description = "The request could not be checked or stored just now. Try again shortly."
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """See the base class."""
-        return {"Retry-After": "2"}
+    headers = (("Retry-After", "2"),)
 
 
 def as_problem(error: HTTPException) -> Response:
