@@ -6,12 +6,8 @@ at least once an interval, in order of id (two processes that write in different
 PostgreSQL). Times only ever move forward, in memory and in the database.
 """
 
-import atexit
 import logging
-import os
 import threading
-import weakref
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -21,6 +17,7 @@ from sqlalchemy.sql.elements import SQLCoreOperations
 
 from apidevices.database import Database
 from apidevices.models import ApiToken, DeviceActivity, DeviceToken, Moment
+from apidevices.processes import after_fork, at_exit
 
 logger = logging.getLogger(__name__)
 
@@ -77,17 +74,6 @@ class _Batch:
         self.pairs = dict(list(self.pairs.items())[-limit:])
 
 
-def _weakly(method: Callable[[], None]) -> Callable[[], None]:
-    """Return a call of a method that doesn't keep its object alive."""
-    reference = weakref.WeakMethod(method)
-
-    def call() -> None:
-        if (alive := reference()) is not None:
-            alive()
-
-    return call
-
-
 def _later(known: datetime | None, moment: datetime | None) -> datetime | None:
     if known is None or moment is None:
         return known or moment
@@ -114,8 +100,9 @@ class ActivityBuffer:
         self._interval = interval
         self._limit = limit
         self._reset()
-        os.register_at_fork(after_in_child=_weakly(self._reset_after_fork))
-        atexit.register(_weakly(self.close))
+        # What the parent noted is the parent's to write, and its thread is not in the child.
+        after_fork(self._reset)
+        at_exit(self.close)
 
     def note(self, device_id: int, token_id: int, now: datetime, *, upload: bool) -> None:
         """Note a request of a device that was let through; ``upload`` for a POST."""
@@ -167,11 +154,6 @@ class ActivityBuffer:
         self._writing = threading.Lock()
         self._closing = threading.Event()
         self._thread = None
-
-    def _reset_after_fork(self) -> None:
-        # What the parent noted is the parent's to write, and its thread is not in this process.
-        self._db.reset_after_fork()
-        self._reset()
 
     def _wake(self) -> None:
         if self._thread is None:

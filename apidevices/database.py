@@ -13,6 +13,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from apidevices.processes import after_fork
+
 BUSY_TIMEOUT_MS = 10_000
 """How long a SQLite connection waits for another one's write."""
 
@@ -21,13 +23,14 @@ class Database:
     """An engine, with the two ways in which it is used: to read and to write."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._is_sqlite = engine.dialect.name == "sqlite"
         # SQLite has one writer at a time: threads wait for a lock rather than poll for the file's.
         self._writer: AbstractContextManager[Any] = (
             threading.Lock() if self._is_sqlite else nullcontext()
         )
+        after_fork(self._reset)
 
     def connect(self) -> Connection:
         """Return a connection without a transaction: each statement sees what is committed."""
@@ -43,7 +46,7 @@ class Database:
     def write(self) -> Iterator[Session]:
         """Open a session in one transaction: durable when the block ends, undone if it raises."""
         if not self._is_sqlite:
-            with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 yield session
             return
         with self._writer, Session(self._autocommit, expire_on_commit=False) as session:
@@ -63,9 +66,9 @@ class Database:
         target: Table = getattr(table, "__table__", table)
         return sqlite.insert(target) if self._is_sqlite else postgresql.insert(target)
 
-    def reset_after_fork(self) -> None:
-        """Forget connections and locks that belong to the parent process."""
-        self._engine.dispose(close=False)
+    def _reset(self) -> None:
+        # Connections belong to the parent process, and the thread that holds the lock is there.
+        self.engine.dispose(close=False)
         if self._is_sqlite:
             self._writer = threading.Lock()
 

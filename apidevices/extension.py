@@ -13,6 +13,7 @@ from apidevices.config import Settings
 from apidevices.database import Database
 from apidevices.errors import Problem
 from apidevices.identity import IdentityReader
+from apidevices.lookup import make_lookup
 from apidevices.state import EXTENSION, State, current
 from apidevices.tracking import Caller, Tracker, current_caller, remember_caller
 
@@ -59,6 +60,7 @@ class APIDevices:
         )
         tracker = Tracker(
             db,
+            make_lookup(db.engine),
             activity,
             IdentityReader(settings.headers),
             require_device_id=settings.require_device_id,

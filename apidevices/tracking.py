@@ -5,12 +5,12 @@ changes, activity. "Blocked?" and "revoked?" are read from the database each tim
 cache that could be stale; where the database can't be asked, nothing passes.
 """
 
+import json
 import logging
 from dataclasses import dataclass
 from datetime import datetime
 
 from flask import Request, g
-from sqlalchemy import RowMapping, bindparam, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from apidevices import clock, devices
@@ -25,7 +25,7 @@ from apidevices.errors import (
     Unavailable,
 )
 from apidevices.identity import DETAILS, DeviceIdentity, IdentityReader, InvalidIdentifier
-from apidevices.models import ApiToken, Device
+from apidevices.lookup import Known, Lookup, LookupFailed
 from apidevices.tokens import digest
 
 logger = logging.getLogger(__name__)
@@ -37,9 +37,15 @@ class Caller:
 
     token_id: int
     token_name: str
-    scopes: tuple[str, ...]
+    scopes_json: str
     device_id: int | None
     at: datetime
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes of the token; read by the few calls that ask, not by each."""
+        scopes: list[str] = json.loads(self.scopes_json)
+        return scopes
 
 
 class Tracker:
@@ -48,12 +54,14 @@ class Tracker:
     def __init__(
         self,
         db: Database,
+        lookup: Lookup,
         activity: ActivityBuffer,
         reader: IdentityReader,
         *,
         require_device_id: bool,
     ) -> None:
         self._db = db
+        self._lookup = lookup
         self._activity = activity
         self._reader = reader
         self._require_device_id = require_device_id
@@ -72,8 +80,8 @@ class Tracker:
         """
         try:
             return self._check(request, clock.now())
-        except SQLAlchemyError as error:
-            if is_unavailable(error):
+        except (LookupFailed, SQLAlchemyError) as error:
+            if isinstance(error, LookupFailed) or is_unavailable(error):
                 logger.error("The database can't be asked: %s", error)
                 raise Unavailable from error
             raise
@@ -88,10 +96,11 @@ class Tracker:
             identity = self._reader.read(request.environ)
         except InvalidIdentifier as error:
             invalid = error  # the token is judged first
-        known = self._look_up(authorization.token, identity)
-        if known is None or known["revoked_at"] or _expired(known["expires_at"], now):
+        identifier = identity.identifier if identity else None
+        known = self._lookup.find(digest(authorization.token), identifier, now)
+        if known is None or not known.valid:
             raise TokenInvalid
-        token_id = known["token_id"]
+        token_id = known.token_id
         if invalid is not None:
             raise DeviceIdInvalid(str(invalid))
         if identity is None:
@@ -99,8 +108,7 @@ class Tracker:
                 raise DeviceIdRequired(self.how_to_identify)
             self._activity.note_token(token_id, now)
             return _caller(known, None, now)
-        device_id = known["device_id"]
-        blocked = known["blocked_at"] is not None
+        device_id, blocked = known.device_id, known.blocked
         if device_id is None or (not blocked and _changed(known, identity)):
             reported = devices.report(
                 self._db, identity, token_id=token_id, address=request.remote_addr, now=now
@@ -111,15 +119,6 @@ class Tracker:
             raise DeviceBlocked
         self._activity.note(device_id, token_id, now, upload=request.method == "POST")
         return _caller(known, device_id, now)
-
-    def _look_up(self, token: str, identity: DeviceIdentity | None) -> RowMapping | None:
-        """Read token and device together, in one round trip outside any transaction."""
-        parameters = {
-            "digest": digest(token),
-            "identifier": identity.identifier if identity else None,
-        }
-        with self._db.connect() as connection:
-            return connection.execute(_LOOK_UP, parameters).mappings().first()
 
 
 def current_caller() -> Caller | None:
@@ -133,30 +132,14 @@ def remember_caller(caller: Caller) -> None:
     g._apidevices_caller = caller
 
 
-_LOOK_UP = (
-    select(
-        ApiToken.id.label("token_id"),
-        ApiToken.name.label("token_name"),
-        ApiToken.scopes,
-        ApiToken.expires_at,
-        ApiToken.revoked_at,
-        Device.id.label("device_id"),
-        Device.blocked_at,
-        *(getattr(Device, field) for field in DETAILS),
+def _caller(known: Known, device_id: int | None, now: datetime) -> Caller:
+    return Caller(known.token_id, known.token_name, known.scopes_json, device_id, now)
+
+
+def _changed(known: Known, identity: DeviceIdentity) -> bool:
+    said = identity.details
+    return any(
+        said[field] != value
+        for field, value in zip(DETAILS, known.details, strict=True)
+        if field in said
     )
-    .select_from(ApiToken)
-    .outerjoin(Device, Device.identifier == bindparam("identifier"))
-    .where(ApiToken.digest == bindparam("digest"))
-)
-
-
-def _expired(expires_at: datetime | None, now: datetime) -> bool:
-    return expires_at is not None and expires_at <= now
-
-
-def _changed(known: RowMapping, identity: DeviceIdentity) -> bool:
-    return any(known[field] != value for field, value in identity.details.items())
-
-
-def _caller(known: RowMapping, device_id: int | None, now: datetime) -> Caller:
-    return Caller(known["token_id"], known["token_name"], tuple(known["scopes"]), device_id, now)

@@ -1,0 +1,203 @@
+"""The one read of a tracked request: token and device together, straight through the driver.
+
+Every request pays for this query, so it goes through neither the ORM nor SQLAlchemy's execution,
+which would be most of the time of the whole check: the statement is compiled once, and runs on
+connections of the driver, in autocommit, on which the database keeps it prepared. Each call reads
+what is committed when it is made.
+"""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Engine, String, bindparam, or_, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.pool import StaticPool
+
+from apidevices.identity import DETAILS
+from apidevices.models import ApiToken, Device, Moment
+from apidevices.processes import after_fork
+
+
+class Known(NamedTuple):
+    """What is known of a token, and of the device that came with it."""
+
+    token_id: int
+    token_name: str
+    scopes_json: str
+    valid: bool
+    device_id: int | None
+    blocked: bool
+    details: Sequence[str | None]
+
+
+_STATEMENT = (
+    select(
+        ApiToken.id,
+        ApiToken.name,
+        ApiToken.scopes,
+        ApiToken.revoked_at.is_(None)
+        & or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now", type_=Moment)),
+        Device.id,
+        Device.blocked_at.is_not(None),
+        *(getattr(Device, field) for field in DETAILS),
+    )
+    .select_from(ApiToken)
+    .outerjoin(Device, Device.identifier == bindparam("identifier", type_=String))
+    .where(ApiToken.digest == bindparam("digest"))
+)
+
+
+class LookupFailed(Exception):
+    """The database can't be asked."""
+
+
+def make_lookup(engine: Engine) -> "Lookup":
+    """Return the lookup for an engine's database."""
+    return (SqliteLookup if engine.dialect.name == "sqlite" else PostgresLookup)(engine)
+
+
+class Lookup(ABC):
+    """Connections of the driver that are used for nothing but this query, by any thread.
+
+    There are never more of them than requests at the same time. A connection that fails is thrown
+    away, and the query is made once more on a new one: it may only have been an old one, from
+    before the database was started again.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._idle: deque[Any] = deque()
+        driver: Any = engine.dialect.dbapi
+        self._error: type[Exception] = driver.OperationalError
+        self._errors: type[Exception] = driver.Error
+        after_fork(self._forget)
+
+    def find(self, digest: bytes, identifier: str | None, now: datetime) -> Known | None:
+        """Return what is known of a token and a device, or None where there is no such token.
+
+        Raises:
+            LookupFailed: the database can't be asked.
+        """
+        while True:
+            fresh = not self._idle
+            connection = self._open() if fresh else self._idle.pop()
+            try:
+                row = self._ask(connection, digest, identifier, now)
+            except self._errors as error:
+                self._discard(connection)
+                if fresh:
+                    raise LookupFailed(str(error)) from error
+                continue
+            self._idle.append(connection)
+            return row
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        while self._idle:
+            self._discard(self._idle.pop())
+
+    def _forget(self) -> None:
+        self._abandoned = self._idle  # not closed: the parent process goes on to use them
+        self._idle = deque()
+
+    def _open(self) -> Any:
+        pooled = self._engine.raw_connection()
+        connection = pooled.driver_connection
+        if isinstance(self._engine.pool, StaticPool):
+            pooled.close()  # the one connection that there is, to a database in memory
+        else:
+            pooled.detach()
+        return connection
+
+    def _discard(self, connection: Any) -> None:
+        if not isinstance(self._engine.pool, StaticPool):
+            connection.close()
+
+    @abstractmethod
+    def _ask(
+        self, connection: Any, digest: bytes, identifier: str | None, now: datetime
+    ) -> Known | None:
+        """Make the query on a connection."""
+
+
+class SqliteLookup(Lookup):
+    """The query through ``sqlite3``, which keeps prepared statements by their text."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        compiled = _STATEMENT.compile(dialect=engine.dialect)
+        self._sql = str(compiled)
+        self._order = tuple(compiled.positiontup or ())
+
+    def _ask(
+        self, connection: Any, digest: bytes, identifier: str | None, now: datetime
+    ) -> Known | None:
+        values = {
+            "digest": digest,
+            "identifier": identifier,
+            "now": now.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds"),
+        }
+        row = connection.execute(self._sql, [values[name] for name in self._order]).fetchone()
+        if row is None:
+            return None
+        token_id, name, scopes, valid, device_id, blocked, *details = row
+        return Known(token_id, name, scopes, valid, device_id, blocked, details)
+
+
+class PostgresLookup(Lookup):
+    """The query through libpq as psycopg wraps it: prepared once a connection, run with bytes.
+
+    psycopg's cursor, and its adaptation of each value to and from Python, would cost more time in
+    this process than all the rest.
+    """
+
+    _NAME = b"apidevices_lookup"
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        compiled = _STATEMENT.compile(dialect=postgresql.dialect(paramstyle="numeric_dollar"))  # type: ignore[no-untyped-call]
+        self._sql = str(compiled).encode()
+        self._order = tuple(compiled.positiontup or ())
+        self._formats = [1 if name == "digest" else 0 for name in self._order]  # bytea: binary
+
+    def _open(self) -> Any:
+        connection = super()._open()
+        connection.autocommit = True
+        self._checked(connection, connection.pgconn.prepare(self._NAME, self._sql))
+        return connection
+
+    def _ask(
+        self, connection: Any, digest: bytes, identifier: str | None, now: datetime
+    ) -> Known | None:
+        values = {
+            "digest": digest,
+            "identifier": None if identifier is None else identifier.encode(),
+            "now": now.isoformat().encode(),
+        }
+        result = connection.pgconn.exec_prepared(
+            self._NAME, [values[name] for name in self._order], self._formats
+        )
+        self._checked(connection, result)
+        if result.ntuples == 0:
+            return None
+        texts = [
+            None if (value := result.get_value(0, column)) is None else value.decode()
+            for column in range(result.nfields)
+        ]
+        token_id, name, scopes, valid, device_id, blocked, *details = texts
+        return Known(
+            int(token_id or 0),
+            name or "",
+            scopes or "[]",
+            valid == "t",
+            None if device_id is None else int(device_id),
+            blocked == "t",
+            details,
+        )
+
+    def _checked(self, connection: Any, result: Any) -> None:
+        if result.error_message:
+            raise self._error(result.error_message.decode(errors="replace").strip())
