@@ -62,9 +62,9 @@ def take_down(app: Flask) -> None:
 
 
 class MakeApp(Protocol):
-    """Makes an application; ``migrated=False`` leaves its database empty."""
+    """Makes an application with more of its environment."""
 
-    def __call__(self, *, migrated: bool = True, **variables: str) -> Flask: ...
+    def __call__(self, **variables: str) -> Flask: ...
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An instance folder that the environment names, and that does not exist yet."""
+    """The instance folder that the environment names."""
     folder = tmp_path / "instance"
     monkeypatch.setenv("APIDEVICES_INSTANCE", str(folder))
     return folder
@@ -97,23 +97,27 @@ def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def make_app(
-    instance: Path, migrated_database: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[MakeApp]:
+def make_bare_app(instance: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeApp]:
+    """Make applications on the database in the instance folder, with no tables at first."""
     made = []
 
-    def make(*, migrated: bool = True, **variables: str) -> Flask:
+    def make(**variables: str) -> Flask:
         for variable, value in variables.items():
             monkeypatch.setenv(variable, value)
-        if migrated and not (instance / DATABASE).exists():
-            instance.mkdir(exist_ok=True)
-            shutil.copy(migrated_database, instance / DATABASE)
         made.append(product.create_app())
         return made[-1]
 
     yield make
     for app in made:
         take_down(app)
+
+
+@pytest.fixture
+def make_app(make_bare_app: MakeApp, instance: Path, migrated_database: Path) -> MakeApp:
+    """Make applications on one database with all tables, in the instance folder."""
+    instance.mkdir()
+    shutil.copy(migrated_database, instance / DATABASE)
+    return make_bare_app
 
 
 @pytest.fixture
@@ -251,7 +255,7 @@ def make_server(tmp_path: Path) -> StartServer:
     """Make servers for tests that stop or hurt them; all have the same instance folder."""
 
     def make(**variables: str) -> RealServer:
-        return RealServer(tmp_path / "instance", **variables)
+        return RealServer(tmp_path / "instance", variables=variables)
 
     return make
 
@@ -260,5 +264,5 @@ def make_server(tmp_path: Path) -> StartServer:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """One server for all tests that neither stop nor hurt it; each uses devices of its own."""
     instance = tmp_path_factory.mktemp("server") / "instance"
-    with RealServer(instance, WEB_CONCURRENCY="4") as running:
+    with RealServer(instance, variables={"WEB_CONCURRENCY": "4"}) as running:
         yield running

@@ -63,7 +63,7 @@ class Answer:
     """What came back from a request."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: http.client.HTTPMessage
     body: bytes
 
     @property
@@ -98,7 +98,7 @@ class RealServer:
         program: Sequence[str] = PROGRAM,
         flask: Sequence[str] = FLASK,
         cwd: Path | None = None,
-        **variables: str,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.instance = instance
         self.port = free_port()
@@ -107,7 +107,7 @@ class RealServer:
         self._flask = flask
         self._cwd = cwd or instance.parent
         self._environment = clean_environment(
-            **{"PORT": str(self.port), "APIDEVICES_INSTANCE": str(instance), **variables}
+            **{"PORT": str(self.port), "APIDEVICES_INSTANCE": str(instance)} | dict(variables or {})
         )
         self._log = instance.with_name(f"{instance.name}.log")
 
