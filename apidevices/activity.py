@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, select, update
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from apidevices.database import Database
-from apidevices.models import ApiToken, DeviceActivity, DeviceToken, Moment
+from apidevices.models import ApiToken, Device, DeviceActivity, DeviceToken, Id, Moment
 from apidevices.processes import after_fork, at_exit
 
 logger = logging.getLogger(__name__)
@@ -185,7 +185,7 @@ def _write(db: Database, connection: Connection, batch: _Batch) -> None:
         for (device_id, token_id), (first, last) in sorted(batch.pairs.items())
     ]
     tokens = [{"token": id_, "used_at": moment} for id_, moment in sorted(batch.tokens.items())]
-    insert = db.insert(DeviceToken)
+    insert = db.insert(DeviceToken).from_select(list(_USE.selected_columns.keys()), _USE)
     use = insert.on_conflict_do_update(
         index_elements=[DeviceToken.device_id, DeviceToken.token_id],
         set_={"last_used_at": insert.excluded.last_used_at},
@@ -226,6 +226,16 @@ _COUNT_DENIED = (
         denied_count=DeviceActivity.denied_count + bindparam("denied"),
         last_denied_at=_forward(DeviceActivity.last_denied_at, "denied_at"),
     )
+)
+# A device or token that somebody removed by hand must not keep the rest from being written.
+_USE = select(
+    bindparam("device_id", type_=Id).label("device_id"),
+    bindparam("token_id", type_=Id).label("token_id"),
+    bindparam("first_used_at", type_=Moment).label("first_used_at"),
+    bindparam("last_used_at", type_=Moment).label("last_used_at"),
+).where(
+    exists().where(Device.id == bindparam("device_id")),
+    exists().where(ApiToken.id == bindparam("token_id")),
 )
 _USE_TOKEN = (
     update(ApiToken)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+import click
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -20,8 +21,11 @@ PREFIX = "APIDEVICES_"
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 
 
-class ConfigError(ValueError):
-    """A setting has a wrong value; the message is one line that names the variable."""
+class ConfigError(click.ClickException, ValueError):
+    """A setting has a wrong value; the message is one line that names the variable.
+
+    Commands show it as they show any error of usage, without a traceback.
+    """
 
 
 def _header_names(value: object) -> object:

@@ -6,6 +6,7 @@ connections of the driver, in autocommit, on which the database keeps it prepare
 what is committed when it is made.
 """
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
@@ -82,12 +83,15 @@ class Lookup(ABC):
             LookupFailed: the database can't be asked.
         """
         while True:
-            fresh = not self._idle
-            connection = self._open() if fresh else self._idle.pop()
+            connection, fresh = None, True
             try:
+                with contextlib.suppress(IndexError):
+                    connection, fresh = self._idle.pop(), False
+                connection = connection or self._open()
                 row = self._ask(connection, digest, identifier, now)
             except self._errors as error:
-                self._discard(connection)
+                if connection is not None:
+                    self._discard(connection)
                 if fresh:
                     raise LookupFailed(str(error)) from error
                 continue

@@ -87,8 +87,8 @@ class Tracker:
             raise
 
     def _check(self, request: Request, now: datetime) -> Caller:
-        authorization = request.authorization
-        if authorization is None or authorization.type != "bearer" or not authorization.token:
+        scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer" or not (token := token.strip()):
             raise TokenMissing
         identity: DeviceIdentity | None = None
         invalid: InvalidIdentifier | None = None
@@ -97,7 +97,7 @@ class Tracker:
         except InvalidIdentifier as error:
             invalid = error  # the token is judged first
         identifier = identity.identifier if identity else None
-        known = self._lookup.find(digest(authorization.token), identifier, now)
+        known = self._lookup.find(digest(token), identifier, now)
         if known is None or not known.valid:
             raise TokenInvalid
         token_id = known.token_id

@@ -2,7 +2,7 @@
 
 from flask import request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
 from apidevices import devices, state, uploads
 from apidevices.api.root import blueprint
@@ -25,11 +25,15 @@ def upload() -> ResponseReturnValue:
     caller, device_id = _calling_device()
     if not request.is_json:
         raise UnsupportedMediaType("Send the upload as 'Content-Type: application/json'.")
-    request.max_content_length = uploads.MAX_BYTES
+    # One byte more than may come, as a body without a length is cut there in silence.
+    request.max_content_length = uploads.MAX_BYTES + 1
+    body = request.get_data(cache=False)
+    if len(body) > uploads.MAX_BYTES:
+        raise RequestEntityTooLarge(f"An upload has {uploads.MAX_BYTES:,} bytes at most.")
     try:
         stored = uploads.store(
             state.database(),
-            request.get_data(cache=False),
+            body,
             device_id=device_id,
             token_id=caller.token_id,
             now=caller.at,

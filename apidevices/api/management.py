@@ -96,7 +96,7 @@ def rename_one(device_id: int) -> ResponseReturnValue:
 def block_one(device_id: int) -> ResponseReturnValue:
     """Block a device; again changes nothing."""
     actor = _actor("devices:write")
-    body = _checked(Block, _json_body() if request.content_length else {})
+    body = _checked(Block, _json_body() if request.get_data() else {})
     now = clock.now()
     return device_json(
         devices.block(state.database(), device_id, reason=body.reason, actor=actor, now=now)

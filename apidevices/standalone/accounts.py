@@ -111,7 +111,11 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
         SECURITY_MSG_UNAUTHENTICATED=("Sign in to see this page.", "info"),
     )
     email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()  # ann@company.local is an address, too
-    Security(app, SQLAlchemyUserDatastore(db, User, Role))
+    security = Security(app, SQLAlchemyUserDatastore(db, User, Role))
+    # Sessions alone sign in. Otherwise every request, those of the API too, would have its body
+    # read in search of a token of Flask-Security's, and somebody looked up before any view asks.
+    security.login_manager.request_loader(lambda _request: None)
+    security.principal.identity_loaders.clear()
     app.register_blueprint(blueprint)
     app.context_processor(
         lambda: {
