@@ -82,7 +82,10 @@ def unblock_device(device_id: int) -> ResponseReturnValue:
 @blueprint.errorhandler(InvalidInput)
 def _refuse(error: InvalidInput) -> ResponseReturnValue:
     found = devices.get(state.database(), (request.view_args or {})["device_id"])
-    return _answer(found, error=str(error), typed=request.form)
+    if error.field != "name":
+        flash(str(error))
+        return _answer(found, 422)
+    return _answer(found, 422, error=str(error), typed=request.form["name"])
 
 
 def _row_id(text: str) -> int:
@@ -126,17 +129,16 @@ def _place() -> dict[str, Any]:
     return {**FilterForm(request.args).query, "cursor": _cursor()}
 
 
-def _answer(found: Device, **refusal: Any) -> ResponseReturnValue:
+def _answer(found: Device, status: int = 200, **refusal: Any) -> ResponseReturnValue:
     """Answer a POST with the device as it is now, in the shape of the page that the form was on.
 
-    ``refusal`` is what was wrong and what was typed, where nothing was done.
+    ``refusal`` is what was wrong with a name and what was typed, where nothing was done.
     """
-    status = 422 if refusal else 200
     in_list = request.args.get("from") == "list"
     if in_list and wants_fragment():
         row = {"device": found, "place": {"from": "list", **_place()}, "now": clock.now()}
         return render_template("apidevices/devices/_changed_row.html", **row, **refusal), status
-    if refusal or wants_fragment():
+    if status != 200 or wants_fragment():
         name = "_changed_device.html" if wants_fragment() else "detail.html"
         details = {**_details(found), **refusal}
         return render_template(f"apidevices/devices/{name}", **details), status

@@ -1,10 +1,11 @@
 """The forms: what each accepts, and how the filters become a query string again."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from typing import get_args
 
 from flask_wtf import FlaskForm
 from wtforms import DateField, RadioField, SelectMultipleField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
@@ -28,7 +29,11 @@ class FilterForm(FlaskForm):
     name = StringField("Name or identifier", filters=[_clean, lambda text: text[: MAX_LENGTH + 1]])
     status = RadioField(
         "Blocked status",
-        choices=[("all", "All"), ("active", "Hide blocked"), ("blocked", "Only blocked")],
+        choices=[
+            SelectChoice("all", "All"),
+            SelectChoice("active", "Hide blocked"),
+            SelectChoice("blocked", "Only blocked"),
+        ],
         default="all",
     )
 
@@ -69,7 +74,7 @@ class TokenForm(FlaskForm):
     expires_on = DateField("Expires", validators=[Optional()])
     scopes = SelectMultipleField(
         "Scopes",
-        choices=list(tokens.SCOPES.items()),
+        choices=[SelectChoice(scope, meaning) for scope, meaning in tokens.SCOPES.items()],
         widget=ListWidget(prefix_label=False),
         option_widget=CheckboxInput(),
     )
@@ -79,4 +84,4 @@ class TokenForm(FlaskForm):
         """The end of the chosen day, UTC."""
         if self.expires_on.data is None:
             return None
-        return datetime.combine(self.expires_on.data + timedelta(days=1), time(), UTC)
+        return datetime.combine(self.expires_on.data, time.max, UTC)

@@ -3,14 +3,20 @@
 from flask import request
 
 
+def is_asking() -> bool:
+    """Tell whether HTMX asks, for whatever it is."""
+    return request.headers.get("HX-Request") == "true"
+
+
 def wants_fragment() -> bool:
     """Tell whether HTMX asks for a part of a page.
 
-    A restored or boosted page is asked for by HTMX too, and is a whole page.
+    A page that is restored, boosted or selected from is asked for by HTMX too, and is a whole one.
     """
     headers = request.headers
     return (
-        headers.get("HX-Request") == "true"
+        is_asking()
+        and headers.get("HX-Request-Type") != "full"
         and headers.get("HX-Boosted") != "true"
         and headers.get("HX-History-Restore-Request") != "true"
     )

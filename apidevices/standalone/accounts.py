@@ -38,7 +38,7 @@ from wtforms import EmailField, PasswordField
 from wtforms.validators import EqualTo, InputRequired
 
 from apidevices import audit, clock, state
-from apidevices.admin.htmx import wants_fragment
+from apidevices.admin import htmx
 from apidevices.database import Database
 from apidevices.models import PREFIX, Base, Id, Moment
 
@@ -136,12 +136,12 @@ def authorize() -> bool:
 def to_sign_in() -> BaseResponse:
     """Answer with the way to sign in, and from there back to the page that was asked for."""
     asked_for = request.full_path.rstrip("?")
-    if request.method != "GET" or wants_fragment():
+    if request.method != "GET" or htmx.is_asking():
         # Only the page with the form or the fragment can be come back to.
         page = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "/")
         asked_for = page.path + (f"?{page.query}" if page.query else "")
     address = url_for("security.login", next=asked_for)
-    if wants_fragment():
+    if htmx.is_asking():
         return Response(status=401, headers={"HX-Redirect": address})
     return redirect(address, 303)
 

@@ -7,7 +7,7 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from apidevices.admin.htmx import wants_fragment
+from apidevices.admin import htmx
 from apidevices.api import blueprint as api
 from apidevices.database import is_unavailable
 from apidevices.errors import Unavailable, as_problem
@@ -30,10 +30,10 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     message = error.description or ""
     if isinstance(error, InternalServerError):
         message = "Something went wrong on the server. It has been logged. Try again later."
-    if wants_fragment():
+    if htmx.is_asking():
         # The page stays as it is, and its status line says what happened.
         flash(message)
-        page = render_template("apidevices/_status.html")
+        page = render_template("apidevices/_status_partial.html")
         return page, response.status_code, {"HX-Reswap": "none"}
     page = render_template(
         "apidevices/error.html", status=response.status_code, title=error.name, message=message
