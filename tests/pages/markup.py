@@ -1,0 +1,100 @@
+"""HTML as a tree, read strictly: what is opened is closed, in order."""
+
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Self
+from xml.etree.ElementTree import Element, TreeBuilder
+
+_VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "source", "wbr"})
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.builder = TreeBuilder()
+        self._open = ["everything"]
+        self.builder.start("everything", {})
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs), f"twice the same attribute: {attrs}"
+        self.builder.start(tag, {name: value or "" for name, value in attrs})
+        self._open.append(tag)
+        if tag in _VOID:
+            self.handle_endtag(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in _VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open[-1] == tag, f"</{tag}> where <{self._open[-1]}> is open"
+        self._open.pop()
+        self.builder.end(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.builder.data(data)
+
+    def finish(self) -> Element:
+        self.close()
+        self.handle_endtag("everything")
+        return self.builder.close()
+
+
+class Node:
+    """An element and what is in it."""
+
+    def __init__(self, element: Element) -> None:
+        self._element = element
+
+    @classmethod
+    def parse(cls, html: str) -> Self:
+        """Read a page or a fragment; the node stands for all of it."""
+        reader = _Reader()
+        reader.feed(html)
+        return cls(reader.finish())
+
+    @property
+    def tag(self) -> str:
+        return str(self._element.tag)
+
+    @property
+    def text(self) -> str:
+        """Everything that is said in it, with white space folded."""
+        return " ".join("".join(self._element.itertext()).split())
+
+    @property
+    def exact_text(self) -> str:
+        """The same, with white space as it is."""
+        return "".join(self._element.itertext())
+
+    @property
+    def children(self) -> "list[Node]":
+        return [Node(child) for child in self._element]
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        return dict(self._element.attrib)
+
+    def __getitem__(self, attribute: str) -> str:
+        return self._element.attrib[attribute]
+
+    def get(self, attribute: str) -> str | None:
+        return self._element.get(attribute)
+
+    def all(self, tag: str = "*", **attributes: str) -> "list[Node]":
+        """Return the elements in it that have all these attributes; ``_`` stands for ``-``."""
+        wanted = {name.strip("_").replace("_", "-"): value for name, value in attributes.items()}
+        return [node for node in self._within(tag) if node._has(wanted)]
+
+    def one(self, tag: str = "*", **attributes: str) -> "Node":
+        """Return the only such element."""
+        found = self.all(tag, **attributes)
+        assert len(found) == 1, f"{len(found)} times <{tag}> with {attributes}"
+        return found[0]
+
+    def _within(self, tag: str) -> "Iterator[Node]":
+        return (Node(found) for found in self._element.iterfind(f".//{tag}"))
+
+    def _has(self, attributes: dict[str, str]) -> bool:
+        return all(self.get(name) == value for name, value in attributes.items())

@@ -1,0 +1,161 @@
+"""What devices call: themselves as the platform sees them, and data uploads."""
+
+import json
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from apidevices.database import Database
+from apidevices.models import Upload
+from apidevices.uploads import MAX_BYTES
+from tests.conftest import DEVICE, NOON, UPLOADS, Administrator, Clock, as_device
+
+
+def upload(
+    client: FlaskClient, token: str, body: bytes, content_type: str = "application/json"
+) -> TestResponse:
+    return client.post(UPLOADS, headers=as_device(token), data=body, content_type=content_type)
+
+
+def stored(db: Database) -> list[str]:
+    with db.read() as session:
+        return list(session.scalars(select(Upload.body).order_by(Upload.id)))
+
+
+# --- the device --------------------------------------------------------------------------------
+
+
+def test_device_sees_itself(client: FlaskClient, the_clock: Clock, token: str) -> None:
+    the_clock.set(NOON)
+    answer = client.get(DEVICE, headers=as_device(token, os="iOS", model="iPhone 14"))
+    assert answer.status_code == 200
+    assert answer.json == {
+        "id": 1,
+        "identifier": "phone-1",
+        "name": None,
+        "display_name": "phone-1",
+        "application": None,
+        "application_version": None,
+        "os": "iOS",
+        "os_version": None,
+        "manufacturer": None,
+        "model": "iPhone 14",
+        "first_seen_at": "2030-05-17T12:00:00.000000Z",
+        "last_active_at": "2030-05-17T12:00:00.000000Z",
+        "last_upload_at": None,
+        "last_activity_at": "2030-05-17T12:00:00.000000Z",
+        "blocked_at": None,
+        "block_reason": None,
+        "denied_count": 0,
+        "last_denied_at": None,
+        "status": "active",
+    }
+
+
+def test_device_sees_a_change_in_the_same_answer(client: FlaskClient, token: str) -> None:
+    client.get(DEVICE, headers=as_device(token, os_version="18"))
+    answer = client.get(DEVICE, headers=as_device(token, os_version="26"))
+    assert answer.get_json()["os_version"] == "26"
+
+
+def test_answers_are_utf8_as_it_is(client: FlaskClient, token: str) -> None:
+    answer = client.get(DEVICE, headers=as_device(token, model="%E7%BA%A2%E7%B1%B3"))
+    assert "红米".encode() in answer.data
+
+
+def test_head_has_no_body(client: FlaskClient, token: str) -> None:
+    answer = client.head(DEVICE, headers=as_device(token))
+    assert (answer.status_code, answer.data) == (200, b"")
+
+
+# --- uploads -----------------------------------------------------------------------------------
+
+
+def test_upload_is_stored_with_device_and_token(
+    client: FlaskClient, db: Database, the_clock: Clock, token: str
+) -> None:
+    the_clock.set(NOON)
+    answer = upload(client, token, b'{"count": 3}')
+    assert answer.status_code == 201
+    assert answer.json == {"id": 1, "received_at": "2030-05-17T12:00:00.000000Z"}
+    with db.read() as session:
+        [kept] = session.scalars(select(Upload)).all()
+    assert (kept.id, kept.received_at, kept.size) == (1, NOON, 12)
+    assert (kept.token.name, kept.device_id) == ("test", 1)
+    assert stored(db) == ['{"count": 3}']
+
+
+def test_upload_is_when_data_was_last_sent(
+    client: FlaskClient, administrator: Administrator, the_clock: Clock, token: str
+) -> None:
+    the_clock.set(NOON)
+    upload(client, token, b"[]")
+    assert administrator.device()["last_upload_at"] == "2030-05-17T12:00:00.000000Z"
+
+
+def test_upload_of_one_mebibyte_is_stored(client: FlaskClient, db: Database, token: str) -> None:
+    body = b'"' + b"x" * (MAX_BYTES - 2) + b'"'
+    assert upload(client, token, body).status_code == 201
+    assert [len(text) for text in stored(db)] == [1024 * 1024]
+
+
+def test_one_byte_more_is_not(client: FlaskClient, db: Database, token: str) -> None:
+    body = b'"' + b"x" * (MAX_BYTES - 1) + b'"'
+    assert upload(client, token, body).status_code == 413
+    assert stored(db) == []
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/json; charset=utf-8", "application/vnd.acme+json"],
+)
+def test_upload_of_any_json_type_is_stored(
+    client: FlaskClient, token: str, content_type: str
+) -> None:
+    assert upload(client, token, b"[]", content_type).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        pytest.param(b"", "JSON", id="empty"),
+        pytest.param(b'{"a": }', "JSON", id="broken"),
+        pytest.param(b"[NaN]", "NaN", id="NaN"),
+        pytest.param(b'["\xff"]', "UTF-8", id="not UTF-8"),
+        pytest.param(b"[" * 300_000, "nested", id="nested too deeply"),
+    ],
+)
+def test_upload_that_is_no_json_is_refused(
+    client: FlaskClient, db: Database, token: str, body: bytes, says: str
+) -> None:
+    answer = upload(client, token, body)
+    assert answer.status_code == 400
+    problem: dict[str, Any] = json.loads(answer.data)
+    assert problem["code"] == "invalid_request"
+    assert says in problem["detail"]
+    assert stored(db) == []
+
+
+def test_upload_of_a_lone_surrogate_is_stored_as_it_came(
+    client: FlaskClient, db: Database, token: str
+) -> None:
+    assert upload(client, token, b'["\\ud800"]').status_code == 201
+    assert stored(db) == ['["\\ud800"]']
+
+
+def test_upload_without_device_is_not_stored(client: FlaskClient, db: Database, token: str) -> None:
+    answer = client.post(UPLOADS, headers=as_device(token, None), json={})
+    assert answer.status_code == 400
+    assert stored(db) == []
+
+
+def test_upload_of_a_blocked_device_is_not_stored(
+    client: FlaskClient, administrator: Administrator, db: Database, token: str
+) -> None:
+    client.get(DEVICE, headers=as_device(token))
+    administrator.block()
+    assert upload(client, token, b"[]").status_code == 403
+    assert stored(db) == []

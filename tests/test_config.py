@@ -1,0 +1,181 @@
+"""Settings: what they are without being set, what they accept, and how they refuse."""
+
+from pathlib import Path
+
+import pytest
+
+from apidevices import ConfigError
+from apidevices.config import ServerSettings, Settings, environment
+from apidevices.identity import DEFAULT_HEADERS
+from tests.conftest import MakeApp
+
+# --- the server --------------------------------------------------------------------------------
+
+
+def test_server_runs_without_any_variable() -> None:
+    settings = ServerSettings.from_environ({})
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.url.get_backend_name() == "sqlite"
+    assert settings.url.database == str(Path("instance/apidevices.sqlite3").resolve())
+
+
+def test_server_variables_are_read() -> None:
+    settings = ServerSettings.from_environ(
+        {
+            "HOST": "0.0.0.0",  # noqa: S104 - nothing is bound
+            "PORT": "9000",
+            "WEB_CONCURRENCY": "4",
+            "DATABASE_URL": "postgresql://db.example/devices",
+            "SECRET_KEY": "0123456789abcdef",
+            "APIDEVICES_INSTANCE": "/srv/devices",
+            "APIDEVICES_THREADS": "3",
+            "APIDEVICES_PROXIES": "1",
+            "APIDEVICES_SECURE_COOKIES": "true",
+        }
+    )
+    assert settings.model_dump() == {
+        "host": "0.0.0.0",  # noqa: S104 - nothing is bound
+        "port": 9000,
+        "web_concurrency": 4,
+        "database_url": "postgresql://db.example/devices",
+        "secret_key": "0123456789abcdef",
+        "apidevices_instance": Path("/srv/devices"),
+        "apidevices_threads": 3,
+        "apidevices_proxies": 1,
+        "apidevices_secure_cookies": True,
+    }
+
+
+def test_empty_variable_counts_as_not_set() -> None:
+    assert ServerSettings.from_environ({"PORT": "", "DATABASE_URL": ""}).port == 8000
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("HOST", " "),
+        ("WEB_CONCURRENCY", "0"),
+        ("WEB_CONCURRENCY", "many"),
+        ("DATABASE_URL", "not a URL"),
+        ("DATABASE_URL", "mysql://db.example/devices"),
+        ("SECRET_KEY", "short"),
+        ("APIDEVICES_THREADS", "0"),
+        ("APIDEVICES_PROXIES", "-1"),
+        ("APIDEVICES_SECURE_COOKIES", "perhaps"),
+    ],
+)
+def test_wrong_server_variable_is_named(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\A{variable}: [^\n]+\Z"):
+        ServerSettings.from_environ({variable: value})
+
+
+@pytest.mark.parametrize(
+    ("host", "bind", "address"),
+    [
+        ("127.0.0.1", "127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("devices.example", "devices.example:9000", "http://devices.example:9000"),
+        ("0.0.0.0", "0.0.0.0:9000", "http://localhost:9000"),  # noqa: S104 - nothing is bound
+        ("::1", "[::1]:9000", "http://[::1]:9000"),
+        ("::", "[::]:9000", "http://localhost:9000"),
+    ],
+)
+def test_server_has_an_address_that_can_be_opened(host: str, bind: str, address: str) -> None:
+    settings = ServerSettings.from_environ({"HOST": host, "PORT": "9000"})
+    assert (settings.bind, settings.address) == (bind, address)
+
+
+def test_postgresql_is_reached_through_psycopg() -> None:
+    settings = ServerSettings.from_environ({"DATABASE_URL": "postgresql://db.example/devices"})
+    assert settings.url.drivername == "postgresql+psycopg"
+
+
+def test_a_secret_is_not_in_the_message() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        ServerSettings.from_environ({"SECRET_KEY": "hunter2"})
+    assert "hunter2" not in str(refusal.value)
+
+
+# --- the extension -----------------------------------------------------------------------------
+
+
+def test_extension_runs_without_any_setting() -> None:
+    settings = Settings.from_mapping({})
+    assert settings.require_device_id is False
+    assert settings.headers == DEFAULT_HEADERS
+
+
+def test_several_header_names_are_read_in_order() -> None:
+    settings = Settings.from_mapping({"APIDEVICES_HEADER_MODEL": "X-Model, X-Device-Model"})
+    assert settings.headers["model"] == ("X-Model", "X-Device-Model")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("APIDEVICES_REQUIRE_DEVICE_ID", "perhaps"),
+        ("APIDEVICES_HEADER_IDENTIFIER", "X Device"),
+        ("APIDEVICES_HEADER_IDENTIFIER", ""),
+        ("APIDEVICES_HEADER_APPLICATION", "X-Device-Application,"),
+        ("APIDEVICES_HEADER_APPLICATION_VERSION", "X_Version"),
+        ("APIDEVICES_HEADER_OS", "X-Gerät"),
+        ("APIDEVICES_HEADER_OS_VERSION", "X-OS:Version"),
+        ("APIDEVICES_HEADER_MANUFACTURER", 7),
+        ("APIDEVICES_HEADER_MODEL", "X-\nModel"),
+        ("APIDEVICES_ACTIVITY_INTERVAL", "0"),
+        ("APIDEVICES_ACTIVITY_INTERVAL", "1.5"),
+        ("APIDEVICES_ACTIVITY_INTERVAL", "nan"),
+        ("APIDEVICES_ACTIVITY_LIMIT", "0"),
+        ("APIDEVICES_ACTIVITY_LIMIT", "lots"),
+    ],
+)
+def test_wrong_setting_is_named(key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"\A{key}: [^\n]+\Z"):
+        Settings.from_mapping({key: value})
+
+
+def test_unknown_setting_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"\AAPIDEVICES_REQUIRE_DEVICEID: there is no such"):
+        Settings.from_mapping({"APIDEVICES_REQUIRE_DEVICEID": "true"})
+
+
+def test_keys_of_others_are_left_alone() -> None:
+    assert Settings.from_mapping({"SECRET_KEY": "x", "DEVICES": 1}) == Settings()
+
+
+def test_environment_hands_over_what_is_the_extension_s() -> None:
+    variables = {
+        "APIDEVICES_REQUIRE_DEVICE_ID": "true",
+        "APIDEVICES_HEADER_MODEL": "",
+        "APIDEVICES_INSTANCE": "/srv/devices",
+        "PATH": "/bin",
+    }
+    assert environment(variables) == {"APIDEVICES_REQUIRE_DEVICE_ID": "true"}
+
+
+# --- the application ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variable", ["WEB_CONCURRENCY", "APIDEVICES_ACTIVITY_LIMIT"])
+def test_application_is_not_made_with_a_wrong_variable(make_app: MakeApp, variable: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\A{variable}: "):
+        make_app(**{variable: "wrong"})
+
+
+def test_application_is_not_made_with_an_unknown_variable(make_app: MakeApp) -> None:
+    with pytest.raises(ConfigError, match=r"\AAPIDEVICES_TYPO: there is no such setting\Z"):
+        make_app(APIDEVICES_TYPO="1")
+
+
+def test_secret_key_is_made_once_for_its_owner_only(make_app: MakeApp, instance: Path) -> None:
+    made = make_app().secret_key
+    assert made == make_app().secret_key
+    assert (instance / "secret_key").read_text() == made
+    assert (instance / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_secret_key_of_the_environment_is_not_kept(make_app: MakeApp, instance: Path) -> None:
+    assert make_app(SECRET_KEY="0123456789abcdef").secret_key == "0123456789abcdef"
+    assert not (instance / "secret_key").exists()

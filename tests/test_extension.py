@@ -1,0 +1,114 @@
+"""The extension in somebody else's application."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Blueprint, Flask
+from flask.testing import FlaskClient
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import inspect
+
+from apidevices import APIDevices, ConfigError, clock, migration, tokens
+from tests.conftest import as_device, state_of
+
+Host = tuple[Flask, APIDevices]
+
+
+@pytest.fixture(params=["file", "memory"])
+def host(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
+    """An application with a shop's API, of which only that is protected, and a table of its own."""
+    db = SQLAlchemy()
+
+    class Order(db.Model):  # type: ignore[name-defined, misc]
+        id = db.Column(db.Integer, primary_key=True)
+
+    app = Flask(__name__)
+    path = {"file": f"/{tmp_path}/shop.sqlite3", "memory": ""}[request.param]
+    app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite://{path}"
+    db.init_app(app)
+    shop = Blueprint("shop", __name__, url_prefix="/shop")
+    extension = APIDevices(db=db)
+    extension.protect(shop)
+    extension.init_app(app)
+
+    @shop.get("/orders")
+    def orders() -> dict[str, object]:
+        caller = extension.current
+        assert caller is not None
+        return {"token": caller.token_name, "device": caller.device_id, "at": str(caller.at)}
+
+    @app.get("/shopping")
+    def shopping() -> dict[str, object]:
+        return {"caller": extension.current}
+
+    app.register_blueprint(shop)
+    with app.app_context():
+        db.create_all()
+        migration.upgrade()
+    yield app, extension
+    state_of(app).activity.close()
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def client(host: Host) -> FlaskClient:
+    return host[0].test_client()
+
+
+@pytest.fixture
+def token(host: Host) -> str:
+    db = state_of(host[0]).db
+    return tokens.issue(db, "shop", actor="the test", now=clock.now())[1]
+
+
+def test_view_knows_who_calls(client: FlaskClient, token: str) -> None:
+    answer = client.get("/shop/orders", headers=as_device(token)).get_json()
+    assert (answer["token"], answer["device"]) == ("shop", 1)
+    assert answer["at"].endswith("+00:00")
+
+
+def test_caller_without_device_is_known_by_its_token(client: FlaskClient, token: str) -> None:
+    answer = client.get("/shop/orders", headers=as_device(token, None)).get_json()
+    assert (answer["token"], answer["device"]) == ("shop", None)
+
+
+@pytest.mark.parametrize("path", ["/shop/orders", "/shop/nothing", "/shop", "/shop/"])
+def test_everything_below_the_prefix_is_protected(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 401
+    assert answer.content_type == "application/problem+json"
+
+
+def test_nothing_else_is_protected(client: FlaskClient) -> None:
+    assert client.get("/shopping").json == {"caller": None}
+    assert client.get("/nothing").status_code == 404
+
+
+def test_tables_of_the_host_stay(host: Host) -> None:
+    app, _ = host
+    with app.app_context():
+        names = inspect(app.extensions["sqlalchemy"].engine).get_table_names()
+    assert {name for name in names if not name.startswith("apidevices_")} == {"order"}
+
+
+def test_own_tables_are_made_by_a_command(host: Host) -> None:
+    upgraded = host[0].test_cli_runner().invoke(args=["apidevices", "upgrade"])
+    assert upgraded.exit_code == 0
+
+
+def test_extension_is_connected_once(host: Host) -> None:
+    app, extension = host
+    with pytest.raises(RuntimeError, match="already"):
+        extension.init_app(app)
+
+
+def test_wrong_setting_of_the_host_is_named() -> None:
+    db = SQLAlchemy()
+    app = Flask(__name__)
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+    app.config["APIDEVICES_REQUIRE_DEVICE_ID"] = "perhaps"
+    db.init_app(app)
+    with pytest.raises(ConfigError, match=r"\AAPIDEVICES_REQUIRE_DEVICE_ID: "):
+        APIDevices(db=db).init_app(app)

@@ -1,0 +1,182 @@
+"""Migrations run up and down with data in the tables, and end where the models are."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from sqlalchemy import (
+    Connection,
+    MetaData,
+    NullPool,
+    Table,
+    create_engine,
+    func,
+    inspect,
+    select,
+)
+
+from apidevices import clock, devices, migration, paths, tokens, uploads
+from apidevices.database import Database
+from apidevices.identity import DeviceIdentity
+from apidevices.models import PREFIX, Base
+from apidevices.standalone import accounts
+from tests.conftest import MakeApp, state_of
+
+
+def revisions() -> list[str]:
+    """Return all revisions, the first one first."""
+    config = Config()
+    config.set_main_option("script_location", str(paths.MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config).walk_revisions()
+    return [script.revision for script in scripts][::-1]
+
+
+def migrate(app: Flask, *arguments: str) -> None:
+    """Run ``flask db …``."""
+    result = app.test_cli_runner().invoke(args=["db", *arguments])
+    assert result.exit_code == 0, result.output
+
+
+def tables(connection: Connection) -> dict[str, Table]:
+    """Return the tables that are there, but for the one that holds the revision."""
+    found = MetaData()
+    found.reflect(connection)
+    return {name: table for name, table in found.tables.items() if "alembic" not in name}
+
+
+def rows(app: Flask) -> dict[str, int]:
+    """Return how many rows each of our tables has."""
+    with state_of(app).db.connect() as connection:
+        return {
+            name: connection.scalar(select(func.count()).select_from(table)) or 0
+            for name, table in tables(connection).items()
+            if name.startswith(PREFIX)
+        }
+
+
+def fill(app: Flask) -> None:
+    """Put at least one row into each table, by the ways that the product has."""
+    db, now = state_of(app).db, clock.now()
+    token, _ = tokens.issue(db, "test", ["devices:read"], actor="ann", now=now)
+    for version in ("18", "26"):
+        identity = DeviceIdentity("phone-1", {"os": "iOS", "os_version": version})
+        device_id = devices.report(
+            db, identity, token_id=token.id, address="192.0.2.1", now=now
+        ).device_id
+    devices.rename(db, device_id, "Front desk", actor="ann", now=now)
+    devices.block(db, device_id, reason="lost", actor="ann", now=now)
+    uploads.store(db, b"[1]", device_id=device_id, token_id=token.id, now=now)
+    with app.app_context():
+        accounts.create(db, "ann@example.com", "correct horse", actor="ann", now=now)
+
+
+@pytest.fixture
+def bare_app(make_bare_app: MakeApp) -> Flask:
+    return make_bare_app()
+
+
+def test_all_migrations_make_all_tables(bare_app: Flask) -> None:
+    migrate(bare_app, "upgrade")
+    assert set(rows(bare_app)) == set(Base.metadata.tables)
+
+
+def test_migrating_again_changes_nothing(app: Flask) -> None:
+    fill(app)
+    before = rows(app)
+    migrate(app, "upgrade")
+    with app.app_context():
+        migration.upgrade()
+    assert rows(app) == before
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"), list(pairwise(["base", *revisions()])), ids=revisions()
+)
+def test_each_migration_goes_down_and_up_with_data(app: Flask, older: str, newer: str) -> None:
+    fill(app)
+    before = rows(app)
+    assert all(before.values())
+    if newer != migration.newest():
+        migrate(app, "downgrade", newer)
+    with_newer = rows(app)
+    migrate(app, "downgrade", older)
+    kept = rows(app)
+    assert kept.keys() < with_newer.keys()
+    assert all(before[name] == count for name, count in kept.items())
+    migrate(app, "upgrade", newer)
+    assert rows(app).keys() == with_newer.keys()
+    assert all(rows(app)[name] == count for name, count in kept.items())
+
+
+def test_what_was_stored_before_a_migration_is_used_after_it(app: Flask) -> None:
+    fill(app)
+    migrate(app, "downgrade", revisions()[0])
+    migrate(app, "upgrade")
+    device = devices.by_identifier(state_of(app).db, "phone-1")
+    assert (device.name, device.os_version, device.block_reason) == ("Front desk", "26", "lost")
+    assert len(devices.history(state_of(app).db, device.id)) == 2
+
+
+def test_downgrade_to_the_base_removes_our_tables_only(app: Flask) -> None:
+    db = state_of(app).db
+    with db.write() as session:
+        connection = session.connection()
+        connection.exec_driver_sql("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num TEXT)")
+        connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('of the host')")
+    fill(app)
+    migrate(app, "downgrade", "base")
+    with db.connect() as connection:
+        assert set(tables(connection)) == {"orders"}
+        version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    assert version == "of the host"
+    migrate(app, "upgrade")
+    assert set(rows(app)) == set(Base.metadata.tables)
+
+
+# --- the schema equals the models --------------------------------------------------------------
+
+
+def described(database: Database) -> dict[str, Any]:
+    """Return everything that the database says of its tables."""
+    with database.connect() as connection:
+        found = inspect(connection)
+        return {
+            table: {
+                "columns": [
+                    (column["name"], str(column["type"]), column["nullable"])
+                    for column in found.get_columns(table)
+                ],
+                "defaults": {c["name"]: c["default"] for c in found.get_columns(table)},
+                "primary key": found.get_pk_constraint(table),
+                "foreign keys": sorted(found.get_foreign_keys(table), key=str),
+                "unique": sorted(found.get_unique_constraints(table), key=str),
+                "checks": sorted(found.get_check_constraints(table), key=str),
+                "indexes": connection.exec_driver_sql(
+                    "SELECT sql FROM sqlite_master WHERE type = 'index' AND tbl_name = ?"
+                    " AND sql IS NOT NULL ORDER BY name",
+                    (table,),
+                ).all(),
+            }
+            for table in Base.metadata.tables
+        }
+
+
+def test_migrated_schema_equals_the_models(app: Flask, tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/made-from-the-models", poolclass=NullPool)
+    Base.metadata.create_all(engine)
+    assert described(state_of(app).db) == described(Database(engine))
+
+
+def test_nothing_is_left_to_migrate(app: Flask) -> None:
+    with state_of(app).db.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"version_table": migration.VERSION_TABLE}
+        )
+        assert compare_metadata(context, Base.metadata) == []

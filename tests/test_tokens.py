@@ -1,0 +1,107 @@
+"""API tokens: made once, never stored, found by what an administrator can see of them."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from apidevices import tokens
+from apidevices.database import Database
+from apidevices.models import AuditEntry
+from apidevices.tokens import TokenError
+from tests.conftest import DATABASE, NOON
+
+
+def issue(db: Database, name: str = "box office", *scopes: str) -> str:
+    return tokens.issue(db, name, scopes, actor="ann", now=NOON)[1]
+
+
+def test_token_is_nowhere_stored(db: Database, instance: Path) -> None:
+    text = issue(db)
+    with db.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert text.encode() not in (instance / DATABASE).read_bytes()
+
+
+def test_two_tokens_of_one_name_differ(db: Database) -> None:
+    assert issue(db) != issue(db)
+
+
+def test_scopes_are_kept_in_one_order(db: Database) -> None:
+    token, _ = tokens.issue(
+        db, "x", ["devices:write", "devices:read", "devices:write"], actor="ann", now=NOON
+    )
+    assert token.scopes == ["devices:read", "devices:write"]
+
+
+@pytest.mark.parametrize("name", ["", " \n", "x" * 256], ids=["empty", "blank", "too long"])
+def test_name_is_checked(db: Database, name: str) -> None:
+    with pytest.raises(TokenError):
+        issue(db, name)
+
+
+def test_unknown_scope_is_named(db: Database) -> None:
+    with pytest.raises(TokenError, match="'devices:eat'"):
+        issue(db, "x", "devices:eat", "devices:read")
+
+
+def test_expiry_lies_ahead(db: Database) -> None:
+    with pytest.raises(TokenError, match="passed"):
+        tokens.issue(db, "x", expires_at=NOON, actor="ann", now=NOON)
+
+
+def test_token_is_found_by_name_prefix_and_itself(db: Database) -> None:
+    issue(db, "other")
+    text = issue(db)
+    token = tokens.find(db, text)
+    assert token.prefix == text[: len(token.prefix)]
+    assert tokens.find(db, "box office").id == tokens.find(db, token.prefix).id == token.id
+
+
+def test_ambiguous_name_gives_the_prefixes(db: Database) -> None:
+    first, second = issue(db), issue(db)
+    with pytest.raises(TokenError) as refusal:
+        tokens.find(db, "box office")
+    assert first[:10] in str(refusal.value)
+    assert second[:10] in str(refusal.value)
+
+
+def test_revoked_token_is_not_found_again(db: Database) -> None:
+    token = tokens.find(db, issue(db))
+    tokens.revoke(db, token.id, actor="ann", now=NOON)
+    with pytest.raises(TokenError):
+        tokens.find(db, "box office")
+
+
+def test_revoking_again_keeps_the_first_time(db: Database) -> None:
+    token = tokens.find(db, issue(db))
+    tokens.revoke(db, token.id, actor="ann", now=NOON)
+    again = tokens.revoke(db, token.id, actor="bob", now=NOON + timedelta(hours=1))
+    assert again is not None
+    assert again.revoked_at == NOON
+
+
+def test_revoking_what_is_not_there_does_nothing(db: Database) -> None:
+    assert tokens.revoke(db, 7, actor="ann", now=NOON) is None
+
+
+def test_status_follows_expiry_and_revocation(db: Database) -> None:
+    evening = NOON + timedelta(hours=8)
+    token, _ = tokens.issue(db, "x", expires_at=evening, actor="ann", now=NOON)
+    assert token.status_at(NOON) == "active"
+    assert token.status_at(evening) == "expired"
+    revoked = tokens.revoke(db, token.id, actor="ann", now=NOON)
+    assert revoked is not None
+    assert revoked.status_at(evening) == "revoked"
+
+
+def test_making_and_revoking_are_on_record(db: Database) -> None:
+    token = tokens.find(db, issue(db, "box office", "devices:read"))
+    tokens.revoke(db, token.id, actor="bob", now=NOON)
+    with db.read() as session:
+        entries = session.scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
+    assert [(entry.actor, entry.action, entry.subject) for entry in entries] == [
+        ("ann", "token.created", f"token:{token.id}"),
+        ("bob", "token.revoked", f"token:{token.id}"),
+    ]

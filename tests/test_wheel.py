@@ -1,0 +1,77 @@
+"""Whoever installs the wheel gets the whole product."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import DEVICE, as_device
+from tests.real_server import ROOT, RealServer, clean_environment
+
+
+def run(*command: str | Path, cwd: Path) -> None:
+    done = subprocess.run(
+        command, cwd=cwd, env=clean_environment(), capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT, cwd=folder)
+    [built] = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment with nothing but the wheel and what it needs."""
+    folder = tmp_path_factory.mktemp("installed")
+    run(sys.executable, "-m", "venv", folder, cwd=folder)
+    programs = folder / "bin"
+    pip = (programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    run(*pip, "-c", ROOT / "constraints.txt", wheel, cwd=folder)
+    return programs
+
+
+def files(folder: str) -> set[str]:
+    """Return the files below a folder of the checkout that belong to the product."""
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_wheel_has_every_file(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    moved = {"app.py"} | files("templates") | files("static") | files("migrations")
+    assert len(moved) > 10
+    assert {f"apidevices/{name}" for name in moved} <= names
+    assert files("apidevices") <= names
+
+
+def test_wheel_has_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        tops = {name.split("/")[0] for name in archive.namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"apidevices"}
+
+
+def test_installed_wheel_runs_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
+    server = RealServer(
+        tmp_path / "instance",
+        program=(str(installed / "python"), "-m", "apidevices.app"),
+        flask=(str(installed / "flask"), "--app", "apidevices.app"),
+    )
+    with server:
+        assert server.setup_links
+        token = server.create_token("x")
+        answer = server.call("GET", DEVICE, as_device(token, model="iPhone 14"))
+        assert (answer.status, answer.json["model"]) == (200, "iPhone 14")
+        page = server.call("GET", "/login")
+        assert (page.status, b"<form" in page.body) == (200, True)
+        assert server.call("GET", "/settings/api-devices/static/app.css").status == 200
