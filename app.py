@@ -6,6 +6,7 @@
 import contextlib
 import os
 import secrets
+import socket
 import sys
 from pathlib import Path
 
@@ -24,7 +25,6 @@ from apidevices.api import blueprint as api
 from apidevices.config import ServerSettings, environment
 from apidevices.database import engine_options, prepare_sqlite, sqlite_warning
 from apidevices.standalone import accounts, commands, error_pages, health
-from apidevices.standalone.server import Server
 
 
 class _Json(DefaultJSONProvider):
@@ -52,12 +52,16 @@ def create_app() -> Flask:
     """
     settings = ServerSettings.from_environ(os.environ)
     instance = settings.apidevices_instance.resolve()
-    instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+        secret_key = settings.secret_key or _kept_secret(instance / "secret_key")
+    except OSError as error:
+        raise ConfigError(f"APIDEVICES_INSTANCE: {error}") from None
 
     app = _App(__name__, instance_path=str(instance), static_folder=None)
     app.config.from_mapping(environment(os.environ))
     app.config.from_mapping(
-        SECRET_KEY=settings.secret_key or _kept_secret(instance / "secret_key"),
+        SECRET_KEY=secret_key,
         SQLALCHEMY_DATABASE_URI=settings.url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.url, settings.apidevices_threads),
         MAX_CONTENT_LENGTH=uploads.MAX_BYTES,
@@ -97,6 +101,7 @@ def main() -> None:
     """Migrate the database, say how to make the first account, and become the server."""
     try:
         settings = ServerSettings.from_environ(os.environ)
+        _check_address(settings)
         app = create_app()
         with app.app_context():
             if warning := sqlite_warning(db.engine):
@@ -108,9 +113,30 @@ def main() -> None:
             db.engine.dispose()  # the workers open connections of their own
     except ConfigError as error:
         sys.exit(str(error))
-    except (OSError, SQLAlchemyError) as error:
-        sys.exit(f"The server can't start: {error}")
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        sys.exit(f"DATABASE_URL: {reason}")
+    # gunicorn reads WEB_CONCURRENCY when it is imported: not before that has been checked.
+    from apidevices.standalone.server import Server
+
     Server(create_app, settings).run()
+
+
+def _check_address(settings: ServerSettings) -> None:
+    """Find out whether the server can listen where it shall, before anything else is said.
+
+    Raises:
+        ConfigError: it can't.
+    """
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"HOST, PORT: can't listen on {settings.bind}: {error}") from None
 
 
 def _kept_secret(path: Path) -> str:

@@ -31,7 +31,8 @@ class _Group(AppGroup):
         except (ValueError, LookupError) as error:
             _fail(str(error))
         except SQLAlchemyError as error:
-            _fail(f"The database can't be asked: {getattr(error, 'orig', None) or error}")
+            reason = getattr(error, "orig", None) or error
+            _fail(f"The database can't be asked: {reason}. If it is new, run 'flask db upgrade'.")
 
 
 commands = _Group("apidevices", help="See devices, block and unblock them, make tokens.")
@@ -138,7 +139,11 @@ def unblock(identifier: str) -> None:
 @commands.command()
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, help=f"One of: {', '.join(tokens.SCOPES)}.")
-@click.option("--expires-days", type=click.IntRange(1, 36_500), help="Days until it expires.")
+@click.option(
+    "--expires-days",
+    type=click.IntRange(1, tokens.LONGEST_LIFE.days),
+    help="Days until it expires.",
+)
 def create_token(name: str, scopes: Sequence[str], expires_days: int | None) -> None:
     """Create a token and print it, alone; it can't be shown again."""
     now = clock.now()

@@ -10,10 +10,19 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import click
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from apidevices import paths
 from apidevices.identity import DEFAULT_HEADERS
 
 PREFIX = "APIDEVICES_"
@@ -55,12 +64,12 @@ class _Checked(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
-            variable = prefix + ".".join(map(str, first["loc"][:1])).upper()
+            message = first["msg"].removeprefix("Value error, ")
             if first["type"] == "extra_forbidden":
                 message = "there is no such setting"
-            else:
-                message = first["msg"].removeprefix("Value error, ")
-            raise ConfigError(f"{variable}: {message}") from None
+            if first["loc"]:
+                message = f"{prefix}{str(first['loc'][0]).upper()}: {message}"
+            raise ConfigError(message) from None
 
 
 class Settings(_Checked):
@@ -93,6 +102,13 @@ class Settings(_Checked):
         description="Devices whose activity a process keeps while it can't be written.",
     )
 
+    @model_validator(mode="after")
+    def _one_field_a_header(self) -> Self:
+        names = [name.lower() for accepted in self.headers.values() for name in accepted]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"APIDEVICES_HEADER_…: {min(twice)} is named more than once")
+        return self
+
     @classmethod
     def from_mapping(cls, config: Mapping[str, Any]) -> Self:
         """Read the keys ``APIDEVICES_*`` of an application's configuration.
@@ -123,7 +139,7 @@ class ServerSettings(_Checked):
         description="Signs sessions; empty: made once and kept in the instance folder.",
     )
     apidevices_instance: Path = Field(
-        default=Path("instance"), description="Folder of the database and the secret key."
+        default=paths.INSTANCE, description="Folder of the database and the secret key."
     )
     apidevices_threads: int = Field(
         default=8, ge=1, le=1_000, description="Threads of each worker process."
@@ -150,11 +166,13 @@ class ServerSettings(_Checked):
     def _known_database(cls, value: str) -> str:
         if value:
             try:
-                backend = make_url(value).get_backend_name()
+                url = make_url(value)
             except ArgumentError:
                 raise ValueError("this is not a database URL") from None
-            if backend not in ("sqlite", "postgresql"):
+            if url.drivername not in ("sqlite", "postgresql", "postgresql+psycopg"):
                 raise ValueError("the database is sqlite:///… or postgresql://…")
+            if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+                raise ValueError("a database in memory can't be shared by processes; name a file")
         return value
 
     @classmethod

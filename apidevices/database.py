@@ -1,22 +1,24 @@
 """The database as this package uses it, and every difference between SQLite and PostgreSQL."""
 
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from apidevices.processes import after_fork
 
-BUSY_TIMEOUT_MS = 10_000
-"""How long a SQLite connection waits for another one's write."""
+PATIENCE = 3.0
+"""Seconds that a write waits for others to end: threads that wait longer would be missing for
+requests that only read."""
 
 
 class Database:
@@ -27,9 +29,7 @@ class Database:
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._is_sqlite = engine.dialect.name == "sqlite"
         # SQLite has one writer at a time: threads wait for a lock rather than poll for the file's.
-        self._writer: AbstractContextManager[Any] = (
-            threading.Lock() if self._is_sqlite else nullcontext()
-        )
+        self._writer = threading.Lock()
         after_fork(self._reset)
 
     def connect(self) -> Connection:
@@ -43,23 +43,38 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """Open a session in one transaction: durable when the block ends, undone if it raises."""
+    def write(self, patience: float | None = None) -> Iterator[Session]:
+        """Open a session in one transaction: durable when the block ends, undone if it raises.
+
+        ``patience`` is how many seconds it may wait for other writes on SQLite, ``PATIENCE`` if
+        not given.
+        """
         if not self._is_sqlite:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 yield session
             return
-        with self._writer, Session(self._autocommit, expire_on_commit=False) as session:
-            # Taking the write lock at once: a read lock that is raised to a write lock later can
-            # meet a change in between and must then fail.
-            session.connection().exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield session
-                session.flush()
-            except BaseException:
-                session.connection().exec_driver_sql("ROLLBACK")
-                raise
-            session.connection().exec_driver_sql("COMMIT")
+        patience = PATIENCE if patience is None else patience
+        deadline = time.monotonic() + patience
+        if not self._writer.acquire(timeout=patience):
+            raise PoolTimeoutError("other writes took too long")
+        try:
+            with Session(self._autocommit, expire_on_commit=False) as session:
+                run = session.connection().exec_driver_sql
+                run(f"PRAGMA busy_timeout = {_milliseconds(deadline - time.monotonic())}")
+                # Taking the write lock at once: a read lock that is raised to a write lock later
+                # can meet a change in between and must then fail.
+                run("BEGIN IMMEDIATE")
+                try:
+                    yield session
+                    session.flush()
+                    run("COMMIT")
+                except BaseException:
+                    run("ROLLBACK")
+                    raise
+                finally:
+                    run(f"PRAGMA busy_timeout = {_milliseconds(PATIENCE)}")
+        finally:
+            self._writer.release()
 
     def insert(self, table: Any) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that knows ``ON CONFLICT``."""
@@ -69,13 +84,14 @@ class Database:
     def _reset(self) -> None:
         # Connections belong to the parent process, and the thread that holds the lock is there.
         self.engine.dispose(close=False)
-        if self._is_sqlite:
-            self._writer = threading.Lock()
+        self._writer = threading.Lock()
 
 
 def is_unavailable(error: Exception) -> bool:
     """Tell whether an error says that the database can't be asked, rather than what was asked."""
     if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
+        return True
+    if type(error) is DatabaseError:  # none of its kinds: the file itself is damaged
         return True
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
@@ -100,6 +116,10 @@ def engine_options(url: URL, threads: int) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         return {**options, "module": sqlite_module()}
     return {**options, "pool_pre_ping": True}
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(0, round(seconds * 1000))
 
 
 def has_wal_race(version: tuple[int, ...]) -> bool:
@@ -133,7 +153,7 @@ def prepare_sqlite(engine: Engine) -> None:
     def on_connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         for pragma in (
-            f"busy_timeout = {BUSY_TIMEOUT_MS}",  # first: the others can meet a busy database
+            f"busy_timeout = {_milliseconds(PATIENCE)}",  # first: the others can meet a busy database
             f"journal_mode = {journal}",
             "synchronous = FULL",  # a commit that was answered survives a power cut
             "foreign_keys = ON",

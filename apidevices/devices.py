@@ -173,6 +173,8 @@ def by_identifier(db: Database, identifier: str) -> Device:
     Raises:
         DeviceNotFound: there is none.
     """
+    if not identifier.isprintable():
+        raise DeviceNotFound  # no device can have it, and no driver can be asked for it
     with db.read() as session:
         device = session.scalar(select(Device).where(Device.identifier == identifier))
     if device is None:
@@ -258,6 +260,8 @@ def rename(db: Database, device_id: int, name: str, *, actor: str, now: datetime
         InvalidInput: the name is longer than 255 characters.
     """
     wanted = clean_text(name) or None
+    if wanted is None and name.strip():
+        raise InvalidInput("name", "This name has nothing in it that can be seen.")
     if wanted and len(wanted) > MAX_LENGTH:
         raise InvalidInput("name", f"A name has {MAX_LENGTH} characters at most.")
     with db.write() as session:

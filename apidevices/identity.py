@@ -34,6 +34,10 @@ DEFAULT_HEADERS: Mapping[str, Sequence[str]] = {
 }
 """Field -> the header names that carry it; the first one present and not empty wins."""
 
+# Zero-width joiners, and the tags that make up the flags of England, Scotland and Wales.
+_JOINERS = frozenset("\u200c\u200d") | frozenset(map(chr, range(0xE0020, 0xE0080)))
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols without a shape
+
 _PERCENT_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _PRINTABLE_ASCII = re.compile(r"[!-$&-~]+(?: [!-$&-~]+)*")  # nothing to decode, fold or remove
 
@@ -116,12 +120,20 @@ def clean_detail(raw: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Remove control characters, fold white space to single spaces and trim the ends."""
-    kept = (
-        " " if character.isspace() else character
+    """Remove control characters, fold white space to single spaces and trim the ends.
+
+    Control characters are those that turn the direction of text or take no room, too, but for the
+    joiners that scripts and emoji need. What has nothing left to see is empty.
+    """
+    kept = [
+        " " if character.isspace() or character in _BLANK else character
         for character in text
-        if character.isspace() or unicodedata.category(character) not in ("Cc", "Cs")
-    )
+        if character.isspace()
+        or character in _JOINERS
+        or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
+    ]
+    if all(character == " " or character in _JOINERS for character in kept):
+        return ""
     return " ".join("".join(kept).split())
 
 

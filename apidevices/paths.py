@@ -11,3 +11,7 @@ ROOT = _PACKAGE if (_PACKAGE / "templates").is_dir() else _PACKAGE.parent
 TEMPLATES = ROOT / "templates"
 STATIC = ROOT / "static"
 MIGRATIONS = ROOT / "migrations"
+
+# What a checkout keeps lies beside it, wherever a command is started; an installed package has no
+# place of its own, and uses the folder that it is started in.
+INSTANCE = (Path() if ROOT == _PACKAGE else ROOT) / "instance"

@@ -161,6 +161,7 @@ def run(
     """
     answers: Counter[str] = Counter()
     lock = threading.Lock()
+    stopped = threading.Event()
     workers = max(2, min(64, round(rate / 10)))
     base = url.rstrip("/")
     with (
@@ -169,6 +170,8 @@ def run(
     ):
 
         def call(method: str, headers: dict[str, str], body: dict[str, object] | None) -> None:
+            if stopped.is_set():
+                return
             path = "/api/v1/device" if body is None else "/api/v1/uploads"
             headers = {**headers, "Authorization": f"Bearer {token}"}
             try:
@@ -183,9 +186,13 @@ def run(
                 on_answer(1)
 
         start = time.monotonic()
-        for number in range(total):
-            wait = start + number / rate - time.monotonic()
-            if wait > 0:
-                time.sleep(wait)
-            pool.submit(call, *fleet.next_call())
+        try:
+            for number in range(total):
+                wait = start + number / rate - time.monotonic()
+                if wait > 0:
+                    time.sleep(wait)
+                pool.submit(call, *fleet.next_call())
+        except KeyboardInterrupt:
+            stopped.set()
+            raise
     return answers

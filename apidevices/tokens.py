@@ -3,7 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 
@@ -18,12 +18,18 @@ SCOPES = {
 }
 """Scope -> what it allows. Calling the API as a device needs none."""
 
+LONGEST_LIFE = timedelta(days=36_525)
+
 _MARK = "apd_"
 _SHOWN = 10  # characters of a token that are stored, to recognise it by
 
 
 class TokenError(ValueError):
-    """A token can't be made, found or named; the message says why and what to do."""
+    """A token can't be made or found; the message says why and what to do, ``field`` where."""
+
+    def __init__(self, message: str, field: str = "name") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 def digest(token: str) -> bytes:
@@ -55,9 +61,15 @@ def issue(
         raise TokenError(f"The name of a token has {MAX_LENGTH} characters at most.")
     wanted = set(scopes)
     if unknown := wanted - SCOPES.keys():
-        raise TokenError(f"Unknown scope {min(unknown)!r}; known are: {', '.join(SCOPES)}.")
+        raise TokenError(
+            f"Unknown scope {min(unknown)!r}; known are: {', '.join(SCOPES)}.", "scopes"
+        )
     if expires_at is not None and expires_at <= now:
-        raise TokenError("The expiry has already passed.")
+        raise TokenError("The expiry has already passed.", "expires_on")
+    if expires_at is not None and expires_at > now + LONGEST_LIFE:
+        raise TokenError(
+            "Choose a day within 100 years, or none: then it never expires.", "expires_on"
+        )
     text = _MARK + secrets.token_urlsafe(32)
     token = ApiToken(
         name=name,

@@ -7,7 +7,7 @@ from apidevices.migration import VERSION_TABLE
 from apidevices.models import Base
 from apidevices.standalone import accounts  # noqa: F401 - its tables belong to the metadata
 
-with state.database().write() as session:
+with state.database().write(patience=60) as session:
     # Two servers that start at once wait for each other here; the second one finds nothing to do.
     context.configure(
         connection=session.connection(),

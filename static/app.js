@@ -36,7 +36,7 @@
   };
 
   document.addEventListener("htmx:error", () => {
-    say("The server could not be reached. Nothing was changed; try again.");
+    say("The server did not answer. Reload the page to see how things are.");
   });
 
   // --- renaming in a row: opening puts the cursor into the field, Escape closes ---

@@ -107,7 +107,7 @@ def test_connections_are_durable_patient_and_strict(engine: Engine) -> None:
     prepare_sqlite(engine)
     with engine.connect() as connection:
         assert connection.scalar(text("PRAGMA synchronous")) == 2
-        assert connection.scalar(text("PRAGMA busy_timeout")) == database.BUSY_TIMEOUT_MS
+        assert connection.scalar(text("PRAGMA busy_timeout")) == database.PATIENCE * 1000
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
 
 

@@ -203,7 +203,7 @@ def test_503_where_the_database_goes_away_during_the_request(
 @pytest.fixture
 def impatient_app(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> Flask:
     """An application that waits only shortly for another process's write."""
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr(database, "PATIENCE", 0.05)
     return make_app()
 
 
@@ -231,21 +231,3 @@ def test_activity_waits_for_the_database(
     other_writer.execute("ROLLBACK")
     state_of(impatient_app).activity.flush()
     assert client.get(DEVICE, headers=as_device(token)).get_json()["last_active_at"] > seen
-
-
-# --- elsewhere ---------------------------------------------------------------------------------
-
-
-def test_livez_does_not_need_the_database(make_bare_app: MakeApp, instance: Path) -> None:
-    (instance / DATABASE).mkdir(parents=True)
-    client = make_bare_app().test_client()
-    assert client.get("/livez").status_code == 200
-    assert client.get("/readyz").status_code == 503
-
-
-def test_readyz_waits_for_the_migration(make_bare_app: MakeApp) -> None:
-    assert make_bare_app().test_client().get("/readyz").status_code == 503
-
-
-def test_readyz_is_ready(client: FlaskClient) -> None:
-    assert client.get("/readyz").status_code == 200

@@ -220,8 +220,10 @@ def test_nothing_passes_once_a_block_has_been_answered(
     server: RealServer, token: str, block: Callable[[RealServer, str, str], None]
 ) -> None:
     identifier = f"shut-1-{block.__name__}"
+    headers = as_device(token, identifier)
+    assert server.call("GET", DEVICE, headers).status == 200
     spent = {pid: processor_time(pid) for pid in server.workers}
-    with Traffic(server, as_device(token, identifier)) as traffic:
+    with Traffic(server, headers) as traffic:
         wait_until(lambda: len(traffic.answers) > 100)
         block(server, token, identifier)
         answered = time.monotonic()

@@ -21,11 +21,17 @@ def device_list() -> ResponseReturnValue:
     """Show the list, narrowed and paged by the URL."""
     form = FilterForm(request.args)
     db, filters, cursor = state.database(), form.filters, _cursor()
+    count = devices.count(db, filters)
+    if "waiting" in request.args and not count:
+        return "", 204  # the page that waits for the first device stays as it is
+    page = devices.page(db, filters, cursor)
+    if cursor and not page.devices:
+        page = devices.page(db, filters)  # that place in the list is gone
     context = {
         "form": form,
         "filters": filters,
-        "page": devices.page(db, filters, cursor),
-        "count": devices.count(db, filters),
+        "page": page,
+        "count": count,
         "count_limit": devices.COUNT_LIMIT,
         "place": {"from": "list", **_place()},
         "now": clock.now(),

@@ -99,8 +99,11 @@ def static_url(filename: str) -> str:
 @blueprint.app_template_global("apidevices_time")
 def time_element(moment: datetime, now: datetime) -> Markup:
     """Return a time as people say it, with the exact one on hover and for screen readers."""
-    relative = humanize.naturaltime(moment, when=now)
     exact = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    try:
+        relative = humanize.naturaltime(moment, when=now)
+    except (ValueError, OverflowError):  # too far away to be counted
+        relative = exact
     return Markup(
         '<time datetime="{}" title="{}">{}<span class="visually-hidden"> ({})</span></time>'
     ).format(clock.rfc3339(moment), exact, relative, exact)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import abort, flash, redirect, render_template, request, session, url_for
+from flask import abort, flash, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 
@@ -24,21 +24,20 @@ def token_list() -> ResponseReturnValue:
 def create_token() -> ResponseReturnValue:
     """Create a token."""
     form = TokenForm()
-    error = None if form.validate() else str(next(iter(form.errors.values()))[0])
-    if error is None:
-        try:
-            token, text = tokens.issue(
-                state.database(),
-                form.name.data or "",
-                form.scopes.data or (),
-                expires_at=form.expires_at,
-                actor=state.current().actor(),
-                now=clock.now(),
-            )
-        except tokens.TokenError as refusal:
-            error = str(refusal)
-    if error is not None:
-        return _answer(_page(None, form=form, error=error)), 422
+    if not form.validate():
+        return _answer(_page(None, form)), 422
+    try:
+        token, text = tokens.issue(
+            state.database(),
+            form.name.data or "",
+            form.scopes.data or (),
+            expires_at=form.expires_at,
+            actor=state.current().actor(),
+            now=clock.now(),
+        )
+    except tokens.TokenError as refusal:
+        form[refusal.field].errors = [str(refusal)]
+        return _answer(_page(None, form)), 422
     flash(f"Created the token “{token.name}”.")
     new = {"name": token.name, "text": text}
     if wants_fragment():
@@ -69,14 +68,10 @@ def _answer(page: dict[str, Any]) -> str:
     return render_template(f"apidevices/tokens/{changed}", **page)
 
 
-def _page(
-    new: dict[str, str] | None, *, form: TokenForm | None = None, error: str | None = None
-) -> dict[str, Any]:
+def _page(new: dict[str, str] | None, form: TokenForm | None = None) -> dict[str, Any]:
     return {
         "tokens": tokens.all_tokens(state.database()),
         "form": form or TokenForm(formdata=None),
         "new": new,
-        "error": error,
-        "api_url": request.host_url.rstrip("/"),
         "now": clock.now(),
     }

@@ -108,6 +108,7 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
         SECURITY_SEND_PASSWORD_CHANGE_EMAIL=False,
         SECURITY_LOGIN_USER_TEMPLATE="apidevices/account/login.html",
         SECURITY_CHANGE_PASSWORD_TEMPLATE="apidevices/account/account.html",  # noqa: S106
+        SECURITY_MSG_GENERIC_AUTHN_FAILED=("The e-mail address or password is wrong.", "error"),
         SECURITY_MSG_UNAUTHENTICATED=("Sign in to see this page.", "info"),
     )
     email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()  # ann@company.local is an address, too

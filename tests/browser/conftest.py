@@ -200,7 +200,7 @@ def session_cookies(windows: Windows, site: Site) -> Any:
 def sign_in(page: Page, email: str = ANN, *, here: bool = False) -> None:
     if not here:
         page.goto("/login")
-    page.get_by_label("E-mail").or_(page.get_by_label("Email Address")).fill(email)
+    page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()

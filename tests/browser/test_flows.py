@@ -321,11 +321,11 @@ def test_sign_in_and_out(visit: Visit, kind: tuple[int, bool], scripts: bool) ->
 def test_a_wrong_password_is_told(visit: Visit, kind: tuple[int, bool], scripts: bool) -> None:
     page = visit(width=kind[0], scripts=scripts, signed_in=False)
     page.goto("/login")
-    page.get_by_role("textbox").first.fill(ANN)
+    page.get_by_label("E-mail").fill(ANN)
     page.get_by_label("Password").fill("not the password")
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator(".error")).to_be_visible()
-    expect(page.get_by_role("textbox").first).to_have_value(ANN)
+    expect(page.get_by_label("E-mail")).to_have_value(ANN)
 
 
 def test_the_frame_leads_everywhere(desk: Page) -> None:

@@ -11,7 +11,7 @@ from tests.browser.site import BOB, LIST, Site
 from tests.conftest import DEVICE, as_device
 from tests.real_server import RealServer
 
-NOT_REACHED = "The server could not be reached."
+NO_ANSWER = "The server did not answer."
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_block_that_does_not_get_through_is_told(site: Site, desk: Page, watch
     with in_place(desk, scripts=True):
         desk.context.set_offline(True)
         question.get_by_role("button", name="Block device").click()
-        expect_said(desk, NOT_REACHED)
+        expect_said(desk, NO_ANSWER)
         expect(row).not_to_contain_text("Blocked")
         assert site.state(device)["status"] == "active"
         desk.context.set_offline(False)
@@ -59,7 +59,7 @@ def test_a_name_that_does_not_get_through_stays_typed(site: Site, desk: Page, wa
     desk.context.set_offline(True)
     row.get_by_label("Name of").fill("After")
     row.get_by_role("button", name="Save").click()
-    expect_said(desk, NOT_REACHED)
+    expect_said(desk, NO_ANSWER)
     expect(row.get_by_label("Name of")).to_have_value("After")
     assert site.state(device)["name"] == "Before"
 
@@ -72,7 +72,7 @@ def test_a_filter_that_does_not_get_through_leaves_the_list(
     row = open_list(desk, device)
     desk.context.set_offline(True)
     desk.get_by_label("Name or identifier").fill("no such device")
-    expect_said(desk, NOT_REACHED)
+    expect_said(desk, NO_ANSWER)
     expect(row).to_be_visible()
 
 
@@ -87,7 +87,7 @@ def test_a_server_that_is_gone_is_told(bare_server: RealServer, visit: Visit, wa
     question = ask(page, row, "Block")
     bare_server.stop()
     question.get_by_role("button", name="Block device").click()
-    expect_said(page, NOT_REACHED)
+    expect_said(page, NO_ANSWER)
     expect(row).not_to_contain_text("Blocked")
 
 

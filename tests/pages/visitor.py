@@ -123,5 +123,6 @@ def check(page: Page) -> None:
         assert script.text == ""
     if page.is_whole:
         for attribute in ("aria-labelledby", "aria-describedby", "for", "popovertarget"):
-            named = {node[attribute] for node in page.root.all() if node.get(attribute)}
+            given = [node[attribute] for node in page.root.all() if node.get(attribute)]
+            named = {name for names in given for name in names.split()}
             assert named <= ids.keys(), f"{attribute} names what is not there"
