@@ -153,7 +153,8 @@ def prepare_sqlite(engine: Engine) -> None:
     def on_connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         for pragma in (
-            f"busy_timeout = {_milliseconds(PATIENCE)}",  # first: the others can meet a busy database
+            # First, as the others can meet a busy database.
+            f"busy_timeout = {_milliseconds(PATIENCE)}",
             f"journal_mode = {journal}",
             "synchronous = FULL",  # a commit that was answered survives a power cut
             "foreign_keys = ON",

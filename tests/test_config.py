@@ -61,6 +61,8 @@ def test_empty_variable_counts_as_not_set() -> None:
         ("WEB_CONCURRENCY", "many"),
         ("DATABASE_URL", "not a URL"),
         ("DATABASE_URL", "mysql://db.example/devices"),
+        ("DATABASE_URL", "postgresql+psycopg2://db.example/devices"),
+        ("DATABASE_URL", "sqlite://"),
         ("SECRET_KEY", "short"),
         ("APIDEVICES_THREADS", "0"),
         ("APIDEVICES_PROXIES", "-1"),
@@ -134,6 +136,11 @@ def test_several_header_names_are_read_in_order() -> None:
 def test_wrong_setting_is_named(key: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"\A{key}: [^\n]+\Z"):
         Settings.from_mapping({key: value})
+
+
+def test_one_header_is_not_two_fields() -> None:
+    with pytest.raises(ConfigError, match="x-device-id is named more than once"):
+        Settings.from_mapping({"APIDEVICES_HEADER_MODEL": "X-Device-ID"})
 
 
 def test_unknown_setting_is_refused() -> None:

@@ -58,6 +58,9 @@ tricky_values = st.lists(
         pytest.param("a\x00b\x1bc\x7fd", "abcd", id="control characters go"),
         pytest.param("%00%1F%7F", "", id="escaped control characters go"),
         pytest.param("a%0D%0ASet-Cookie: b", "a Set-Cookie: b", id="escaped line break"),
+        pytest.param("%E2%80%AEevil", "evil", id="characters that turn text around go"),
+        pytest.param(on_the_wire("\u200b\u3164\u2800"), "", id="nothing to see is nothing"),
+        pytest.param(on_the_wire("👩‍💻"), "👩‍💻", id="joined emoji stay joined"),
         pytest.param("<script>&amp;", "<script>&amp;", id="HTML is text"),
     ],
 )

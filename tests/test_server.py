@@ -100,8 +100,13 @@ def test_start_migrates(server: RealServer) -> None:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
+        ("HOST", "no such host"),
         ("PORT", "http"),
+        ("WEB_CONCURRENCY", "many"),
         ("DATABASE_URL", "mysql://db.example/devices"),
+        ("DATABASE_URL", "sqlite:////no/such/folder/devices.sqlite3"),
+        ("DATABASE_URL", "postgresql://127.0.0.1:1/devices"),
+        ("APIDEVICES_INSTANCE", "/dev/null/instance"),
         ("APIDEVICES_ACTIVITY_INTERVAL", "60"),
         ("APIDEVICES_TYPO", "1"),
     ],
@@ -109,7 +114,7 @@ def test_start_migrates(server: RealServer) -> None:
 def test_wrong_variable_stops_the_start_with_one_line(
     tmp_path: Path, variable: str, value: str
 ) -> None:
-    environment = {"APIDEVICES_INSTANCE": str(tmp_path / "instance"), variable: value}
+    environment = {"APIDEVICES_INSTANCE": str(tmp_path / "instance")} | {variable: value}
     started = subprocess.run(
         PROGRAM,
         env=clean_environment(**environment),
@@ -121,7 +126,24 @@ def test_wrong_variable_stops_the_start_with_one_line(
     assert started.returncode == 1
     assert started.stdout == ""
     [line] = started.stderr.splitlines()
-    assert line.startswith(f"{variable}: ")
+    assert variable in line.partition(": ")[0]
+
+
+def test_port_that_is_taken_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        environment = {"APIDEVICES_INSTANCE": str(tmp_path / "instance"), "PORT": port}
+        started = subprocess.run(
+            PROGRAM,
+            env=clean_environment(**environment),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+    assert (started.returncode, started.stdout) == (1, "")
+    [line] = started.stderr.splitlines()
+    assert line.startswith("HOST, PORT: ")
 
 
 def test_wrong_variable_stops_a_command_with_one_line(make_server: StartServer) -> None:

@@ -330,6 +330,20 @@ def test_a_broken_cursor_means_the_first_page(
     assert listed(page) == ["first", "second"]
 
 
+def test_a_cursor_to_a_place_that_is_gone_means_the_first_page(
+    admin: Visitor, register: Register
+) -> None:
+    register("phone-1")
+    assert listed(admin.get(f"{LIST}?cursor=older-0-0")) == ["phone-1"]
+
+
+def test_a_place_behind_the_last_device_means_the_first_page(
+    admin: Visitor, register: Register
+) -> None:
+    register("phone-1")
+    assert listed(admin.get(f"{LIST}?cursor=older-0-1")) == ["phone-1"]
+
+
 def test_few_devices_need_no_pages(admin: Visitor, register: Register) -> None:
     register("phone-1")
     assert admin.get(LIST).root.all("nav", aria_label="Pages") == []
@@ -362,10 +376,33 @@ def test_the_call_to_try_has_the_header_names_of_the_settings(make_app: MakeApp)
     assert '-H "X-Acme-Device: my-first-device"' in curl
 
 
+def test_the_empty_list_stays_as_it_is_while_it_waits(admin: Visitor, register: Register) -> None:
+    waiting = admin.get(LIST).root.one("div", hx_trigger="every 3s")["hx-get"]
+    asks = {"HX-Request": "true", "HX-Request-Type": "full"}
+    assert admin.get(waiting, **asks).status == 204
+    register("phone-1")
+    assert listed(admin.get(waiting, **asks)) == ["phone-1"]
+
+
 def test_the_empty_list_offers_the_first_token(admin: Visitor) -> None:
     page = admin.follow(admin.change(LIST, "/settings/api-tokens"))
     assert "My first token" in page.text
     assert page.root.one(id="new-token").text.startswith("apd_")
+
+
+def test_the_empty_list_looks_for_the_first_device_by_itself(
+    admin: Visitor, register: Register
+) -> None:
+    [looking] = [node for node in admin.get(LIST).root.all("div") if node.get("hx-trigger")]
+
+    def look() -> Page:
+        return admin.get(looking["hx-get"], htmx=True, HX_Request_Type="full")
+
+    assert look().status == 204  # of which HTMX swaps nothing
+    register("phone-1")
+    page = look()
+    assert page.root.one(id=looking["hx-select"].removeprefix("#"))
+    assert listed(page) == ["phone-1"]
 
 
 # --- fragments ---------------------------------------------------------------------------------

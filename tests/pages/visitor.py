@@ -118,6 +118,11 @@ def check(page: Page) -> None:
     for node in page.root.all():
         assert node.get("style") is None
         assert not any(name.startswith("on") for name in node.attributes), node.attributes
+    for field in page.root.all("input", aria_invalid="true"):
+        beside = [page.root.one(id=name) for name in field["aria-describedby"].split()]
+        assert any(node.get("class") == "error" or node.all(class_="error") for node in beside), (
+            "what is wrong with a field is not said beside it"
+        )
     for script in page.root.all("script"):
         assert script["src"].startswith("/")
         assert script.text == ""
