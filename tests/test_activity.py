@@ -39,10 +39,10 @@ class Moody(Database):
     away = False
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, patience: float | None = None) -> Iterator[Session]:
         if self.away:
             raise OSError("the database is away")
-        with super().write() as session:
+        with super().write(patience) as session:
             yield session
 
 

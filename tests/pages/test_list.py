@@ -378,10 +378,10 @@ def test_the_call_to_try_has_the_header_names_of_the_settings(make_app: MakeApp)
 
 def test_the_empty_list_stays_as_it_is_while_it_waits(admin: Visitor, register: Register) -> None:
     waiting = admin.get(LIST).root.one("div", hx_trigger="every 3s")["hx-get"]
-    asks = {"HX-Request": "true", "HX-Request-Type": "full"}
-    assert admin.get(waiting, **asks).status == 204
+    assert admin.get(waiting, HX_Request="true", HX_Request_Type="full").status == 204
     register("phone-1")
-    assert listed(admin.get(waiting, **asks)) == ["phone-1"]
+    page = admin.get(waiting, HX_Request="true", HX_Request_Type="full")
+    assert listed(page) == ["phone-1"]
 
 
 def test_the_empty_list_offers_the_first_token(admin: Visitor) -> None:
