@@ -238,6 +238,7 @@ def test_create_user_refuses(
     [
         pytest.param(("show", "phone-7"), id="show"),
         pytest.param(("show", "phone-7", "--json"), id="show as JSON"),
+        pytest.param(("show", "\x00"), id="show what can't be"),
         pytest.param(("history", "phone-7"), id="history"),
         pytest.param(("rename", "phone-7", "x"), id="rename"),
         pytest.param(("block", "phone-7"), id="block"),

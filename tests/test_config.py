@@ -8,6 +8,7 @@ from apidevices import ConfigError
 from apidevices.config import ServerSettings, Settings, environment
 from apidevices.identity import DEFAULT_HEADERS
 from tests.conftest import MakeApp
+from tests.real_server import ROOT
 
 # --- the server --------------------------------------------------------------------------------
 
@@ -16,7 +17,7 @@ def test_server_runs_without_any_variable() -> None:
     settings = ServerSettings.from_environ({})
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert settings.url.get_backend_name() == "sqlite"
-    assert settings.url.database == str(Path("instance/apidevices.sqlite3").resolve())
+    assert settings.url.database == str(ROOT / "instance" / "apidevices.sqlite3")
 
 
 def test_server_variables_are_read() -> None:
@@ -61,6 +62,7 @@ def test_empty_variable_counts_as_not_set() -> None:
         ("WEB_CONCURRENCY", "many"),
         ("DATABASE_URL", "not a URL"),
         ("DATABASE_URL", "mysql://db.example/devices"),
+        ("DATABASE_URL", "sqlite:///:memory:"),
         ("DATABASE_URL", "postgresql+psycopg2://db.example/devices"),
         ("DATABASE_URL", "sqlite://"),
         ("SECRET_KEY", "short"),

@@ -228,6 +228,13 @@ def test_name_has_255_characters_at_most(db: Database, register: Register) -> No
     assert devices.get(db, device_id).name == "é" * 255
 
 
+def test_name_has_something_to_see(db: Database, register: Register) -> None:
+    device_id = register("phone-1")
+    with pytest.raises(InvalidInput, match="seen"):
+        devices.rename(db, device_id, "\u200b\u3164", actor="ann", now=NOON)
+    assert devices.get(db, device_id).name is None
+
+
 def test_renaming_is_on_record_once(db: Database, register: Register) -> None:
     device_id = register("phone-1")
     for _ in range(2):

@@ -25,6 +25,7 @@ from tests.real_server import (
     Answer,
     RealServer,
     clean_environment,
+    free_port,
     read_answer,
     wait_until,
 )
@@ -97,6 +98,22 @@ def test_start_migrates(server: RealServer) -> None:
     assert server.flask("apidevices", "list", "--json").stdout == "[]\n"
 
 
+def refusal(folder: Path, environment: dict[str, str]) -> str:
+    """Start a server that can't be started, and return the one line that says why."""
+    started = subprocess.run(
+        PROGRAM,
+        env=clean_environment(**environment),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert started.returncode == 1
+    assert started.stdout == ""
+    [line] = started.stderr.splitlines()
+    return line
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
@@ -114,36 +131,14 @@ def test_start_migrates(server: RealServer) -> None:
 def test_wrong_variable_stops_the_start_with_one_line(
     tmp_path: Path, variable: str, value: str
 ) -> None:
-    environment = {"APIDEVICES_INSTANCE": str(tmp_path / "instance")} | {variable: value}
-    started = subprocess.run(
-        PROGRAM,
-        env=clean_environment(**environment),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
-    assert started.returncode == 1
-    assert started.stdout == ""
-    [line] = started.stderr.splitlines()
-    assert variable in line.partition(": ")[0]
+    usual = {"PORT": str(free_port()), "APIDEVICES_INSTANCE": str(tmp_path / "instance")}
+    environment = usual | {variable: value}
+    assert variable in refusal(tmp_path, environment).partition(": ")[0]
 
 
-def test_port_that_is_taken_stops_the_start_with_one_line(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        environment = {"APIDEVICES_INSTANCE": str(tmp_path / "instance"), "PORT": port}
-        started = subprocess.run(
-            PROGRAM,
-            env=clean_environment(**environment),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-    assert (started.returncode, started.stdout) == (1, "")
-    [line] = started.stderr.splitlines()
-    assert line.startswith("HOST, PORT: ")
+def test_port_in_use_stops_the_start_with_one_line(server: RealServer, tmp_path: Path) -> None:
+    environment = {"PORT": str(server.port), "APIDEVICES_INSTANCE": str(tmp_path / "instance")}
+    assert refusal(tmp_path, environment).startswith("HOST, PORT: ")
 
 
 def test_wrong_variable_stops_a_command_with_one_line(make_server: StartServer) -> None:

@@ -1,6 +1,6 @@
 """API tokens: made once, never stored, found by what an administrator can see of them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -46,9 +46,14 @@ def test_unknown_scope_is_named(db: Database) -> None:
         issue(db, "x", "devices:eat", "devices:read")
 
 
-def test_expiry_lies_ahead(db: Database) -> None:
-    with pytest.raises(TokenError, match="passed"):
-        tokens.issue(db, "x", expires_at=NOON, actor="ann", now=NOON)
+@pytest.mark.parametrize(
+    ("expires_at", "says"),
+    [(NOON, "passed"), (NOON + timedelta(days=36_526), "100 years")],
+    ids=["now", "in over 100 years"],
+)
+def test_expiry_lies_ahead_but_not_too_far(db: Database, expires_at: datetime, says: str) -> None:
+    with pytest.raises(TokenError, match=says):
+        tokens.issue(db, "x", expires_at=expires_at, actor="ann", now=NOON)
 
 
 def test_token_is_found_by_name_prefix_and_itself(db: Database) -> None:
