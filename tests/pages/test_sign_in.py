@@ -128,6 +128,7 @@ def test_a_wrong_password_forgets_not_where_to_go(stranger: Visitor) -> None:
         "http:evil.example",
         "javascript:alert(1)",
         "https://localhost@evil.example/",
+        "http://[",
     ],
 )
 def test_signing_in_leads_to_no_other_site(stranger: Visitor, target: str) -> None:
@@ -135,6 +136,7 @@ def test_signing_in_leads_to_no_other_site(stranger: Visitor, target: str) -> No
 
 
 def assert_stays_here(answer: Page) -> None:
+    assert answer.status < 400
     led_to = urljoin("http://localhost/login", answer.headers.get("Location", LIST))
     assert re.match(r"http://localhost/(?![/\\\s])", led_to)
 
@@ -246,6 +248,15 @@ def test_htmx_from_another_site_leads_to_no_other_site(stranger: Visitor) -> Non
     answer = stranger.get(LIST, htmx=True, HX_Current_URL="https://evil.example//evil.example/x")
     assert_leads_to_sign_in(answer, back_to="//evil.example/x")
     assert_stays_here(attempt(stranger, at=answer.headers["HX-Redirect"]))
+
+
+@pytest.mark.parametrize("header", ["HX_Current_URL", "Referer"])
+def test_a_page_with_a_broken_address_can_not_be_come_back_to(
+    stranger: Visitor, header: str
+) -> None:
+    answer = stranger.get(LIST, htmx=True, **{header: "http://["})
+    assert answer.status == 401
+    assert urlsplit(answer.headers["HX-Redirect"]).path == "/login"
 
 
 # --- before there is any account ---------------------------------------------------------------

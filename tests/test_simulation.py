@@ -1,0 +1,50 @@
+"""The made-up fleet: as varied as a real one, and the same again for the same seed."""
+
+from collections import Counter
+
+from apidevices.identity import DETAILS, IdentityReader
+from apidevices.simulation import Fleet
+
+
+def environ(headers: dict[str, str]) -> dict[str, str]:
+    return {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
+
+
+def test_each_device_calls_in_the_first_round() -> None:
+    fleet = Fleet(50, seed=1)
+    identities = [IdentityReader().read(environ(fleet.next_call()[1])) for _ in range(50)]
+    assert len({identity.identifier for identity in identities if identity}) == 50
+
+
+def test_headers_are_ascii_and_say_everything() -> None:
+    fleet = Fleet(50, seed=1)
+    for _ in range(200):
+        _, headers, _ = fleet.next_call()
+        assert all(value.isascii() for value in headers.values())
+        identity = IdentityReader().read(environ(headers))
+        assert identity is not None
+        assert set(identity.details) == set(DETAILS)
+
+
+def test_same_seed_gives_the_same_calls() -> None:
+    one, same, other = Fleet(5, seed=1), Fleet(5, seed=1), Fleet(5, seed=2)
+    calls = [one.next_call() for _ in range(50)]
+    assert calls == [same.next_call() for _ in range(50)]
+    assert calls != [other.next_call() for _ in range(50)]
+
+
+def test_some_calls_are_uploads() -> None:
+    fleet = Fleet(5, seed=1)
+    calls = [fleet.next_call() for _ in range(400)]
+    assert all((method == "POST") == (body is not None) for method, _, body in calls)
+    assert 50 < Counter(method for method, _, _ in calls)["POST"] < 150
+
+
+def test_devices_are_updated_as_time_goes_by() -> None:
+    fleet = Fleet(3, seed=1)
+    seen: dict[str, set[str]] = {}
+    for _ in range(3_000):
+        _, headers, _ = fleet.next_call()
+        seen.setdefault(headers["X-Device-ID"], set()).add(str(sorted(headers.items())))
+    assert len(seen) == 3
+    assert all(len(versions) > 1 for versions in seen.values())
