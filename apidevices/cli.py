@@ -189,8 +189,11 @@ def simulate(
     url: str, token: str, size: int, rate: float, seconds: float, seed: int | None
 ) -> None:
     """Call an API from made-up devices, over real HTTP: to try things out and for demos."""
+    if not url.startswith(("http://", "https://")):
+        raise click.BadParameter("it begins with http:// or https://", param_hint="--url")
     total = max(1, round(rate * seconds))
-    with click.progressbar(length=total, label=f"{size} devices", file=sys.stderr) as bar:
+    label = f"{size} devices" if sys.stderr.isatty() else None
+    with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
         answers = run(
             Fleet(size, seed), url=url, token=token, rate=rate, total=total, on_answer=bar.update
         )

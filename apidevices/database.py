@@ -61,16 +61,17 @@ class Database:
             with Session(self._autocommit, expire_on_commit=False) as session:
                 run = session.connection().exec_driver_sql
                 run(f"PRAGMA busy_timeout = {_milliseconds(deadline - time.monotonic())}")
-                # Taking the write lock at once: a read lock that is raised to a write lock later
-                # can meet a change in between and must then fail.
-                run("BEGIN IMMEDIATE")
                 try:
-                    yield session
-                    session.flush()
-                    run("COMMIT")
-                except BaseException:
-                    run("ROLLBACK")
-                    raise
+                    # Taking the write lock at once: a read lock that is raised to a write lock
+                    # later can meet a change in between and must then fail.
+                    run("BEGIN IMMEDIATE")
+                    try:
+                        yield session
+                        session.flush()
+                        run("COMMIT")
+                    except BaseException:
+                        run("ROLLBACK")
+                        raise
                 finally:
                     run(f"PRAGMA busy_timeout = {_milliseconds(PATIENCE)}")
         finally:

@@ -38,6 +38,8 @@ DEFAULT_HEADERS: Mapping[str, Sequence[str]] = {
 _JOINERS = frozenset("\u200c\u200d") | frozenset(map(chr, range(0xE0020, 0xE0080)))
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols without a shape
 
+_ESCAPE = 0xDC00  # where "surrogateescape" puts a byte that is not UTF-8
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 _PERCENT_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _PRINTABLE_ASCII = re.compile(r"[!-$&-~]+(?: [!-$&-~]+)*")  # nothing to decode, fold or remove
 
@@ -67,21 +69,23 @@ class IdentityReader:
             (field, [_environ_key(name) for name in headers[field]]) for field in DETAILS
         ]
 
-    def read(self, environ: Mapping[str, Any]) -> DeviceIdentity | None:
-        """Return who calls, or None where no identifier header was sent.
+    def identifier(self, environ: Mapping[str, Any]) -> str | None:
+        """Return which device calls, or None where no identifier header was sent.
 
         Raises:
             InvalidIdentifier: one was sent, and it can't name a device.
         """
         raw = _first(environ, self._identifier_keys)
-        if raw is None:
-            return None
+        return None if raw is None else clean_identifier(raw)
+
+    def details(self, environ: Mapping[str, Any]) -> dict[str, str]:
+        """Return what the device says of itself: only what was said."""
         details = {}
         for field, keys in self._detail_keys:
             value = _first(environ, keys)
             if value and (text := clean_detail(value)):
                 details[field] = text
-        return DeviceIdentity(clean_identifier(raw), details)
+        return details
 
 
 def clean_identifier(raw: str) -> str:
@@ -159,31 +163,23 @@ def _decode_bytes(raw: str) -> str:
         data = raw.encode("latin-1")
     except UnicodeEncodeError:
         return raw  # no server made this environment, and it is text already
-    return "".join(p if isinstance(p, str) else p.decode("latin-1") for p in _valid_utf8(data))
+    text = data.decode("utf-8", "surrogateescape")
+    return _ESCAPED_BYTE.sub(lambda match: chr(ord(match.group()) - _ESCAPE), text)
 
 
 def _decode_percent(text: str) -> str:
     """Decode runs of ``%XX`` that are UTF-8; the other sequences stay as they are."""
 
     def decode(match: re.Match[str]) -> str:
-        run, position, out = match.group(), 0, []
-        for piece in _valid_utf8(bytes.fromhex(run.replace("%", ""))):
-            size = len(piece.encode() if isinstance(piece, str) else piece) * 3
-            out.append(piece if isinstance(piece, str) else run[position : position + size])
-            position += size
-        return "".join(out)
+        run, position, decoded = match.group(), 0, []
+        data = bytes.fromhex(run.replace("%", ""))
+        for character in data.decode("utf-8", "surrogateescape"):
+            if _ESCAPED_BYTE.match(character):
+                decoded.append(run[position : position + 3])
+                position += 3
+            else:
+                decoded.append(character)
+                position += 3 * len(character.encode())
+        return "".join(decoded)
 
     return _PERCENT_ENCODED.sub(decode, text)
-
-
-def _valid_utf8(data: bytes) -> list[str | bytes]:
-    """Split bytes into what is UTF-8, decoded, and what is not, as bytes."""
-    pieces: list[str | bytes] = []
-    while data:
-        try:
-            pieces.append(data.decode("utf-8"))
-            break
-        except UnicodeDecodeError as error:
-            pieces += [data[: error.start].decode("utf-8"), data[error.start : error.end]]
-            data = data[error.end :]
-    return pieces

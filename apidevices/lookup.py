@@ -169,8 +169,12 @@ class PostgresLookup(Lookup):
 
     def _open(self) -> Any:
         connection = super()._open()
-        connection.autocommit = True
-        self._checked(connection, connection.pgconn.prepare(self._NAME, self._sql))
+        try:
+            connection.autocommit = True
+            self._checked(connection.pgconn.prepare(self._NAME, self._sql))
+        except self._errors:
+            self._discard(connection)
+            raise
         return connection
 
     def _ask(
@@ -184,7 +188,7 @@ class PostgresLookup(Lookup):
         result = connection.pgconn.exec_prepared(
             self._NAME, [values[name] for name in self._order], self._formats
         )
-        self._checked(connection, result)
+        self._checked(result)
         if result.ntuples == 0:
             return None
         texts = [
@@ -202,6 +206,6 @@ class PostgresLookup(Lookup):
             details,
         )
 
-    def _checked(self, connection: Any, result: Any) -> None:
+    def _checked(self, result: Any) -> None:
         if result.error_message:
             raise self._error(result.error_message.decode(errors="replace").strip())

@@ -90,24 +90,25 @@ class Tracker:
         scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or not (token := token.strip()):
             raise TokenMissing
-        identity: DeviceIdentity | None = None
+        identifier: str | None = None
         invalid: InvalidIdentifier | None = None
         try:
-            identity = self._reader.read(request.environ)
+            identifier = self._reader.identifier(request.environ)
         except InvalidIdentifier as error:
             invalid = error  # the token is judged first
-        identifier = identity.identifier if identity else None
         known = self._lookup.find(digest(token), identifier, now)
         if known is None or not known.valid:
             raise TokenInvalid
         token_id = known.token_id
         if invalid is not None:
             raise DeviceIdInvalid(str(invalid))
-        if identity is None:
+        if identifier is None:
             if self._require_device_id:
                 raise DeviceIdRequired(self.how_to_identify)
             self._activity.note_token(token_id, now)
             return _caller(known, None, now)
+        # Read no sooner than here: it is work, and who has no token shall not cause it.
+        identity = DeviceIdentity(identifier, self._reader.details(request.environ))
         device_id, blocked = known.device_id, known.blocked
         if device_id is None or (not blocked and _changed(known, identity)):
             reported = devices.report(

@@ -11,6 +11,7 @@ from apidevices.identity import (
     DEFAULT_HEADERS,
     DETAILS,
     MAX_LENGTH,
+    DeviceIdentity,
     IdentityReader,
     InvalidIdentifier,
     clean_detail,
@@ -18,6 +19,14 @@ from apidevices.identity import (
     clean_text,
 )
 from tests.conftest import on_the_wire
+
+
+def read(environ: dict[str, str], reader: IdentityReader | None = None) -> DeviceIdentity | None:
+    """Return all that an environment says of the device that calls."""
+    reader = reader or IdentityReader()
+    identifier = reader.identifier(environ)
+    return None if identifier is None else DeviceIdentity(identifier, reader.details(environ))
+
 
 header_values = st.text(st.characters(max_codepoint=255))
 texts = st.text(st.characters(codec="utf-8"))
@@ -176,7 +185,7 @@ def test_two_identifiers_never_become_one(one: str, other: str) -> None:
 
 
 def test_all_seven_headers_are_read() -> None:
-    identity = IdentityReader().read(
+    identity = read(
         {
             "HTTP_X_DEVICE_ID": "phone-1",
             "HTTP_X_DEVICE_APPLICATION": "Box Office",
@@ -200,12 +209,12 @@ def test_all_seven_headers_are_read() -> None:
 
 
 def test_without_identifier_nobody_calls() -> None:
-    assert IdentityReader().read({"HTTP_X_DEVICE_MODEL": "Galaxy S24"}) is None
+    assert read({"HTTP_X_DEVICE_MODEL": "Galaxy S24"}) is None
 
 
 @pytest.mark.parametrize("said", ["", "   ", "%20", "%00"])
 def test_a_header_that_says_nothing_is_no_detail(said: str) -> None:
-    identity = IdentityReader().read({"HTTP_X_DEVICE_ID": "phone-1", "HTTP_X_DEVICE_MODEL": said})
+    identity = read({"HTTP_X_DEVICE_ID": "phone-1", "HTTP_X_DEVICE_MODEL": said})
     assert identity is not None
     assert identity.details == {}
 
@@ -214,7 +223,7 @@ def test_first_accepted_name_that_says_something_wins() -> None:
     reader = IdentityReader({**DEFAULT_HEADERS, "model": ("X-Model", "X-Device-Model")})
     environ = {"HTTP_X_DEVICE_ID": "phone-1", "HTTP_X_DEVICE_MODEL": "second"}
     for first, wins in (("first", "first"), ("", "second")):
-        identity = reader.read({**environ, "HTTP_X_MODEL": first})
+        identity = read({**environ, "HTTP_X_MODEL": first}, reader)
         assert identity is not None
         assert identity.details == {"model": wins}
 
@@ -223,7 +232,7 @@ def test_first_accepted_name_that_says_something_wins() -> None:
 def test_reading_refuses_nothing_but_the_identifier(headers: dict[str, str]) -> None:
     environ = {f"HTTP_X_DEVICE_{name}": value for name, value in headers.items()}
     try:
-        identity = IdentityReader().read(environ)
+        identity = read(environ)
     except InvalidIdentifier:
         assert "ID" in headers
         return

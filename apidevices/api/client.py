@@ -2,10 +2,10 @@
 
 from flask import request
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from apidevices import devices, state, uploads
-from apidevices.api.root import blueprint
+from apidevices.api.root import blueprint, read_body
 from apidevices.clock import rfc3339
 from apidevices.errors import DeviceIdRequired
 from apidevices.representation import device_json
@@ -25,15 +25,10 @@ def upload() -> ResponseReturnValue:
     caller, device_id = _calling_device()
     if not request.is_json:
         raise UnsupportedMediaType("Send the upload as 'Content-Type: application/json'.")
-    # One byte more than may come, as a body without a length is cut there in silence.
-    request.max_content_length = uploads.MAX_BYTES + 1
-    body = request.get_data(cache=False)
-    if len(body) > uploads.MAX_BYTES:
-        raise RequestEntityTooLarge(f"An upload has {uploads.MAX_BYTES:,} bytes at most.")
     try:
         stored = uploads.store(
             state.database(),
-            body,
+            read_body(),
             device_id=device_id,
             token_id=caller.token_id,
             now=caller.at,

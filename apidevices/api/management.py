@@ -1,14 +1,20 @@
 """What programs of administrators call: devices as JSON, with a token that has the scope."""
 
+import json
 from typing import Any, TypeVar
 
 from flask import current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from werkzeug.exceptions import BadRequest, NotFound, UnprocessableEntity, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    NotFound,
+    UnprocessableEntity,
+    UnsupportedMediaType,
+)
 
 from apidevices import clock, devices, state
-from apidevices.api.root import blueprint
+from apidevices.api.root import blueprint, read_body
 from apidevices.devices import Cursor, Filters
 from apidevices.errors import InsufficientScope, TokenMissing
 from apidevices.models import MAX_ID
@@ -96,7 +102,7 @@ def rename_one(device_id: int) -> ResponseReturnValue:
 def block_one(device_id: int) -> ResponseReturnValue:
     """Block a device; again changes nothing."""
     actor = _actor("devices:write")
-    body = _checked(Block, _json_body() if request.get_data() else {})
+    body = _checked(Block, _json_body() if read_body() else {})
     now = clock.now()
     return device_json(
         devices.block(state.database(), device_id, reason=body.reason, actor=actor, now=now)
@@ -151,9 +157,9 @@ def _json_body() -> Any:
     if not request.is_json:
         raise UnsupportedMediaType("Send the body as 'Content-Type: application/json'.")
     try:
-        return request.get_json(cache=False)
-    except RecursionError:
-        raise BadRequest("The JSON is nested too deeply.") from None
+        return json.loads(read_body())
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not JSON.") from None
 
 
 def _page(key: str, rows: list[dict[str, Any]], cursor: object) -> ResponseReturnValue:
