@@ -29,13 +29,24 @@
     byId("status").replaceChildren(line);
   };
 
+  let failed = false; // what went wrong stays until something else is tried
   let clearing;
   const clearLater = () => {
     clearTimeout(clearing);
+    if (failed) return;
     clearing = setTimeout(() => byId("status").replaceChildren(), STATUS_SECONDS * 1000);
   };
 
+  document.addEventListener("htmx:before:request", () => {
+    failed = false;
+  });
+
+  document.addEventListener("htmx:response:error", () => {
+    failed = true;
+  });
+
   document.addEventListener("htmx:error", () => {
+    failed = true;
     say("The server did not answer. Reload the page to see how things are.");
   });
 
@@ -48,6 +59,8 @@
         const field = event.target.querySelector("input[name=name]");
         field.focus();
         field.select();
+      } else if (event.target.matches("details.rename")) {
+        event.target.querySelector("form").reset();
       }
     },
     true,

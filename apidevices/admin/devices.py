@@ -8,9 +8,9 @@ from flask_wtf import FlaskForm
 
 from apidevices import clock, devices, state, uploads
 from apidevices.admin.forms import BlockForm, FilterForm, RenameForm
-from apidevices.admin.frame import blueprint
+from apidevices.admin.frame import blueprint, not_found
 from apidevices.admin.htmx import wants_fragment
-from apidevices.devices import Cursor, InvalidCursor, InvalidInput
+from apidevices.devices import Cursor, DeviceNotFound, InvalidCursor, InvalidInput
 from apidevices.models import MAX_ID, Device
 
 DEVICE = "/api-devices/<int(max=9223372036854775807):device_id>"
@@ -62,7 +62,9 @@ def device_history(device_id: int) -> ResponseReturnValue:
 def rename_device(device_id: int) -> ResponseReturnValue:
     """Give a device a name."""
     form = _checked(RenameForm())
-    renamed = devices.rename(state.database(), device_id, form.name.data or "", **_by_whom())
+    if form.name.data is None:
+        raise InvalidInput("name", "There is no name in this form.")
+    renamed = devices.rename(state.database(), device_id, form.name.data, **_by_whom())
     flash(f"Saved: “{renamed.display_name}”.")
     return _answer(renamed)
 
@@ -87,11 +89,14 @@ def unblock_device(device_id: int) -> ResponseReturnValue:
 
 @blueprint.errorhandler(InvalidInput)
 def _refuse(error: InvalidInput) -> ResponseReturnValue:
-    found = devices.get(state.database(), (request.view_args or {})["device_id"])
+    try:
+        found = devices.get(state.database(), (request.view_args or {})["device_id"])
+    except DeviceNotFound as gone:
+        return not_found(gone)
     if error.field != "name":
         flash(str(error))
         return _answer(found, 422)
-    return _answer(found, 422, error=str(error), typed=request.form["name"])
+    return _answer(found, 422, error=str(error), typed=request.form.get("name", ""))
 
 
 def _row_id(text: str) -> int:

@@ -76,7 +76,8 @@ def harden(response: Any) -> Any:
 
 
 @blueprint.errorhandler(DeviceNotFound)
-def _not_found(error: DeviceNotFound) -> ResponseReturnValue:
+def not_found(error: DeviceNotFound) -> ResponseReturnValue:
+    """Answer 404, as a page or in the status line."""
     return current_app.handle_http_exception(NotFound(str(error)))
 
 
@@ -97,16 +98,19 @@ def static_url(filename: str) -> str:
 
 
 @blueprint.app_template_global("apidevices_time")
-def time_element(moment: datetime, now: datetime) -> Markup:
-    """Return a time as people say it, with the exact one on hover and for screen readers."""
+def time_element(moment: datetime, now: datetime, *, exact_shown: bool = False) -> Markup:
+    """Return a time as people say it, with the exact one on hover and for screen readers.
+
+    With ``exact_shown`` the exact one is there for everybody, where there is room.
+    """
     exact = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
     try:
         relative = humanize.naturaltime(moment, when=now)
     except (ValueError, OverflowError):  # too far away to be counted
         relative = exact
-    return Markup(
-        '<time datetime="{}" title="{}">{}<span class="visually-hidden"> ({})</span></time>'
-    ).format(clock.rfc3339(moment), exact, relative, exact)
+    return Markup('<time datetime="{}" title="{}">{}<span class="{}"> ({})</span></time>').format(
+        clock.rfc3339(moment), exact, relative, "muted" if exact_shown else "visually-hidden", exact
+    )
 
 
 @blueprint.app_template_global("apidevices_curl")

@@ -1,5 +1,6 @@
 """Accounts of administrators: sign-in by Flask-Security, and how the first one comes to be."""
 
+import re
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
@@ -43,6 +44,8 @@ from apidevices.database import Database
 from apidevices.models import PREFIX, Base, Id, Moment
 
 MIN_PASSWORD = 8
+
+_PATH_OF_OURS = re.compile(r"/(?![/\\])[^\x00-\x20\\]*")
 ADMIN = "admin"
 
 blueprint = Blueprint("accounts", __name__)
@@ -139,7 +142,10 @@ def to_sign_in() -> BaseResponse:
     asked_for = request.full_path.rstrip("?")
     if request.method != "GET" or htmx.is_asking():
         # Only the page with the form or the fragment can be come back to.
-        page = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "/")
+        try:
+            page = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "/")
+        except ValueError:
+            page = urlsplit("/")  # no browser sends an address that can't be read
         asked_for = page.path + (f"?{page.query}" if page.query else "")
     address = url_for("security.login", next=asked_for)
     if htmx.is_asking():
@@ -227,6 +233,18 @@ class SetupForm(FlaskForm):
     password_again = PasswordField(
         "Password again", validators=[EqualTo("password", "The passwords are not the same.")]
     )
+
+
+@blueprint.before_app_request
+def _plain_sign_in() -> ResponseReturnValue | None:
+    """Keep from the view of Flask-Security what it has no good answer for."""
+    if request.endpoint != "security.login":
+        return None
+    if request.is_json:
+        abort(415, "Sign in with the form.")
+    if "next" in request.args and not _PATH_OF_OURS.fullmatch(request.args["next"]):
+        return redirect(url_for("security.login"), 303)
+    return None
 
 
 @blueprint.route("/setup/<token>", methods=["GET", "POST"])

@@ -13,6 +13,12 @@ from apidevices.database import is_unavailable
 from apidevices.errors import Unavailable, as_problem
 from apidevices.standalone.accounts import to_sign_in
 
+_MESSAGES = {
+    404: "There is no such page.",
+    405: "This address is there for forms only.",
+    413: "That was too much at once.",
+}
+
 
 def init_app(app: Flask) -> None:
     """Answer every error of the application."""
@@ -28,6 +34,8 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     if response.status_code < 400 or error.response is not None:
         return response  # a redirect, or an answer that somebody made with care
     message = error.description or ""
+    if _is_bare(error):
+        message = _MESSAGES.get(response.status_code, message)
     if isinstance(error, InternalServerError):
         message = "Something went wrong on the server. It has been logged. Try again later."
     if htmx.is_asking():
@@ -43,6 +51,11 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         if name in response.headers:
             answer.headers[name] = response.headers[name]
     return answer
+
+
+def _is_bare(error: HTTPException) -> bool:
+    """Tell whether an error says no more than every error of its kind."""
+    return error.description == type(error).description
 
 
 def _expired_page(error: CSRFError) -> ResponseReturnValue:

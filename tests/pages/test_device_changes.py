@@ -280,6 +280,14 @@ def test_nothing_is_done_by_opening_an_address(
     assert administrator.device() == before
 
 
+def test_a_form_without_a_name_takes_none_away(admin: Visitor, register: Register) -> None:
+    number = register("phone-1")
+    admin.change(LIST, f"{LIST}/{number}/name", name="Front desk")
+    token = admin.get(LIST).root.all("input", name="csrf_token")[0]["value"]
+    assert admin.post(f"{LIST}/{number}/name", csrf_token=token).status == 422
+    assert "Front desk" in admin.get(LIST).text
+
+
 @pytest.mark.parametrize("action", ["name", "block", "unblock"])
 def test_an_unknown_device_can_not_be_changed(admin: Visitor, phone: int, action: str) -> None:
     token = admin.get(LIST).form("/name").one("input", name="csrf_token")["value"]

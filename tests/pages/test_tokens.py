@@ -94,7 +94,7 @@ def test_a_token_may_do_what_was_ticked(
     ticked: dict[str, Any] = {"scopes": scope} if scope else {}
     page = create(admin, **ticked)
     assert call(app, shown(page), DEVICES) == status
-    assert rows(page)[0].one("td", class_="scopes").text == (scope or "none")
+    assert rows(page)[0].one("td", class_="scopes").text == f"Scopes {scope or 'none'}"
 
 
 def test_the_scopes_are_offered_with_what_they_allow(admin: Visitor) -> None:
