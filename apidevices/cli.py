@@ -86,7 +86,7 @@ def show(identifier: str, wants_json: bool) -> None:
 @as_json
 def history(identifier: str, wants_json: bool) -> None:
     """Show what a device reported of itself over time, newest first."""
-    entries = devices.history(state.database(), _find(identifier).id, limit=None)
+    entries = devices.history(state.database(), _find(identifier).id)
     if wants_json:
         _print_json([history_json(entry) for entry in entries])
         return

@@ -103,7 +103,7 @@ def sqlite_module() -> ModuleType:
         from pysqlite3 import dbapi2
     except ImportError:
         from sqlite3 import dbapi2
-    return dbapi2  # type: ignore[no-any-return]
+    return dbapi2  # type: ignore[no-any-return]  # pysqlite3 has no types
 
 
 def engine_options(url: URL, threads: int) -> dict[str, Any]:

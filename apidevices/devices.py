@@ -182,8 +182,17 @@ def by_identifier(db: Database, identifier: str) -> Device:
     return device
 
 
+def history_page(
+    db: Database, device_id: int, before: int | None = None
+) -> tuple[Sequence[DeviceHistory], int | None]:
+    """Return a page of a history, and the ``before`` of the next page where there is one."""
+    found = history(db, device_id, before=before, limit=PAGE_SIZE + 1)
+    shown = found[:PAGE_SIZE]
+    return shown, shown[-1].id if len(found) > PAGE_SIZE else None
+
+
 def history(
-    db: Database, device_id: int, *, before: int | None = None, limit: int | None = PAGE_SIZE
+    db: Database, device_id: int, *, before: int | None = None, limit: int | None = None
 ) -> Sequence[DeviceHistory]:
     """Return what a device reported that was new, newest first, from below the id ``before``."""
     query = select(DeviceHistory).where(DeviceHistory.device_id == device_id)

@@ -19,7 +19,7 @@ from sqlalchemy.pool import StaticPool
 
 from apidevices.identity import DETAILS
 from apidevices.models import ApiToken, Device, Moment
-from apidevices.processes import after_fork
+from apidevices.processes import after_fork, at_exit
 
 
 class Known(NamedTuple):
@@ -75,6 +75,7 @@ class Lookup(ABC):
         self._error: type[Exception] = driver.OperationalError
         self._errors: type[Exception] = driver.Error
         after_fork(self._forget)
+        at_exit(self.close)
 
     def find(self, digest: bytes, identifier: str | None, now: datetime) -> Known | None:
         """Return what is known of a token and a device, or None where there is no such token.
@@ -162,7 +163,9 @@ class PostgresLookup(Lookup):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        compiled = _STATEMENT.compile(dialect=postgresql.dialect(paramstyle="numeric_dollar"))  # type: ignore[no-untyped-call]
+        # SQLAlchemy leaves the making of a dialect untyped.
+        dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+        compiled = _STATEMENT.compile(dialect=dialect)
         self._sql = str(compiled).encode()
         self._order = tuple(compiled.positiontup or ())
         self._formats = [1 if name == "digest" else 0 for name in self._order]  # bytea: binary

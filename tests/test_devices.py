@@ -338,3 +338,15 @@ def test_a_device_that_is_not_there_is_not_found(
 def test_identifiers_differ_by_case(db: Database, register: Register) -> None:
     assert register("phone-1") != register("PHONE-1")
     assert devices.by_identifier(db, "PHONE-1").identifier == "PHONE-1"
+
+
+def test_a_history_that_fills_its_page_has_no_next_one(db: Database, register: Register) -> None:
+    for number in range(devices.PAGE_SIZE):
+        device_id = register("phone-1", application_version=str(number))
+    entries, older = devices.history_page(db, device_id)
+    assert (len(entries), older) == (devices.PAGE_SIZE, None)
+    register("phone-1", application_version="one more")
+    entries, older = devices.history_page(db, device_id)
+    assert (len(entries), older) == (devices.PAGE_SIZE, entries[-1].id)
+    [first] = devices.history_page(db, device_id, older)[0]
+    assert first.kind == "registered"

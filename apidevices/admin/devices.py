@@ -13,7 +13,7 @@ from apidevices.admin.htmx import wants_fragment
 from apidevices.devices import Cursor, DeviceNotFound, InvalidCursor, InvalidInput
 from apidevices.models import MAX_ID, Device
 
-DEVICE = "/api-devices/<int(max=9223372036854775807):device_id>"
+DEVICE = f"/api-devices/<int(max={MAX_ID}):device_id>"
 
 
 @blueprint.get("/api-devices")
@@ -170,6 +170,5 @@ def _details(found: Device) -> dict[str, Any]:
 
 
 def _history(found: Device, before: int | None = None) -> dict[str, Any]:
-    entries = devices.history(state.database(), found.id, before=before)
-    more = len(entries) == devices.PAGE_SIZE
-    return {"history": entries, "older_history": entries[-1].id if more else None}
+    entries, older = devices.history_page(state.database(), found.id, before)
+    return {"history": entries, "older_history": older}

@@ -10,6 +10,7 @@ from apidevices import clock, state, tokens
 from apidevices.admin.forms import TokenForm
 from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import wants_fragment
+from apidevices.models import MAX_ID
 
 _NEW_TOKEN = "_apidevices_new_token"  # noqa: S105 - the name of a key
 
@@ -47,7 +48,7 @@ def create_token() -> ResponseReturnValue:
     return redirect(url_for(".token_list"), 303)
 
 
-@blueprint.post("/api-tokens/<int(max=9223372036854775807):token_id>/revoke")
+@blueprint.post(f"/api-tokens/<int(max={MAX_ID}):token_id>/revoke")
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """Revoke a token."""
     if not FlaskForm().validate():

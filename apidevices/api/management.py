@@ -22,7 +22,7 @@ from apidevices.representation import device_json, history_json
 from apidevices.tracking import current_caller
 
 DEVICES = "/v1/devices"
-DEVICE = f"{DEVICES}/<int(max=9223372036854775807):device_id>"
+DEVICE = f"{DEVICES}/<int(max={MAX_ID}):device_id>"
 
 
 class _Parameters(BaseModel):
@@ -82,9 +82,8 @@ def show_history(device_id: int) -> ResponseReturnValue:
     query = _checked(HistoryQuery, request.args.to_dict())
     db = state.database()
     devices.get(db, device_id)
-    entries = devices.history(db, device_id, before=query.cursor)
-    more = len(entries) == devices.PAGE_SIZE
-    return _page("history", list(map(history_json, entries)), entries[-1].id if more else None)
+    entries, older = devices.history_page(db, device_id, query.cursor)
+    return _page("history", list(map(history_json, entries)), older)
 
 
 @blueprint.patch(DEVICE)

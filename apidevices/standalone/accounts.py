@@ -80,6 +80,7 @@ class User(Base, UserMixin):
     fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
+    # The mixin knows nothing of SQLAlchemy's wrapper around a column's type.
     roles: Mapped[list[Role]] = relationship(secondary=users_roles)  # type: ignore[assignment]
 
 
@@ -110,7 +111,7 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
         SECURITY_POST_CHANGE_VIEW="/settings/account",
         SECURITY_SEND_PASSWORD_CHANGE_EMAIL=False,
         SECURITY_LOGIN_USER_TEMPLATE="apidevices/account/login.html",
-        SECURITY_CHANGE_PASSWORD_TEMPLATE="apidevices/account/account.html",  # noqa: S106
+        SECURITY_CHANGE_PASSWORD_TEMPLATE="apidevices/account/account.html",  # noqa: S106 - a file
         SECURITY_MSG_GENERIC_AUTHN_FAILED=("The e-mail address or password is wrong.", "error"),
         SECURITY_MSG_UNAUTHENTICATED=("Sign in to see this page.", "info"),
     )
@@ -286,6 +287,7 @@ def setup(token: str) -> ResponseReturnValue:
 
 def _sign_in(email: str) -> None:
     datastore = _security().datastore
+    # It was made a moment ago, so it is found; "commit" is untyped over there.
     login_user(datastore.find_user(case_insensitive=True, email=email))  # type: ignore[arg-type]
     datastore.commit()  # type: ignore[no-untyped-call]
 
