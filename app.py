@@ -23,7 +23,7 @@ from apidevices import APIDevices, ConfigError, migration, paths, state, uploads
 from apidevices.admin.frame import harden
 from apidevices.api import blueprint as api
 from apidevices.config import ServerSettings, environment
-from apidevices.database import engine_options, prepare_sqlite, sqlite_warning
+from apidevices.database import engine_options, prepare, sqlite_warning
 from apidevices.standalone import accounts, commands, error_pages, health
 
 
@@ -79,7 +79,7 @@ def create_app() -> Flask:
 
     db.init_app(app)
     with app.app_context():
-        prepare_sqlite(db.engine)
+        prepare(db.engine)
     devices.init_app(app)
     commands.init_app(app)
     csrf.init_app(app)

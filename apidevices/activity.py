@@ -2,20 +2,30 @@
 
 A request must not wait for a write, and a thousand requests of one device within a second are one
 row's worth of news. So each process keeps what is newest of each device, and a thread writes it
-at least once an interval, in order of id (two processes that write in different orders deadlock on
-PostgreSQL). Times only ever move forward, in memory and in the database.
+at least once an interval. Times only ever move forward, in memory and in the database.
 """
 
 import logging
 import threading
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Insert,
+    Update,
+    case,
+    exists,
+    select,
+    update,
+)
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from apidevices.database import Database
+from apidevices.database import Database, Many
 from apidevices.models import ApiToken, Device, DeviceActivity, DeviceToken, Id, Moment
 from apidevices.processes import after_fork, at_exit
 
@@ -99,6 +109,25 @@ class ActivityBuffer:
         self._db = db
         self._interval = interval
         self._limit = limit
+        moment = Moment()
+        self._touch = Many(
+            db,
+            _touch,
+            id=Id,
+            active_at=moment,
+            upload_at=moment,
+            denied=BigInteger(),
+            denied_at=moment,
+        )
+        self._use = Many(
+            db,
+            partial(_use, db),
+            device_id=Id,
+            token_id=Id,
+            first_used_at=moment,
+            last_used_at=moment,
+        )
+        self._use_token = Many(db, _use_token, id=Id, used_at=moment)
         self._reset()
         # What the parent noted is the parent's to write, and its thread is not in the child.
         after_fork(self._reset)
@@ -136,7 +165,7 @@ class ActivityBuffer:
                 return
             try:
                 with self._db.write() as session:
-                    _write(self._db, session.connection(), batch)
+                    self._write(session.connection(), batch)
             except Exception as error:  # whatever it was, the thread goes on and tries again
                 logger.warning("Activity could not be written, will try again: %s", error)
                 with self._lock:
@@ -147,6 +176,15 @@ class ActivityBuffer:
         """Write what is left and end the thread; at the exit of the process."""
         self._closing.set()
         self.flush()
+
+    def _write(self, connection: Connection, batch: _Batch) -> None:
+        self._db.lock(connection, DeviceActivity.device_id, batch.devices)
+        self._db.lock(connection, ApiToken.id, batch.tokens)
+        self._touch.run(
+            connection, [(id_, *astuple(news)) for id_, news in sorted(batch.devices.items())]
+        )
+        self._use.run(connection, [(*ids, *times) for ids, times in sorted(batch.pairs.items())])
+        self._use_token.run(connection, sorted(batch.tokens.items()))
 
     def _reset(self) -> None:
         self._batch = _Batch()
@@ -169,76 +207,50 @@ class ActivityBuffer:
             self.flush()
 
 
-def _write(db: Database, connection: Connection, batch: _Batch) -> None:
-    active = [
-        {"id": id_, "active_at": news.active_at, "upload_at": news.upload_at}
-        for id_, news in sorted(batch.devices.items())
-        if news.active_at
-    ]
-    denied = [
-        {"id": id_, "denied": news.denied, "denied_at": news.denied_at}
-        for id_, news in sorted(batch.devices.items())
-        if news.denied
-    ]
-    used = [
-        {"device_id": device_id, "token_id": token_id, "first_used_at": first, "last_used_at": last}
-        for (device_id, token_id), (first, last) in sorted(batch.pairs.items())
-    ]
-    tokens = [{"token": id_, "used_at": moment} for id_, moment in sorted(batch.tokens.items())]
-    insert = db.insert(DeviceToken).from_select(list(_USE.selected_columns.keys()), _USE)
-    use = insert.on_conflict_do_update(
-        index_elements=[DeviceToken.device_id, DeviceToken.token_id],
+def _touch(new: Any) -> Update:
+    """Move the times of devices, and add up what was denied."""
+    row = DeviceActivity
+    return (
+        update(row)
+        .where(row.device_id == new.id)
+        .values(
+            last_active_at=_later_of(row.last_active_at, new.active_at),
+            last_upload_at=_later_of(row.last_upload_at, new.upload_at),
+            last_activity_at=case(
+                (row.blocked, row.last_activity_at),
+                else_=_later_of(row.last_active_at, new.active_at),
+            ),
+            denied_count=row.denied_count + new.denied,
+            last_denied_at=_later_of(row.last_denied_at, new.denied_at),
+        )
+    )
+
+
+def _use(db: Database, new: Any) -> Insert:
+    """Note that devices used tokens."""
+    # A device or token that somebody removed by hand must not keep the rest from being written.
+    there = select(new.device_id, new.token_id, new.first_used_at, new.last_used_at).where(
+        exists().where(Device.id == new.device_id), exists().where(ApiToken.id == new.token_id)
+    )
+    row = DeviceToken
+    columns = [row.device_id, row.token_id, row.first_used_at, row.last_used_at]
+    insert = db.insert(row).from_select(columns, there)
+    return insert.on_conflict_do_update(
+        index_elements=[row.device_id, row.token_id],
         set_={"last_used_at": insert.excluded.last_used_at},
-        where=DeviceToken.last_used_at < insert.excluded.last_used_at,
+        where=row.last_used_at < insert.excluded.last_used_at,
     )
-    for statement, rows in (
-        (_TOUCH, active),
-        (_COUNT_DENIED, denied),
-        (use, used),
-        (_USE_TOKEN, tokens),
-    ):
-        if rows:
-            connection.execute(statement, rows)
 
 
-def _forward(column: SQLCoreOperations[Any], parameter: str) -> ColumnElement[Any]:
-    """Return the later of a column and a parameter, where both may be null."""
-    new = bindparam(parameter, type_=Moment)
-    return case((column.is_(None), new), (new > column, new), else_=column)
-
-
-_TOUCH = (
-    update(DeviceActivity)
-    .where(DeviceActivity.device_id == bindparam("id"))
-    .values(
-        last_active_at=_forward(DeviceActivity.last_active_at, "active_at"),
-        last_upload_at=_forward(DeviceActivity.last_upload_at, "upload_at"),
-        last_activity_at=case(
-            (DeviceActivity.blocked, DeviceActivity.last_activity_at),
-            else_=_forward(DeviceActivity.last_active_at, "active_at"),
-        ),
+def _use_token(new: Any) -> Update:
+    """Move the times of tokens."""
+    return (
+        update(ApiToken)
+        .where(ApiToken.id == new.id)
+        .values(last_used_at=_later_of(ApiToken.last_used_at, new.used_at))
     )
-)
-_COUNT_DENIED = (
-    update(DeviceActivity)
-    .where(DeviceActivity.device_id == bindparam("id"))
-    .values(
-        denied_count=DeviceActivity.denied_count + bindparam("denied"),
-        last_denied_at=_forward(DeviceActivity.last_denied_at, "denied_at"),
-    )
-)
-# A device or token that somebody removed by hand must not keep the rest from being written.
-_USE = select(
-    bindparam("device_id", type_=Id).label("device_id"),
-    bindparam("token_id", type_=Id).label("token_id"),
-    bindparam("first_used_at", type_=Moment).label("first_used_at"),
-    bindparam("last_used_at", type_=Moment).label("last_used_at"),
-).where(
-    exists().where(Device.id == bindparam("device_id")),
-    exists().where(ApiToken.id == bindparam("token_id")),
-)
-_USE_TOKEN = (
-    update(ApiToken)
-    .where(ApiToken.id == bindparam("token"))
-    .values(last_used_at=_forward(ApiToken.last_used_at, "used_at"))
-)
+
+
+def _later_of(known: SQLCoreOperations[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the later of two times of which both may be null."""
+    return case((known.is_(None), new), (new > known, new), else_=known)

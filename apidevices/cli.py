@@ -14,9 +14,9 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import SQLAlchemyError
 from tabulate import tabulate
 
-from apidevices import audit, clock, devices, migration, state, tokens
-from apidevices.devices import Filters
+from apidevices import audit, clock, devices, listing, migration, state, tokens
 from apidevices.identity import DETAILS
+from apidevices.listing import Filters
 from apidevices.models import Device
 from apidevices.representation import device_json, history_json
 from apidevices.simulation import Fleet, run
@@ -47,9 +47,9 @@ identifier = click.argument("identifier")
     "--status", type=click.Choice(["all", "active", "blocked"]), default="all", show_default=True
 )
 @as_json
-def list_devices(name: str, status: devices.Status, wants_json: bool) -> None:
+def list_devices(name: str, status: listing.Status, wants_json: bool) -> None:
     """List devices, most recently active first."""
-    found = devices.every(state.database(), Filters(name, status))
+    found = listing.every(state.database(), Filters(name, status))
     if wants_json:
         _print_json([device_json(device) for device in found])
         return

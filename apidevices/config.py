@@ -27,6 +27,9 @@ from apidevices.identity import DEFAULT_HEADERS
 
 PREFIX = "APIDEVICES_"
 
+_SEVERAL_HOSTS = re.compile(
+    r"(?P<before>postgresql[^:/]*://(?:[^@/]*@)?)(?P<hosts>[^/?]*,[^/?]*)(?P<after>.*)"
+)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 
 
@@ -166,8 +169,8 @@ class ServerSettings(_Checked):
     def _known_database(cls, value: str) -> str:
         if value:
             try:
-                url = make_url(value)
-            except ArgumentError:
+                url = _database_url(value)
+            except (ArgumentError, ValueError):
                 raise ValueError("this is not a database URL") from None
             if url.drivername not in ("sqlite", "postgresql", "postgresql+psycopg"):
                 raise ValueError("the database is sqlite:///… or postgresql://…")
@@ -212,10 +215,27 @@ class ServerSettings(_Checked):
         if not self.database_url:
             path = self.apidevices_instance.resolve() / "apidevices.sqlite3"
             return URL.create("sqlite", database=str(path))
-        url = make_url(self.database_url)
+        url = _database_url(self.database_url)
         if url.drivername == "postgresql":
             return url.set(drivername="postgresql+psycopg")
         return url
+
+
+def _database_url(text: str) -> URL:
+    """Read a database URL; one with several hosts as libpq reads it, ``host1:port1,host2:port2``.
+
+    Raises:
+        ArgumentError, ValueError: it isn't one.
+    """
+    several = _SEVERAL_HOSTS.fullmatch(text)
+    if several is None:
+        return make_url(text)
+    url = make_url(several["before"] + several["after"])
+    url = url.update_query_pairs([("host", host) for host in several["hosts"].split(",")])
+    if "target_session_attrs" not in url.query:
+        # A standby may not know yet that a device is blocked.
+        url = url.update_query_dict({"target_session_attrs": "read-write"})
+    return url
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -2,23 +2,44 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, event
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Engine,
+    Executable,
+    Table,
+    bindparam,
+    column,
+    event,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
 from apidevices.processes import after_fork
 
 PATIENCE = 3.0
 """Seconds that a write waits for others to end: threads that wait longer would be missing for
 requests that only read."""
+
+_SET_PATIENCE = text("SELECT set_config('lock_timeout', :patience, true)")
+_WAIT_TO_BE_ALONE = select(func.pg_advisory_xact_lock(int.from_bytes(b"apidevic")))
+_CANT_SERVE = (
+    "25006",  # read_only_sql_transaction: another server has taken its place
+    "42P01",  # undefined_table: not migrated yet
+)
 
 
 class Database:
@@ -27,7 +48,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._is_sqlite = engine.dialect.name == "sqlite"
+        self.is_sqlite = engine.dialect.name == "sqlite"
         # SQLite has one writer at a time: threads wait for a lock rather than poll for the file's.
         self._writer = threading.Lock()
         after_fork(self._reset)
@@ -43,14 +64,20 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self, patience: float | None = None) -> Iterator[Session]:
+    def write(self, patience: float | None = None, *, alone: bool = False) -> Iterator[Session]:
         """Open a session in one transaction: durable when the block ends, undone if it raises.
 
-        ``patience`` is how many seconds it may wait for other writes on SQLite, ``PATIENCE`` if
-        not given.
+        Args:
+            patience: seconds that it may wait for other writes; ``PATIENCE`` if not given.
+            alone: wait for any other that wants to be alone, and let it wait; on SQLite each
+                write is alone.
         """
-        if not self._is_sqlite:
+        if not self.is_sqlite:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                if patience is not None:
+                    session.execute(_SET_PATIENCE, {"patience": f"{_milliseconds(patience)}ms"})
+                if alone:
+                    session.execute(_WAIT_TO_BE_ALONE)
                 yield session
             return
         patience = PATIENCE if patience is None else patience
@@ -80,12 +107,62 @@ class Database:
     def insert(self, table: Any) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that knows ``ON CONFLICT``."""
         target: Table = getattr(table, "__table__", table)
-        return sqlite.insert(target) if self._is_sqlite else postgresql.insert(target)
+        return sqlite.insert(target) if self.is_sqlite else postgresql.insert(target)
+
+    def lock(self, connection: Connection, key: Any, ids: Collection[int]) -> None:
+        """Lock rows until the transaction ends, in one order whoever does: nobody deadlocks."""
+        if self.is_sqlite or not ids:
+            return  # who writes is alone
+        wanted = bindparam("ids", sorted(ids), ARRAY(BigInteger))
+        query = select(key).where(key == func.any(wanted)).order_by(key)
+        connection.execute(query.with_for_update(key_share=True)).all()
 
     def _reset(self) -> None:
         # Connections belong to the parent process, and the thread that holds the lock is there.
         self.engine.dispose(close=False)
         self._writer = threading.Lock()
+
+
+class Many:
+    """A statement that is run for many rows, each database in the way that is fast on it.
+
+    SQLite runs it once a row. PostgreSQL gets the columns as arrays, in one round trip.
+
+    Args:
+        db: where it will run.
+        make: makes the statement, given the columns by their names.
+        columns: the type of each column.
+    """
+
+    def __init__(
+        self, db: Database, make: Callable[[Any], Executable], **columns: TypeEngine[Any]
+    ) -> None:
+        # Not the names of columns that are written to: SQLAlchemy has these for itself.
+        self._names = [f"new_{name}" for name in columns]
+        self._at_once = not db.is_sqlite
+        kinds = dict(zip(self._names, columns.values(), strict=True))
+        if self._at_once:
+            arrays = (bindparam(name, type_=ARRAY(kind)) for name, kind in kinds.items())
+            rows = func.unnest(*arrays).table_valued(
+                *(column(name, kind) for name, kind in columns.items())
+            )
+            self._statement = make(rows.render_derived().c)
+        else:
+            values = (bindparam(name, type_=kind) for name, kind in kinds.items())
+            self._statement = make(SimpleNamespace(**dict(zip(columns, values, strict=True))))
+
+    def run(self, connection: Connection, rows: Sequence[Sequence[object]]) -> None:
+        """Run it for rows of values, each in the order of the columns."""
+        if not rows:
+            return
+        if self._at_once:
+            values = map(list, zip(*rows, strict=True))
+            connection.execute(self._statement, dict(zip(self._names, values, strict=True)))
+        else:
+            names = self._names
+            connection.execute(
+                self._statement, [dict(zip(names, row, strict=True)) for row in rows]
+            )
 
 
 def is_unavailable(error: Exception) -> bool:
@@ -94,7 +171,9 @@ def is_unavailable(error: Exception) -> bool:
         return True
     if type(error) is DatabaseError:  # none of its kinds: the file itself is damaged
         return True
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+    if not isinstance(error, DBAPIError):
+        return False
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _CANT_SERVE
 
 
 def sqlite_module() -> ModuleType:
@@ -116,7 +195,23 @@ def engine_options(url: URL, threads: int) -> dict[str, Any]:
     }
     if url.get_backend_name() == "sqlite":
         return {**options, "module": sqlite_module()}
-    return {**options, "pool_pre_ping": True}
+    return {
+        **options,
+        "pool_pre_ping": True,
+        # A server that went away without a word is found out in seconds, not in a quarter of an
+        # hour; what the URL says of these goes first.
+        "connect_args": {
+            name: value
+            for name, value in {
+                "connect_timeout": round(PATIENCE),
+                "tcp_user_timeout": _milliseconds(PATIENCE),
+                "keepalives_idle": 10,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+            }.items()
+            if name not in url.query
+        },
+    }
 
 
 def _milliseconds(seconds: float) -> int:
@@ -145,22 +240,25 @@ def sqlite_warning(engine: Engine) -> str | None:
     )
 
 
-def prepare_sqlite(engine: Engine) -> None:
-    """Make each connection of an engine safe and quick; does nothing for other databases."""
-    if engine.dialect.name != "sqlite":
-        return
-    journal = "DELETE" if has_wal_race(sqlite_module().sqlite_version_info) else "WAL"
+def prepare(engine: Engine) -> None:
+    """Make each connection of an engine safe and quick, and let no write wait without end."""
+    if engine.dialect.name == "sqlite":
+        journal = "DELETE" if has_wal_race(sqlite_module().sqlite_version_info) else "WAL"
+        statements = [
+            # First, as the others can meet a busy database.
+            f"PRAGMA busy_timeout = {_milliseconds(PATIENCE)}",
+            f"PRAGMA journal_mode = {journal}",
+            "PRAGMA synchronous = FULL",  # a commit that was answered survives a power cut
+            "PRAGMA foreign_keys = ON",
+        ]
+    else:
+        statements = [f"SET lock_timeout = {_milliseconds(PATIENCE)}"]
 
     def on_connect(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        for pragma in (
-            # First, as the others can meet a busy database.
-            f"busy_timeout = {_milliseconds(PATIENCE)}",
-            f"journal_mode = {journal}",
-            "synchronous = FULL",  # a commit that was answered survives a power cut
-            "foreign_keys = ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
+        for statement in statements:
+            cursor.execute(statement)
         cursor.close()
+        connection.commit()  # or the setting would be gone with the transaction
 
     event.listen(engine, "connect", on_connect)

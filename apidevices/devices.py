@@ -1,38 +1,21 @@
-"""Everything that can be asked of devices or done to them; the only place that writes them."""
+"""What can be asked of a device or done to it; the only place that writes devices."""
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Literal, Self
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, update
-from sqlalchemy.orm import Session, contains_eager
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from apidevices import audit
 from apidevices.database import Database
 from apidevices.identity import MAX_LENGTH, DeviceIdentity, clean_text
-from apidevices.models import (
-    MAX_ID,
-    Device,
-    DeviceActivity,
-    DeviceHistory,
-    DeviceToken,
-    Moment,
-)
-
-PAGE_SIZE = 50
-"""Devices on a page of the list, and entries on a page of a history."""
-
-COUNT_LIMIT = 10_000
-"""A count stops here: an administrator needs "many" fast rather than a number late."""
+from apidevices.listing import PAGE_SIZE
+from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceToken
+from apidevices.search import search_key
 
 MAX_REASON = 1_000
 """Characters of a reason for a block at most."""
-
-Status = Literal["all", "active", "blocked"]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class DeviceNotFound(LookupError):
@@ -50,63 +33,6 @@ class InvalidInput(ValueError):
         self.field = field
 
 
-class InvalidCursor(ValueError):
-    """A cursor that no page has given out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What the list is narrowed to: part of a name or identifier, and the blocked status."""
-
-    name: str = ""
-    status: Status = "all"
-
-    def __bool__(self) -> bool:
-        """Tell whether anything is narrowed."""
-        return bool(self.name) or self.status != "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """A place in the list: the page that starts behind (or ends before) this device.
-
-    Written as ``older-<microseconds since 1970>-<id>``.
-    """
-
-    direction: Literal["older", "newer"]
-    moment: datetime
-    device_id: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a cursor.
-
-        Raises:
-            InvalidCursor: it isn't one.
-        """
-        try:
-            direction, microseconds, device_id = text.split("-")
-            moment = _EPOCH + timedelta(microseconds=int(microseconds))
-            if direction not in ("older", "newer") or not 0 <= int(device_id) <= MAX_ID:
-                raise ValueError(text)
-        except (ValueError, OverflowError):
-            raise InvalidCursor("This cursor is not one that a page has given out.") from None
-        return cls("older" if direction == "older" else "newer", moment, int(device_id))
-
-    def __str__(self) -> str:
-        microseconds = (self.moment - _EPOCH) // timedelta(microseconds=1)
-        return f"{self.direction}-{microseconds}-{self.device_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of the list, newest first, and the cursors of its neighbours where there are any."""
-
-    devices: Sequence[Device]
-    newer: Cursor | None
-    older: Cursor | None
-
-
 @dataclass(frozen=True, slots=True)
 class Reported:
     """What came of a device's report: its id, and whether it has been blocked meanwhile."""
@@ -115,46 +41,7 @@ class Reported:
     blocked: bool
 
 
-def fold(text: str) -> str:
-    """Return text as it is searched: case and compatibility forms folded, in any alphabet."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-
-
 # --- asked of devices --------------------------------------------------------------------------
-
-
-def page(db: Database, filters: Filters, cursor: Cursor | None = None) -> Page:
-    """Return a page of the list: most recently active first, ``id`` breaks ties."""
-    with db.read() as session:
-        if cursor is not None and cursor.direction == "newer":
-            found = list(session.scalars(_ordered(filters, cursor).limit(PAGE_SIZE + 1)))
-            if len(found) > PAGE_SIZE:
-                shown = found[:PAGE_SIZE][::-1]
-                return Page(shown, _cursor("newer", shown[0]), _cursor("older", shown[-1]))
-            cursor = None  # nothing newer is left over: that is the first page
-        found = list(session.scalars(_ordered(filters, cursor).limit(PAGE_SIZE + 1)))
-    shown = found[:PAGE_SIZE]
-    return Page(
-        shown,
-        newer=_cursor("newer", shown[0]) if cursor and shown else None,
-        older=_cursor("older", shown[-1]) if len(found) > PAGE_SIZE else None,
-    )
-
-
-def every(db: Database, filters: Filters) -> Sequence[Device]:
-    """Return all devices that the filters leave, most recently active first."""
-    with db.read() as session:
-        return session.scalars(_ordered(filters, None)).all()
-
-
-def count(db: Database, filters: Filters) -> int:
-    """Return how many devices the filters leave; ``COUNT_LIMIT + 1`` stands for "more"."""
-    query = select(DeviceActivity.device_id).where(*_conditions(filters))
-    if filters.name:
-        query = query.join(Device, Device.id == DeviceActivity.device_id)
-    some = query.limit(COUNT_LIMIT + 1).subquery()
-    with db.read() as session:
-        return session.scalar(select(func.count()).select_from(some)) or 0
 
 
 def get(db: Database, device_id: int) -> Device:
@@ -286,7 +173,7 @@ def rename(db: Database, device_id: int, name: str, *, actor: str, now: datetime
                 new=wanted,
             )
             device.name = wanted
-            device.search_key = _search_key(device.identifier, wanted)
+            device.search_key = search_key(device.identifier, wanted)
         return device
 
 
@@ -348,14 +235,16 @@ def unblock(db: Database, device_id: int, *, actor: str, now: datetime) -> Devic
 
 def _get(session: Session, device_id: int, *, lock: bool = False) -> Device:
     query = select(Device).where(Device.id == device_id)
-    device = session.scalar(query.with_for_update() if lock else query)
+    device = session.scalar(query.with_for_update(key_share=True) if lock else query)
     if device is None:
         raise DeviceNotFound
     return device
 
 
 def _lock(session: Session, identifier: str) -> Device | None:
-    return session.scalar(select(Device).where(Device.identifier == identifier).with_for_update())
+    return session.scalar(
+        select(Device).where(Device.identifier == identifier).with_for_update(key_share=True)
+    )
 
 
 def _register(
@@ -372,7 +261,7 @@ def _register(
         .values(
             identifier=identity.identifier,
             first_seen_at=now,
-            search_key=_search_key(identity.identifier, None),
+            search_key=search_key(identity.identifier, None),
             **identity.details,
         )
         .on_conflict_do_nothing(index_elements=[Device.identifier])
@@ -397,36 +286,3 @@ def _register(
         ]
     )
     return device_id
-
-
-def _search_key(identifier: str, name: str | None) -> str:
-    return fold(f"{name}\n{identifier}" if name else identifier)
-
-
-def _conditions(filters: Filters) -> list[ColumnElement[bool]]:
-    conditions = []
-    if name := fold(clean_text(filters.name)):
-        conditions.append(Device.search_key.contains(name, autoescape=True))
-    if filters.status != "all":
-        conditions.append(DeviceActivity.blocked.is_(filters.status == "blocked"))
-    return conditions
-
-
-def _ordered(filters: Filters, cursor: Cursor | None) -> Select[Device]:
-    """Return the list in its order, or, before a cursor, in the opposite one."""
-    place = tuple_(DeviceActivity.last_activity_at, DeviceActivity.device_id)
-    query = (
-        select(Device)
-        .join(Device.activity)
-        .options(contains_eager(Device.activity))
-        .where(*_conditions(filters))
-    )
-    if cursor is not None:
-        here = tuple_(literal(cursor.moment, Moment), literal(cursor.device_id))
-        query = query.where(place > here if cursor.direction == "newer" else place < here)
-    ascending = cursor is not None and cursor.direction == "newer"
-    return query.order_by(*(column.asc() if ascending else column.desc() for column in place))
-
-
-def _cursor(direction: Literal["older", "newer"], device: Device) -> Cursor:
-    return Cursor(direction, device.activity.last_activity_at, device.id)

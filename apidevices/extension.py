@@ -58,15 +58,16 @@ class APIDevices:
         activity = ActivityBuffer(
             db, interval=settings.activity_interval, limit=settings.activity_limit
         )
+        lookup = make_lookup(db.engine)
         tracker = Tracker(
             db,
-            make_lookup(db.engine),
+            lookup,
             activity,
             IdentityReader(settings.headers),
             require_device_id=settings.require_device_id,
         )
         app.extensions[EXTENSION] = State(
-            settings, db, activity, tracker, self._authorize, self._actor
+            settings, db, lookup, activity, tracker, self._authorize, self._actor
         )
         app.before_request(self._check)
         app.cli.add_command(commands)

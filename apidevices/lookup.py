@@ -7,16 +7,20 @@ what is committed when it is made.
 """
 
 import contextlib
+import select
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, String, bindparam, or_, select
+from sqlalchemy import Engine, String, bindparam, or_
+from sqlalchemy import select as select_columns
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
+from apidevices.database import PATIENCE
 from apidevices.identity import DETAILS
 from apidevices.models import ApiToken, Device, Moment
 from apidevices.processes import after_fork, at_exit
@@ -35,7 +39,7 @@ class Known(NamedTuple):
 
 
 _STATEMENT = (
-    select(
+    select_columns(
         ApiToken.id,
         ApiToken.name,
         ApiToken.scopes,
@@ -69,11 +73,14 @@ class Lookup(ABC):
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        # A pool of its own makes new connections; one out of the engine's would first be asked
+        # whether it is still good, without end where the server hangs.
+        self._is_shared = isinstance(engine.pool, StaticPool)
+        self._pool = engine.pool if self._is_shared else engine.pool.recreate()
         self._idle: deque[Any] = deque()
         driver: Any = engine.dialect.dbapi
         self._error: type[Exception] = driver.OperationalError
-        self._errors: type[Exception] = driver.Error
+        self._errors: tuple[type[Exception], ...] = (driver.Error, SQLAlchemyError, TimeoutError)
         after_fork(self._forget)
         at_exit(self.close)
 
@@ -93,7 +100,7 @@ class Lookup(ABC):
             except self._errors as error:
                 if connection is not None:
                     self._discard(connection)
-                if fresh:
+                if fresh or isinstance(error, TimeoutError):
                     raise LookupFailed(str(error)) from error
                 continue
             self._idle.append(connection)
@@ -107,18 +114,20 @@ class Lookup(ABC):
     def _forget(self) -> None:
         self._abandoned = self._idle  # not closed: the parent process goes on to use them
         self._idle = deque()
+        if not self._is_shared:
+            self._pool = self._pool.recreate()  # its lock may have been held
 
     def _open(self) -> Any:
-        pooled = self._engine.raw_connection()
+        pooled = self._pool.connect()
         connection = pooled.driver_connection
-        if isinstance(self._engine.pool, StaticPool):
+        if self._is_shared:
             pooled.close()  # the one connection that there is, to a database in memory
         else:
             pooled.detach()
         return connection
 
     def _discard(self, connection: Any) -> None:
-        if not isinstance(self._engine.pool, StaticPool):
+        if not self._is_shared:
             connection.close()
 
     @abstractmethod
@@ -171,9 +180,8 @@ class PostgresLookup(Lookup):
         self._formats = [1 if name == "digest" else 0 for name in self._order]  # bytea: binary
 
     def _open(self) -> Any:
-        connection = super()._open()
+        connection = _Connection(super()._open())
         try:
-            connection.autocommit = True
             self._checked(connection.pgconn.prepare(self._NAME, self._sql))
         except self._errors:
             self._discard(connection)
@@ -181,14 +189,14 @@ class PostgresLookup(Lookup):
         return connection
 
     def _ask(
-        self, connection: Any, digest: bytes, identifier: str | None, now: datetime
+        self, connection: "_Connection", digest: bytes, identifier: str | None, now: datetime
     ) -> Known | None:
         values = {
             "digest": digest,
             "identifier": None if identifier is None else identifier.encode(),
             "now": now.isoformat().encode(),
         }
-        result = connection.pgconn.exec_prepared(
+        result = connection.execute(
             self._NAME, [values[name] for name in self._order], self._formats
         )
         self._checked(result)
@@ -212,3 +220,33 @@ class PostgresLookup(Lookup):
     def _checked(self, result: Any) -> None:
         if result.error_message:
             raise self._error(result.error_message.decode(errors="replace").strip())
+
+
+class _Connection:
+    """A connection of libpq, which by itself would wait for an answer without end."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self.pgconn = connection.pgconn
+        self._answers = select.poll()
+        self._answers.register(self.pgconn.socket, select.POLLIN)
+
+    def execute(self, name: bytes, values: Sequence[bytes | None], formats: Sequence[int]) -> Any:
+        """Run a prepared statement in one round trip.
+
+        Raises:
+            TimeoutError: no answer came in time.
+        """
+        self.pgconn.send_query_prepared(name, values, formats)
+        while self.pgconn.is_busy():
+            if not self._answers.poll(PATIENCE * 1000):
+                raise TimeoutError("the database does not answer")
+            self.pgconn.consume_input()
+        result = self.pgconn.get_result()
+        while self.pgconn.get_result() is not None:
+            pass  # libpq wants to be asked until nothing is left
+        return result
+
+    def close(self) -> None:
+        """Close it."""
+        self._connection.close()

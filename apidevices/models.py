@@ -97,7 +97,8 @@ class Device(Base):
     blocked_at: Mapped[datetime | None] = mapped_column(Moment)
     block_reason: Mapped[str | None] = mapped_column(Text)
     blocked_by: Mapped[str | None] = mapped_column(Text)
-    # Name and identifier, case folded: what the list's search looks in, in any alphabet.
+    # Name and identifier, case folded: what the list's search looks in, in any alphabet. The
+    # database keeps an index of its substrings: see apidevices.search.
     search_key: Mapped[str] = mapped_column(Text)
 
     activity: Mapped["DeviceActivity"] = relationship(lazy="joined", innerjoin=True)
@@ -122,7 +123,7 @@ class DeviceActivity(Base):
         Id, ForeignKey(f"{PREFIX}devices.id", ondelete="CASCADE"), primary_key=True
     )
     # A copy of "devices.blocked_at is set", written in the same transaction: it lets one row decide
-    # what an activity time may change, and one index serve a filtered list in its order.
+    # what an activity time may change, and which index of the list's order it is in.
     blocked: Mapped[bool] = mapped_column(default=False)
     last_active_at: Mapped[datetime] = mapped_column(Moment)
     last_upload_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -132,17 +133,19 @@ class DeviceActivity(Base):
     last_denied_at: Mapped[datetime | None] = mapped_column(Moment)
 
 
-Index(
-    "apidevices_device_activity_order",
-    DeviceActivity.__table__.c.last_activity_at.desc(),
-    DeviceActivity.__table__.c.device_id.desc(),
-)
-Index(
-    "apidevices_device_activity_blocked_order",
-    DeviceActivity.__table__.c.blocked,
-    DeviceActivity.__table__.c.last_activity_at.desc(),
-    DeviceActivity.__table__.c.device_id.desc(),
-)
+# The order of the list, once for each status: every row is in one of them, so that a new time
+# moves one entry.
+for _name, _status in (
+    ("active", ~DeviceActivity.__table__.c.blocked),
+    ("blocked", DeviceActivity.__table__.c.blocked),
+):
+    Index(
+        f"apidevices_device_activity_{_name}",
+        DeviceActivity.__table__.c.last_activity_at.desc(),
+        DeviceActivity.__table__.c.device_id.desc(),
+        sqlite_where=_status,
+        postgresql_where=_status,
+    )
 
 
 class ApiToken(Base):

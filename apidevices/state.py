@@ -8,6 +8,7 @@ from flask import current_app
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
 from apidevices.database import Database
+from apidevices.lookup import Lookup
 from apidevices.tracking import Tracker
 
 EXTENSION = "apidevices"
@@ -20,10 +21,17 @@ class State:
 
     settings: Settings
     db: Database
+    lookup: Lookup
     activity: ActivityBuffer
     tracker: Tracker
     authorize: Callable[[], bool]
     actor: Callable[[], str]
+
+    def close(self) -> None:
+        """Write what waits, end the thread and close connections; they come back when needed."""
+        self.activity.close()
+        self.lookup.close()
+        self.db.engine.dispose()
 
 
 def current() -> State:

@@ -2,18 +2,17 @@
 
 from alembic import context
 
-from apidevices import state
-from apidevices.migration import VERSION_TABLE
+from apidevices import migration, state
 from apidevices.models import Base
 from apidevices.standalone import accounts  # noqa: F401 - its tables belong to the metadata
 
-with state.database().write(patience=60) as session:
+with state.database().write(patience=60, alone=True) as session:
     # Two servers that start at once wait for each other here; the second one finds nothing to do.
     context.configure(
         connection=session.connection(),
         target_metadata=Base.metadata,
-        version_table=VERSION_TABLE,
-        include_name=lambda name, type_, _parents: type_ != "table" or name in Base.metadata.tables,
+        version_table=migration.VERSION_TABLE,
+        include_name=migration.is_modelled,
     )
     with context.begin_transaction():
         context.run_migrations()

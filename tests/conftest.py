@@ -1,8 +1,8 @@
 """The real application on a database of its own, and the real server in processes of its own."""
 
 import os
-import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,9 +18,9 @@ from apidevices import clock, devices, migration, tokens
 from apidevices.database import Database
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.state import State
+from tests.databases import Databases, PostgresDatabases, SqliteDatabases, Variables
+from tests.postgres import UNSAFE_AND_FAST, Postgres
 from tests.real_server import RealServer, configures_the_product
-
-DATABASE = "apidevices.sqlite3"
 
 DEVICE = "/api/v1/device"
 UPLOADS = "/api/v1/uploads"
@@ -51,13 +51,6 @@ def on_the_wire(text: str) -> str:
     return text.encode().decode("latin-1")
 
 
-def take_down(app: Flask) -> None:
-    """End what an application runs and holds open."""
-    state_of(app).activity.close()
-    with app.app_context():
-        product.db.engine.dispose()
-
-
 # --- the application in this process -----------------------------------------------------------
 
 
@@ -82,42 +75,94 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL for all tests that neither stop nor hurt it."""
+    with Postgres(*UNSAFE_AND_FAST) as running:
+        yield running
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """Where databases are made: every test that needs one runs on both kinds."""
+    if request.param == "sqlite":
+        return SqliteDatabases()
+    return PostgresDatabases(request.getfixturevalue("postgres"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what ``@pytest.mark.database("sqlite")`` and its like say makes no sense."""
+    left_out = [item for item in items if not _makes_sense(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _makes_sense(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("database")
+    if marker is None or not isinstance(item, pytest.Function):
+        return True
+    return item.callspec.params.get("databases") in marker.args
+
+
+@pytest.fixture(scope="session")
+def migrated(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Variables:
     """A database with all tables, to be copied: migrating takes longer than most tests."""
-    folder = tmp_path_factory.mktemp("migrated")
-    with pytest.MonkeyPatch.context() as environment:
-        for variable in filter(configures_the_product, list(os.environ)):
-            environment.delenv(variable)
-        environment.setenv("APIDEVICES_INSTANCE", str(folder))
+    variables = databases.empty(tmp_path_factory.mktemp("migrated"))
+    with only(variables):
         app = product.create_app()
         with app.app_context():
             migration.upgrade()
-        take_down(app)
-    return folder / DATABASE
+        state_of(app).close()
+    return variables
+
+
+@contextmanager
+def only(variables: Variables) -> Iterator[None]:
+    """Configure the product by these variables and by nothing else."""
+    with pytest.MonkeyPatch.context() as environment:
+        for variable in filter(configures_the_product, list(os.environ)):
+            environment.delenv(variable)
+        for variable, value in variables.items():
+            environment.setenv(variable, value)
+        yield
 
 
 @pytest.fixture
-def make_bare_app(instance: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeApp]:
-    """Make applications on the database in the instance folder, with no tables at first."""
+def make_bare_app(
+    databases: Databases, instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MakeApp]:
+    """Make applications on one database, with no tables at first."""
+    yield from _make_apps(databases, databases.empty(instance), monkeypatch)
+
+
+@pytest.fixture
+def template(migrated: Variables) -> Variables:
+    """The database that applications get a copy of."""
+    return migrated
+
+
+@pytest.fixture
+def make_app(
+    databases: Databases, template: Variables, instance: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MakeApp]:
+    """Make applications on one database with all tables."""
+    yield from _make_apps(databases, databases.copy(template, instance), monkeypatch)
+
+
+def _make_apps(
+    databases: Databases, database: Variables, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MakeApp]:
     made = []
 
     def make(**variables: str) -> Flask:
-        for variable, value in variables.items():
+        for variable, value in (database | variables).items():
             monkeypatch.setenv(variable, value)
         made.append(product.create_app())
         return made[-1]
 
     yield make
     for app in made:
-        take_down(app)
-
-
-@pytest.fixture
-def make_app(make_bare_app: MakeApp, instance: Path, migrated_database: Path) -> MakeApp:
-    """Make applications on one database with all tables, in the instance folder."""
-    instance.mkdir()
-    shutil.copy(migrated_database, instance / DATABASE)
-    return make_bare_app
+        state_of(app).close()
+    databases.drop(database)
 
 
 @pytest.fixture
@@ -251,18 +296,22 @@ class StartServer(Protocol):
 
 
 @pytest.fixture
-def make_server(tmp_path: Path) -> StartServer:
-    """Make servers for tests that stop or hurt them; all have the same instance folder."""
+def make_server(databases: Databases, tmp_path: Path) -> Iterator[StartServer]:
+    """Make servers for tests that stop or hurt them; all have one instance and one database."""
+    database = databases.empty(tmp_path / "instance")
 
     def make(**variables: str) -> RealServer:
-        return RealServer(tmp_path / "instance", variables=variables)
+        return RealServer(tmp_path / "instance", variables=database | variables)
 
-    return make
+    yield make
+    databases.drop(database)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+def server(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """One server for all tests that neither stop nor hurt it; each uses devices of its own."""
     instance = tmp_path_factory.mktemp("server") / "instance"
-    with RealServer(instance, variables={"WEB_CONCURRENCY": "4"}) as running:
+    database = databases.empty(instance)
+    with RealServer(instance, variables={"WEB_CONCURRENCY": "4"} | database) as running:
         yield running
+    databases.drop(database)

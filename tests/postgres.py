@@ -12,7 +12,7 @@ from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, LiteralString, Self
 
 import psycopg
 from psycopg import sql
@@ -40,12 +40,16 @@ class Postgres:
 
     Args:
         settings: ``name=value`` for its configuration.
+        follows: the server whose standby it is.
         installation: the folder with its ``bin``; the wheel's if not given.
     """
 
-    def __init__(self, *settings: str, installation: Path = WHEEL) -> None:
+    def __init__(
+        self, *settings: str, follows: "Postgres | None" = None, installation: Path = WHEEL
+    ) -> None:
         self.port = free_port()
         self._settings = settings
+        self._follows = follows
         self._folder = Path(tempfile.mkdtemp(prefix="apidevices-postgres-"))
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root, and others can't see root's home
@@ -58,7 +62,13 @@ class Postgres:
         self._log = self._folder / "log"
 
     def __enter__(self) -> Self:
-        self._run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
+        if self._follows is None:
+            self._run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8")
+        else:
+            url = self._follows.url()
+            self._run(
+                "pg_basebackup", "--dbname", url, "--write-recovery-conf", "--checkpoint=fast"
+            )
         self.start()
         return self
 
@@ -99,15 +109,19 @@ class Postgres:
         query = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
             sql.Identifier(name), sql.Identifier(template)
         )
-        with closing(self.connect()) as connection:
-            connection.execute(query)
+        self.execute(query)
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
         """Remove a database, whoever uses it."""
         query = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+        self.execute(query)
+
+    def execute(self, query: LiteralString | sql.Composed) -> list[Any]:
+        """Run a statement in the database ``postgres`` and return its rows."""
         with closing(self.connect()) as connection:
-            connection.execute(query)
+            cursor = connection.execute(query)
+            return cursor.fetchall() if cursor.description else []
 
     def start(self, seconds: float = 60) -> None:
         """Start it and wait until it can be asked."""
@@ -159,7 +173,13 @@ class Postgres:
         return copy
 
     def _run(self, program: str, *arguments: str) -> None:
-        command: Sequence[str | Path] = [self._bin / program, "-D", self.data, *arguments]
+        command: Sequence[str | Path] = [
+            self._bin / program,
+            "--no-sync",
+            "-D",
+            self.data,
+            *arguments,
+        ]
         subprocess.run(
             command, cwd=self._folder, check=True, capture_output=True, timeout=120, **self._as_user
         )

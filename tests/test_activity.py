@@ -11,20 +11,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 import app as product
 from apidevices import devices, tokens
 from apidevices.activity import ActivityBuffer
 from apidevices.database import Database
-from apidevices.models import ApiToken, DeviceActivity
+from apidevices.models import ApiToken, Device, DeviceActivity
 from tests.conftest import NOON, Register
-from tests.real_server import ROOT, clean_environment, wait_until
+from tests.real_server import ROOT, wait_until
 
 NEVER = 3600.0  # seconds between two writes: the test asks for each
 
@@ -39,10 +38,10 @@ class Moody(Database):
     away = False
 
     @contextmanager
-    def write(self, patience: float | None = None) -> Iterator[Session]:
+    def write(self, patience: float | None = None, *, alone: bool = False) -> Iterator[Session]:
         if self.away:
             raise OSError("the database is away")
-        with super().write(patience) as session:
+        with super().write(patience, alone=alone) as session:
             yield session
 
 
@@ -226,14 +225,13 @@ activity.note(int(device_id), int(token_id), datetime.fromisoformat(moment), upl
 
 
 def test_the_exit_of_a_process_writes_what_is_left(
-    db: Database, instance: Path, register: Register, token_id: int
+    db: Database, register: Register, token_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device_id = register("phone-1")
-    variables = {"APIDEVICES_INSTANCE": str(instance), "APIDEVICES_ACTIVITY_INTERVAL": "1"}
+    monkeypatch.setenv("APIDEVICES_ACTIVITY_INTERVAL", "1")
     subprocess.run(
         [sys.executable, "-c", AT_EXIT, str(device_id), str(token_id), after(5).isoformat()],
         cwd=ROOT,
-        env=clean_environment(**variables),
         check=True,
     )
     assert activity(db, device_id).last_active_at == after(5)
@@ -308,7 +306,7 @@ def test_a_device_that_is_gone_holds_up_no_other(
     buffer.note(gone, token_id, after(5), upload=False)
     buffer.note(there, token_id, after(5), upload=False)
     with moody.connect() as connection:
-        connection.exec_driver_sql("DELETE FROM apidevices_devices WHERE id = ?", (gone,))
+        connection.execute(delete(Device).where(Device.id == gone))
     buffer.flush()
     assert activity(moody, there).last_active_at == after(5)
 

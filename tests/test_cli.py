@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from apidevices import audit, devices, tokens
+from apidevices import audit, listing, tokens
 from apidevices.database import Database
 from apidevices.models import AuditEntry
 from apidevices.standalone.accounts import User
@@ -258,7 +258,7 @@ def test_what_can_t_be_done_ends_with_1_and_one_line(
 
 
 def test_without_tables_the_line_says_so(make_bare_app: MakeApp) -> None:
-    assert "no such table" in Cli(make_bare_app()).refused("list")
+    assert "run 'flask db upgrade'" in Cli(make_bare_app()).refused("list")
 
 
 def test_simulation_that_reaches_nobody_fails(cli: Cli) -> None:
@@ -289,5 +289,5 @@ def test_upgrade_makes_the_tables(make_bare_app: MakeApp, instance: Path) -> Non
     cli = Cli(app)
     cli.done("upgrade")
     assert cli.json("list") == []
-    assert list(devices.every(state_of(app).db, devices.Filters())) == []
+    assert list(listing.every(state_of(app).db, listing.Filters())) == []
     assert instance.is_dir()

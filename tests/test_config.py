@@ -65,6 +65,7 @@ def test_empty_variable_counts_as_not_set() -> None:
         ("DATABASE_URL", "sqlite:///:memory:"),
         ("DATABASE_URL", "postgresql+psycopg2://db.example/devices"),
         ("DATABASE_URL", "sqlite://"),
+        ("DATABASE_URL", "postgresql://db.example:port/devices"),
         ("SECRET_KEY", "short"),
         ("APIDEVICES_THREADS", "0"),
         ("APIDEVICES_PROXIES", "-1"),
@@ -94,6 +95,21 @@ def test_server_has_an_address_that_can_be_opened(host: str, bind: str, address:
 def test_postgresql_is_reached_through_psycopg() -> None:
     settings = ServerSettings.from_environ({"DATABASE_URL": "postgresql://db.example/devices"})
     assert settings.url.drivername == "postgresql+psycopg"
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "sessions"),
+    [
+        ("postgresql://ann:x@one:5432,two:5433/d", ("one:5432", "two:5433"), "read-write"),
+        ("postgresql://one,two,three/d", ("one", "two", "three"), "read-write"),
+        ("postgresql://one,two/d?target_session_attrs=any", ("one", "two"), "any"),
+    ],
+)
+def test_database_may_have_several_hosts(url: str, hosts: tuple[str, ...], sessions: str) -> None:
+    read = ServerSettings.from_environ({"DATABASE_URL": url}).url
+    assert (read.database, read.query["host"]) == ("d", hosts)
+    # Only the one that takes writes has the newest block.
+    assert read.query["target_session_attrs"] == sessions
 
 
 def test_a_secret_is_not_in_the_message() -> None:

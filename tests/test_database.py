@@ -16,7 +16,7 @@ from apidevices.database import (
     engine_options,
     has_wal_race,
     is_unavailable,
-    prepare_sqlite,
+    prepare,
     sqlite_warning,
 )
 
@@ -33,7 +33,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 @pytest.fixture
 def things(engine: Engine) -> Database:
     """A database with one table."""
-    prepare_sqlite(engine)
+    prepare(engine)
     things = Database(engine)
     with things.write() as session:
         session.execute(text("CREATE TABLE things (name TEXT UNIQUE)"))
@@ -91,7 +91,7 @@ def test_a_racing_sqlite_is_not_used_in_wal_mode(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], journal: str
 ) -> None:
     use(version, monkeypatch)
-    prepare_sqlite(engine)
+    prepare(engine)
     with engine.connect() as connection:
         assert connection.scalar(text("PRAGMA journal_mode")) == journal
 
@@ -104,7 +104,7 @@ def test_a_racing_sqlite_is_warned_of(engine: Engine, monkeypatch: pytest.Monkey
 
 
 def test_connections_are_durable_patient_and_strict(engine: Engine) -> None:
-    prepare_sqlite(engine)
+    prepare(engine)
     with engine.connect() as connection:
         assert connection.scalar(text("PRAGMA synchronous")) == 2
         assert connection.scalar(text("PRAGMA busy_timeout")) == database.PATIENCE * 1000

@@ -1,20 +1,20 @@
 """Every error of the API is a problem that programs can tell by its code."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from apidevices import database, devices
+from apidevices.database import Database, engine_options
 from apidevices.uploads import MAX_BYTES
 from tests.conftest import (
-    DATABASE,
     DEVICE,
     DEVICES,
     UPLOADS,
@@ -23,6 +23,7 @@ from tests.conftest import (
     as_device,
     state_of,
 )
+from tests.databases import FILE, Databases
 
 
 def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:
@@ -150,43 +151,73 @@ def unavailable(answer: TestResponse) -> None:
     assert int(answer.headers["Retry-After"]) > 0
 
 
+class SomebodyElse:
+    """A connection to the same database that isn't the application's."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    def run(self, statement: str) -> None:
+        self._connection.exec_driver_sql(statement)
+
+    def lock(self) -> None:
+        """Let nobody else write until ``unlock``."""
+        if self._connection.dialect.name == "sqlite":
+            self.run("BEGIN IMMEDIATE")
+        else:
+            self.run("BEGIN")
+            self.run(
+                "LOCK TABLE apidevices_devices, apidevices_device_activity, apidevices_uploads"
+                " IN EXCLUSIVE MODE"
+            )
+
+    def unlock(self) -> None:
+        self.run("ROLLBACK")
+
+
 @pytest.fixture
-def other_writer(instance: Path) -> Iterator[Any]:
-    """A connection of somebody else to the same database."""
-    module = database.sqlite_module()
-    with closing(module.connect(instance / DATABASE, isolation_level=None)) as connection:
-        yield connection
+def somebody_else(db: Database) -> Iterator[SomebodyElse]:
+    engine = create_engine(db.engine.url, **engine_options(db.engine.url, threads=1))
+    with engine.connect() as connection:
+        yield SomebodyElse(connection)
+    engine.dispose()
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
 @pytest.mark.parametrize("path", [DEVICE, UPLOADS, DEVICES, "/api/v1/no/such/path"])
 def test_503_where_the_database_can_t_be_asked(
-    client: FlaskClient, token: str, other_writer: Any, method: str, path: str
+    client: FlaskClient, token: str, somebody_else: SomebodyElse, method: str, path: str
 ) -> None:
     client.get(DEVICE, headers=as_device(token))
-    other_writer.execute("ALTER TABLE apidevices_api_tokens RENAME TO elsewhere")
+    somebody_else.run("ALTER TABLE apidevices_api_tokens RENAME TO elsewhere")
     unavailable(client.open(path, method=method, headers=as_device(token)))
 
 
-def test_503_ends_with_its_cause(client: FlaskClient, token: str, other_writer: Any) -> None:
-    other_writer.execute("ALTER TABLE apidevices_api_tokens RENAME TO elsewhere")
+def test_503_ends_with_its_cause(
+    client: FlaskClient, token: str, somebody_else: SomebodyElse
+) -> None:
+    somebody_else.run("ALTER TABLE apidevices_api_tokens RENAME TO elsewhere")
     unavailable(client.get(DEVICE, headers=as_device(token)))
-    other_writer.execute("ALTER TABLE elsewhere RENAME TO apidevices_api_tokens")
+    somebody_else.run("ALTER TABLE elsewhere RENAME TO apidevices_api_tokens")
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
 
 
-def test_503_where_there_is_no_database(make_bare_app: MakeApp, instance: Path) -> None:
-    (instance / DATABASE).mkdir(parents=True)
-    unavailable(make_bare_app().test_client().get(DEVICE, headers=as_device("x")))
+def test_503_where_there_is_no_database(
+    databases: Databases, make_bare_app: MakeApp, instance: Path
+) -> None:
+    unavailable(
+        make_bare_app(**databases.away(instance)).test_client().get(DEVICE, headers=as_device("x"))
+    )
 
 
 def test_503_where_the_database_is_empty(make_bare_app: MakeApp) -> None:
     unavailable(make_bare_app().test_client().get(DEVICE, headers=as_device("x")))
 
 
+@pytest.mark.database("sqlite")
 def test_503_where_the_database_is_damaged(make_bare_app: MakeApp, instance: Path) -> None:
     instance.mkdir()
-    (instance / DATABASE).write_bytes(b"This is not a database. " * 1000)
+    (instance / FILE).write_bytes(b"This is not a database. " * 1000)
     unavailable(make_bare_app().test_client().get(DEVICE, headers=as_device("x")))
 
 
@@ -208,11 +239,11 @@ def impatient_app(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> Flask:
 
 
 def test_503_where_nothing_can_be_stored(
-    impatient_app: Flask, token: str, other_writer: Any
+    impatient_app: Flask, token: str, somebody_else: SomebodyElse
 ) -> None:
     client = impatient_app.test_client()
     client.get(DEVICE, headers=as_device(token, model="iPhone 14"))
-    other_writer.execute("BEGIN IMMEDIATE")
+    somebody_else.lock()
     # What needs no write goes on; what does is not answered as if it had been done.
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
     unavailable(client.get(DEVICE, headers=as_device(token, "phone-2")))
@@ -221,13 +252,13 @@ def test_503_where_nothing_can_be_stored(
 
 
 def test_activity_waits_for_the_database(
-    impatient_app: Flask, token: str, instance: Path, other_writer: Any
+    impatient_app: Flask, token: str, somebody_else: SomebodyElse
 ) -> None:
     client = impatient_app.test_client()
     seen = client.get(DEVICE, headers=as_device(token)).get_json()["last_active_at"]
-    other_writer.execute("BEGIN IMMEDIATE")
+    somebody_else.lock()
     client.get(DEVICE, headers=as_device(token))
     state_of(impatient_app).activity.flush()
-    other_writer.execute("ROLLBACK")
+    somebody_else.unlock()
     state_of(impatient_app).activity.flush()
     assert client.get(DEVICE, headers=as_device(token)).get_json()["last_active_at"] > seen

@@ -4,12 +4,14 @@ from pathlib import Path
 
 from flask.testing import FlaskClient
 
-from tests.conftest import DATABASE, MakeApp
+from tests.conftest import MakeApp
+from tests.databases import Databases
 
 
-def test_livez_does_not_need_the_database(make_bare_app: MakeApp, instance: Path) -> None:
-    (instance / DATABASE).mkdir(parents=True)
-    client = make_bare_app().test_client()
+def test_livez_does_not_need_the_database(
+    databases: Databases, make_bare_app: MakeApp, instance: Path
+) -> None:
+    client = make_bare_app(**databases.away(instance)).test_client()
     assert client.get("/livez").status_code == 200
     assert client.get("/readyz").status_code == 503
 

@@ -6,11 +6,12 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 
-from apidevices import clock, devices, state, uploads
+from apidevices import clock, devices, listing, state, uploads
 from apidevices.admin.forms import BlockForm, FilterForm, RenameForm
 from apidevices.admin.frame import blueprint, not_found
 from apidevices.admin.htmx import wants_fragment
-from apidevices.devices import Cursor, DeviceNotFound, InvalidCursor, InvalidInput
+from apidevices.devices import DeviceNotFound, InvalidInput
+from apidevices.listing import Cursor, InvalidCursor
 from apidevices.models import MAX_ID, Device
 
 DEVICE = f"/api-devices/<int(max={MAX_ID}):device_id>"
@@ -21,18 +22,15 @@ def device_list() -> ResponseReturnValue:
     """Show the list, narrowed and paged by the URL."""
     form = FilterForm(request.args)
     db, filters, cursor = state.database(), form.filters, _cursor()
-    count = devices.count(db, filters)
-    if "waiting" in request.args and not count:
+    page = listing.page(db, filters, cursor)
+    if "waiting" in request.args and not page.count.number:
         return "", 204  # the page that waits for the first device stays as it is
-    page = devices.page(db, filters, cursor)
     if cursor and not page.devices:
-        page = devices.page(db, filters)  # that place in the list is gone
+        page = listing.page(db, filters)  # that place in the list is gone
     context = {
         "form": form,
         "filters": filters,
         "page": page,
-        "count": count,
-        "count_limit": devices.COUNT_LIMIT,
         "place": {"from": "list", **_place()},
         "now": clock.now(),
     }

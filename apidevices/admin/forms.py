@@ -10,8 +10,8 @@ from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from apidevices import tokens
-from apidevices.devices import Filters, Status
 from apidevices.identity import MAX_LENGTH, clean_text
+from apidevices.listing import Filters, Status
 
 
 def _clean(value: str | None) -> str:

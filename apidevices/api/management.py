@@ -13,10 +13,10 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from apidevices import clock, devices, state
+from apidevices import clock, devices, listing, state
 from apidevices.api.root import blueprint, read_body
-from apidevices.devices import Cursor, Filters
 from apidevices.errors import InsufficientScope, TokenMissing
+from apidevices.listing import Cursor, Filters
 from apidevices.models import MAX_ID
 from apidevices.representation import device_json, history_json
 from apidevices.tracking import current_caller
@@ -33,7 +33,7 @@ class ListQuery(_Parameters):
     """The list's filters, and the page."""
 
     name: str = ""
-    status: devices.Status = "all"
+    status: listing.Status = "all"
     cursor: str | None = None
 
 
@@ -60,7 +60,7 @@ def list_devices() -> ResponseReturnValue:
     """Return a page of the list, narrowed as on the page for people."""
     _actor("devices:read")
     query = _checked(ListQuery, request.args.to_dict())
-    page = devices.page(
+    page = listing.page(
         state.database(),
         Filters(query.name, query.status),
         Cursor.parse(query.cursor) if query.cursor else None,
@@ -120,7 +120,7 @@ def _not_found(error: devices.DeviceNotFound) -> ResponseReturnValue:
     return current_app.handle_http_exception(NotFound(str(error)))
 
 
-@blueprint.errorhandler(devices.InvalidCursor)
+@blueprint.errorhandler(listing.InvalidCursor)
 @blueprint.errorhandler(devices.InvalidInput)
 def _invalid(error: ValueError) -> ResponseReturnValue:
     return current_app.handle_http_exception(UnprocessableEntity(str(error)))

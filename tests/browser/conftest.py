@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from playwright.sync_api import (
 )
 
 from tests.browser.site import ANN, PASSWORD, Site
-from tests.conftest import DATABASE
+from tests.databases import Databases, Variables
 from tests.real_server import RealServer
 
 ARGUMENTS = (
@@ -142,28 +143,35 @@ def windows(browser: Browser) -> Windows:
 
 
 @pytest.fixture
-def bare_server(windows: Windows, migrated_database: Path, tmp_path: Path) -> Iterator[RealServer]:
+def bare_server(
+    windows: Windows, databases: Databases, migrated: Variables, tmp_path: Path
+) -> Iterator[RealServer]:
     """A server that nobody has ever visited."""
-    with _started(tmp_path / "instance", migrated_database) as server:
+    with _started(databases, migrated, tmp_path / "instance") as server:
         yield server
         windows.close(server.url)
 
 
 @pytest.fixture(scope="session")
 def site(
-    windows: Windows, migrated_database: Path, tmp_path_factory: pytest.TempPathFactory
+    windows: Windows,
+    databases: Databases,
+    migrated: Variables,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
     """One site for all tests; each uses devices of its own."""
     folder = tmp_path_factory.mktemp("site") / "instance"
-    with _started(folder, migrated_database) as server:
+    with _started(databases, migrated, folder) as server:
         yield Site(server)
         windows.close(server.url)
 
 
-def _started(instance: Path, migrated_database: Path) -> RealServer:
-    instance.mkdir()
-    shutil.copy(migrated_database, instance / DATABASE)
-    return RealServer(instance)
+@contextmanager
+def _started(databases: Databases, migrated: Variables, instance: Path) -> Iterator[RealServer]:
+    database = databases.copy(migrated, instance)
+    with RealServer(instance, variables=database) as server:
+        yield server
+    databases.drop(database)
 
 
 # --- visits ------------------------------------------------------------------------------------

@@ -1,45 +1,37 @@
 """The pages as a browser gets them, from the application in this process."""
 
-import os
-import shutil
-from pathlib import Path
-
 import pytest
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
 
 import app as product
-from tests.conftest import DATABASE, NOON, Clock, MakeApp, take_down
+from apidevices import migration
+from tests.conftest import NOON, Clock, MakeApp, only, state_of
+from tests.databases import Databases, Variables
 from tests.pages.visitor import Visitor
-from tests.real_server import configures_the_product
 
 ANN = "ann@example.org"
 PASSWORD = "correct horse battery"
 
-_SECRET_KEY = "the same secret in all of these tests"
+SECRET_KEY = "the same secret in all of these tests"
 COOKIE = "apidevices_session"
 
 
 @pytest.fixture(scope="session")
 def signed_in(
-    migrated_database: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, str]:
+    databases: Databases, migrated: Variables, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Variables, str]:
     """A database with one account, and the cookie of a session of it.
 
     Signing in is slow on purpose, so it is done once.
     """
-    folder = tmp_path_factory.mktemp("signed-in")
-    shutil.copy(migrated_database, folder / DATABASE)
-    with pytest.MonkeyPatch.context() as environment:
-        for variable in filter(configures_the_product, list(os.environ)):
-            environment.delenv(variable)
-        environment.setenv("APIDEVICES_INSTANCE", str(folder))
-        environment.setenv("SECRET_KEY", _SECRET_KEY)
+    database = databases.copy(migrated, tmp_path_factory.mktemp("signed-in") / "instance")
+    with only(database | {"SECRET_KEY": SECRET_KEY}):
         app = product.create_app()
         cookie = sign_up(app).client.get_cookie(COOKIE)
         assert cookie is not None
-        take_down(app)
-    return folder / DATABASE, cookie.value
+        state_of(app).close()
+    return database, cookie.value
 
 
 def create_account(app: Flask, email: str, password: str = PASSWORD) -> None:
@@ -61,6 +53,13 @@ def sign_up(app: Flask, email: str = ANN) -> Visitor:
     return visitor
 
 
+def signed_in_visitor(app: Flask, cookie: str) -> Visitor:
+    """Return who has the cookie of a session."""
+    client = app.test_client()
+    client.set_cookie(COOKIE, cookie)
+    return Visitor(client)
+
+
 @pytest.fixture(autouse=True)
 def _noon(the_clock: Clock) -> None:
     the_clock.set(NOON)
@@ -73,21 +72,21 @@ def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBy
 
 
 @pytest.fixture
-def app(
-    make_app: MakeApp,
-    instance: Path,
-    signed_in: tuple[Path, str],
-    compiled_templates: FileSystemBytecodeCache,
-) -> Flask:
+def template(signed_in: tuple[Variables, str]) -> Variables:
+    """The database that applications get a copy of, with one account."""
+    return signed_in[0]
+
+
+@pytest.fixture
+def app(make_app: MakeApp, compiled_templates: FileSystemBytecodeCache) -> Flask:
     """The application, with one account."""
-    shutil.copy(signed_in[0], instance / DATABASE)
-    app = make_app(SECRET_KEY=_SECRET_KEY)
+    app = make_app(SECRET_KEY=SECRET_KEY)
     app.jinja_env.bytecode_cache = compiled_templates
     return app
 
 
 @pytest.fixture
-def session_cookie(signed_in: tuple[Path, str]) -> str:
+def session_cookie(signed_in: tuple[Variables, str]) -> str:
     """The cookie of a session of the account."""
     return signed_in[1]
 
@@ -95,9 +94,7 @@ def session_cookie(signed_in: tuple[Path, str]) -> str:
 @pytest.fixture
 def admin(app: Flask, session_cookie: str) -> Visitor:
     """An administrator who is signed in."""
-    client = app.test_client()
-    client.set_cookie(COOKIE, session_cookie)
-    return Visitor(client)
+    return signed_in_visitor(app, session_cookie)
 
 
 @pytest.fixture
@@ -107,6 +104,15 @@ def stranger(app: Flask) -> Visitor:
 
 
 @pytest.fixture
-def bare(make_app: MakeApp) -> Visitor:
+def visitors(admin: Visitor, stranger: Visitor) -> dict[str, Visitor]:
+    """Both of them, for tests that say by name who visits."""
+    return {"admin": admin, "stranger": stranger}
+
+
+@pytest.fixture
+def bare(make_bare_app: MakeApp) -> Visitor:
     """Somebody who visits before there is any account."""
-    return Visitor(make_app().test_client())
+    app = make_bare_app()
+    with app.app_context():
+        migration.upgrade()
+    return Visitor(app.test_client())

@@ -43,11 +43,12 @@ ANSWERS = [
 
 
 @pytest.fixture
-def answer(request: pytest.FixtureRequest, register: Register) -> Page:
+def answer(
+    request: pytest.FixtureRequest, visitors: dict[str, Visitor], register: Register
+) -> Page:
     who, path, status = request.param
     register("phone-1")
-    visitor: Visitor = request.getfixturevalue(who)
-    page = visitor.get(path)
+    page = visitors[who].get(path)
     assert page.status == status
     return page
 
@@ -72,7 +73,7 @@ def test_every_page_is_kept_to_itself(answer: Page) -> None:
 def test_the_page_of_a_mistake_is_kept_to_itself(
     admin: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apidevices.devices.page", None)
+    monkeypatch.setattr("apidevices.listing.page", None)
     page = admin.get(LIST)
     assert page.status == 500
     assert policy(page) == POLICY
@@ -81,10 +82,9 @@ def test_the_page_of_a_mistake_is_kept_to_itself(
 
 @pytest.mark.parametrize(("who", "path"), [("admin", LIST), ("stranger", "/login")])
 def test_everything_a_page_loads_comes_from_here(
-    request: pytest.FixtureRequest, who: str, path: str
+    visitors: dict[str, Visitor], who: str, path: str
 ) -> None:
-    visitor: Visitor = request.getfixturevalue(who)
-    for address in loaded(visitor.get(path)):
+    for address in loaded(visitors[who].get(path)):
         assert re.match(r"/(?!/)", address), address
 
 

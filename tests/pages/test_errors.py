@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 
-from apidevices import devices, tokens
+from apidevices import devices, listing, tokens
 from tests.conftest import Register
 from tests.pages.visitor import Page, Visitor
 
@@ -25,8 +25,8 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: object, **_options: object) -> None:
         raise RuntimeError(f"can't read {SECRET}")
 
-    for name in ("page", "block"):
-        monkeypatch.setattr(devices, name, fail)
+    monkeypatch.setattr(listing, "page", fail)
+    monkeypatch.setattr(devices, "block", fail)
     monkeypatch.setattr(tokens, "all_tokens", fail)
 
 
@@ -39,11 +39,8 @@ def without_tables(app: Flask) -> None:
 
 @pytest.mark.parametrize("path", ["/nowhere", "/settings/nowhere", "/settings/api-devices/x"])
 @pytest.mark.parametrize("who", ["admin", "stranger"])
-def test_an_unknown_address_is_not_found(
-    request: pytest.FixtureRequest, who: str, path: str
-) -> None:
-    visitor: Visitor = request.getfixturevalue(who)
-    page = visitor.get(path)
+def test_an_unknown_address_is_not_found(visitors: dict[str, Visitor], who: str, path: str) -> None:
+    page = visitors[who].get(path)
     assert page.status == 404
     assert page.root.one("h1").text == "Not Found"
     assert page.root.one("main").all("a")[-1]["href"] == LIST

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from tests.conftest import NOON, UPLOADS, Administrator, Clock, MakeApp, Register, as_device
-from tests.pages.conftest import COOKIE, sign_up
+from tests.pages.conftest import COOKIE, SECRET_KEY, signed_in_visitor
 from tests.pages.markup import Node
 from tests.pages.visitor import Page, Visitor
 
@@ -370,9 +370,12 @@ def test_the_call_to_try_has_the_address_that_the_page_came_by(
     assert "curl http://devices.example.org:8443/api/v1/device" in page.root.one(id="curl").text
 
 
-def test_the_call_to_try_has_the_header_names_of_the_settings(make_app: MakeApp) -> None:
-    app = make_app(APIDEVICES_HEADER_IDENTIFIER="X-Acme-Device, X-Device-ID")
-    curl = sign_up(app).get(LIST).root.one(id="curl").text
+def test_the_call_to_try_has_the_header_names_of_the_settings(
+    make_app: MakeApp, session_cookie: str
+) -> None:
+    headers = "X-Acme-Device, X-Device-ID"
+    app = make_app(APIDEVICES_HEADER_IDENTIFIER=headers, SECRET_KEY=SECRET_KEY)
+    curl = signed_in_visitor(app, session_cookie).get(LIST).root.one(id="curl").text
     assert '-H "X-Acme-Device: my-first-device"' in curl
 
 

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from apidevices.standalone.accounts import setup_path
-from tests.conftest import MakeApp
+from tests.databases import Variables
 from tests.pages.conftest import ANN, PASSWORD, create_account, sign_in
 from tests.pages.visitor import Page, Visitor
 
@@ -17,9 +17,9 @@ WHOLE: dict[str, Any] = {"email": ANN, "password": PASSWORD, "password_again": P
 
 
 @pytest.fixture
-def app(make_app: MakeApp) -> Flask:
-    """The application without any account."""
-    return make_app()
+def template(migrated: Variables) -> Variables:
+    """The database without any account."""
+    return migrated
 
 
 @pytest.fixture

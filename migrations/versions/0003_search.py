@@ -1,0 +1,109 @@
+"""An index of substrings for the search, and one of the list's order for each status.
+
+Revision ID: 0003
+Revises: 0002
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+ACTIVITY = "apidevices_device_activity"
+ORDER = [sa.text("last_activity_at DESC"), sa.text("device_id DESC")]
+
+
+def upgrade() -> None:
+    op.drop_index("apidevices_device_activity_order", ACTIVITY)
+    op.drop_index("apidevices_device_activity_blocked_order", ACTIVITY)
+    blocked = sa.column("blocked", sa.Boolean())
+    for name, status in (("active", ~blocked), ("blocked", blocked)):
+        op.create_index(
+            f"{ACTIVITY}_{name}", ACTIVITY, ORDER, sqlite_where=status, postgresql_where=status
+        )
+    for statement in FTS5 if op.get_bind().dialect.name == "sqlite" else GRAMS:
+        op.execute(sa.text(statement))
+
+
+def downgrade() -> None:
+    if op.get_bind().dialect.name == "sqlite":
+        for name in ("insert", "update", "delete"):
+            op.execute(f"DROP TRIGGER apidevices_device_search_{name}")
+        op.execute("DROP TABLE apidevices_device_search_terms")
+        op.execute("DROP TABLE apidevices_device_search")
+    else:
+        op.execute("DROP INDEX apidevices_devices_grams")
+        op.execute("DROP FUNCTION apidevices_grams")
+    op.drop_index("apidevices_device_activity_active", ACTIVITY)
+    op.drop_index("apidevices_device_activity_blocked", ACTIVITY)
+    op.create_index("apidevices_device_activity_order", ACTIVITY, ORDER)
+    op.create_index(
+        "apidevices_device_activity_blocked_order", ACTIVITY, [sa.text("blocked"), *ORDER]
+    )
+
+
+# The keys are folded already. Two line breaks after a key let each of its characters begin a
+# trigram, so that the list of terms answers for one and two characters.
+UNINDEX = """
+    INSERT INTO apidevices_device_search (apidevices_device_search, rowid, key)
+    VALUES ('delete', old.id, old.search_key || char(10, 10));
+"""
+REINDEX = """
+    INSERT INTO apidevices_device_search (rowid, key)
+    VALUES (new.id, new.search_key || char(10, 10));
+"""
+FTS5 = (
+    """
+    CREATE VIRTUAL TABLE apidevices_device_search
+    USING fts5(key, content='', tokenize="trigram case_sensitive 1")
+    """,
+    """
+    CREATE VIRTUAL TABLE apidevices_device_search_terms
+    USING fts5vocab(apidevices_device_search, instance)
+    """,
+    """
+    INSERT INTO apidevices_device_search (rowid, key)
+    SELECT id, search_key || char(10, 10) FROM apidevices_devices
+    """,
+    f"""
+    CREATE TRIGGER apidevices_device_search_insert AFTER INSERT ON apidevices_devices
+    BEGIN {REINDEX} END
+    """,
+    f"""
+    CREATE TRIGGER apidevices_device_search_update AFTER UPDATE OF search_key ON apidevices_devices
+    BEGIN {UNINDEX} {REINDEX} END
+    """,
+    f"""
+    CREATE TRIGGER apidevices_device_search_delete AFTER DELETE ON apidevices_devices
+    BEGIN {UNINDEX} END
+    """,
+)
+
+GRAMS = (
+    # All substrings of one, two and three characters. The cost tells the planner not to try what
+    # the index can do.
+    """
+    CREATE FUNCTION apidevices_grams(key text) RETURNS text[]
+    LANGUAGE plpgsql IMMUTABLE STRICT COST 10000 AS $$
+    DECLARE
+        grams text[] := '{}';
+        before text := '';
+        two_before text := '';
+        this text;
+    BEGIN
+        FOREACH this IN ARRAY string_to_array(key, NULL) LOOP
+            grams := grams || ARRAY[this, before || this, two_before || this];
+            two_before := before || this;
+            before := this;
+        END LOOP;
+        RETURN grams;
+    END
+    $$
+    """,
+    # What is new waits in a list that each search reads through: a short one.
+    "CREATE INDEX apidevices_devices_grams ON apidevices_devices"
+    " USING gin (apidevices_grams(search_key)) WITH (gin_pending_list_limit = 256)",
+)
