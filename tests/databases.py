@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
+from psycopg import Connection, sql
+
 from tests.postgres import Postgres
 from tests.real_server import free_port
 
@@ -52,31 +54,104 @@ class SqliteDatabases:
 
 
 class PostgresDatabases:
-    """Databases of one server."""
+    """Databases of one server.
+
+    To create one takes longer than most tests, so that a copy that is not needed any more becomes
+    the next copy of the same database, once it has its rows again.
+    """
 
     def __init__(self, server: Postgres) -> None:
         self._server = server
+        self._contents: dict[str, Contents] = {}
+        self._copies: dict[str, str] = {}
+        self._clean: dict[str, list[str]] = {}
 
     def empty(self, instance: Path) -> Variables:
         """Create a database."""
-        return self._create(instance, "template0")
+        return self._named(self._create("template0"), instance)
 
     def copy(self, database: Variables, instance: Path) -> Variables:
-        """Create a database from another one."""
-        return self._create(instance, _name(database))
+        """Take a clean copy, or create one."""
+        template = _name(database)
+        if template not in self._contents:
+            with self._server.connect(template) as connection:
+                self._contents[template] = Contents(connection)
+        clean = self._clean.setdefault(template, [])
+        name = clean.pop() if clean else self._create(template)
+        self._copies[name] = template
+        return self._named(name, instance)
 
     def drop(self, database: Variables) -> None:
-        """Drop it, whoever is connected."""
-        self._server.drop_database(_name(database))
+        """Clean a copy that has the tables it had; drop any other."""
+        name = _name(database)
+        template = self._copies.pop(name, None)
+        if template is not None:
+            with self._server.connect(name) as connection:
+                if self._contents[template].restore(connection):
+                    self._clean[template].append(name)
+                    return
+        self._server.drop_database(name)
 
     def away(self, instance: Path) -> Variables:
         """Name a port that nobody listens on."""
         url = f"postgresql://postgres@127.0.0.1:{free_port()}/nowhere"
         return {"APIDEVICES_INSTANCE": str(instance), "DATABASE_URL": url}
 
-    def _create(self, instance: Path, template: str) -> Variables:
-        url = self._server.create_database(f"test_{uuid4().hex}", template)
-        return {"APIDEVICES_INSTANCE": str(instance), "DATABASE_URL": url}
+    def _create(self, template: str) -> str:
+        name = f"test_{uuid4().hex}"
+        self._server.create_database(name, template)
+        return name
+
+    def _named(self, name: str, instance: Path) -> Variables:
+        return {"APIDEVICES_INSTANCE": str(instance), "DATABASE_URL": self._server.url(name)}
+
+
+class Contents:
+    """All rows of a database, to be put into its copies."""
+
+    _SCHEMA = """
+        SELECT string_agg(concat_ws(' ', relname, attname, atttypid), ',' ORDER BY relname, attname)
+        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+        WHERE relnamespace = 'public'::regnamespace
+    """
+    _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    _OTHERS = """
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()
+    """
+    _COUNTERS = """
+        SELECT format('SELECT setval(%L, %s, %L)', sequencename,
+                      coalesce(last_value, 1), last_value IS NOT NULL)
+        FROM pg_sequences
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._schema = connection.execute(self._SCHEMA).fetchone()
+        self._counters = [row[0] for row in connection.execute(self._COUNTERS)]
+        self._rows: dict[str, bytes] = {}
+        for (table,) in connection.execute(self._TABLES).fetchall():
+            query = sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(table))
+            with connection.cursor().copy(query) as rows:
+                self._rows[table] = b"".join(rows)
+
+    def restore(self, connection: Connection) -> bool:
+        """Put a copy into the state of its beginning, unless its tables have changed."""
+        connection.execute(self._OTHERS)
+        if connection.execute(self._SCHEMA).fetchone() != self._schema:
+            return False
+        with connection.transaction():
+            connection.execute("SET LOCAL session_replication_role = replica")
+            for table, rows in self._rows.items():
+                name = sql.Identifier(table)
+                connection.execute(sql.SQL("DELETE FROM {}").format(name))
+                if rows:
+                    with connection.cursor().copy(
+                        sql.SQL("COPY {} FROM STDIN").format(name)
+                    ) as copy:
+                        copy.write(rows)
+            for counter in self._counters:
+                connection.execute(counter)
+        return True
 
 
 def _name(database: Variables) -> str:
