@@ -41,12 +41,15 @@ class Postgres:
     Args:
         settings: ``name=value`` for its configuration.
         follows: the server whose standby it is.
-        installation: the folder with its ``bin``; the wheel's if not given.
+        installation: the folder with its ``bin``; that of the variable ``POSTGRES_INSTALLATION``,
+            or the wheel's, if not given.
     """
 
     def __init__(
-        self, *settings: str, follows: "Postgres | None" = None, installation: Path = WHEEL
+        self, *settings: str, follows: "Postgres | None" = None, installation: Path | None = None
     ) -> None:
+        if installation is None:
+            installation = Path(os.environ.get("POSTGRES_INSTALLATION", WHEEL))
         self.port = free_port()
         self._settings = settings
         self._follows = follows
