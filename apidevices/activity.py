@@ -7,10 +7,10 @@ at least once an interval. Times only ever move forward, in memory and in the da
 
 import logging
 import threading
-from dataclasses import astuple, dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import (
     BigInteger,
@@ -32,8 +32,11 @@ from apidevices.processes import after_fork, at_exit
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _News:
+USE_INTERVAL = timedelta(minutes=1)
+"""How exactly it is kept when a device last used a token: it would double what is written."""
+
+
+class _News(NamedTuple):
     """What is new of one device since it was last written."""
 
     active_at: datetime | None = None
@@ -41,11 +44,13 @@ class _News:
     denied: int = 0
     denied_at: datetime | None = None
 
-    def merge(self, other: "_News") -> None:
-        self.active_at = _later(self.active_at, other.active_at)
-        self.upload_at = _later(self.upload_at, other.upload_at)
-        self.denied += other.denied
-        self.denied_at = _later(self.denied_at, other.denied_at)
+    def merged(self, other: Self) -> Self:
+        return self._replace(
+            active_at=_later(self.active_at, other.active_at),
+            upload_at=_later(self.upload_at, other.upload_at),
+            denied=self.denied + other.denied,
+            denied_at=_later(self.denied_at, other.denied_at),
+        )
 
 
 @dataclass(slots=True)
@@ -54,34 +59,36 @@ class _Batch:
 
     devices: dict[int, _News] = field(default_factory=dict)
     # (device, token) -> first and last use of the token by the device
-    pairs: dict[tuple[int, int], tuple[datetime, datetime]] = field(default_factory=dict)
+    uses: dict[tuple[int, int], tuple[datetime, datetime]] = field(default_factory=dict)
     # token -> last use
     tokens: dict[int, datetime] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.devices or self.pairs or self.tokens)
+        return bool(self.devices or self.uses or self.tokens)
 
     def add(self, device_id: int, news: _News) -> None:
-        self.devices.setdefault(device_id, _News()).merge(news)
+        known = self.devices.get(device_id)
+        self.devices[device_id] = news if known is None else known.merged(news)
 
-    def add_use(self, device_id: int, token_id: int, first: datetime, last: datetime) -> None:
-        pair = (device_id, token_id)
-        known_first, known_last = self.pairs.get(pair, (first, last))
-        self.pairs[pair] = (min(known_first, first), max(known_last, last))
+    def add_use(self, pair: tuple[int, int], first: datetime, last: datetime) -> None:
+        known_first, known_last = self.uses.get(pair, (first, last))
+        self.uses[pair] = (min(known_first, first), max(known_last, last))
 
     def add_token(self, token_id: int, moment: datetime) -> None:
-        self.tokens[token_id] = max(self.tokens.get(token_id, moment), moment)
+        known = self.tokens.get(token_id)
+        if known is None or known < moment:
+            self.tokens[token_id] = moment
 
     def merge(self, other: "_Batch", limit: int) -> None:
         """Add what came later; beyond the limit, what has waited longest is dropped."""
         for device_id, news in other.devices.items():
             self.add(device_id, news)
-        for (device_id, token_id), (first, last) in other.pairs.items():
-            self.add_use(device_id, token_id, first, last)
+        for pair, (first, last) in other.uses.items():
+            self.add_use(pair, first, last)
         for token_id, moment in other.tokens.items():
             self.add_token(token_id, moment)
         self.devices = dict(list(self.devices.items())[-limit:])
-        self.pairs = dict(list(self.pairs.items())[-limit:])
+        self.uses = dict(list(self.uses.items())[-limit:])
 
 
 def _later(known: datetime | None, moment: datetime | None) -> datetime | None:
@@ -100,6 +107,9 @@ class ActivityBuffer:
     """
 
     _batch: _Batch
+    # Uses of tokens that were written, since a time that is USE_INTERVAL ago at most.
+    _recent: set[tuple[int, int]]
+    _recent_since: datetime
     _lock: threading.Lock
     _writing: threading.Lock
     _closing: threading.Event
@@ -135,9 +145,13 @@ class ActivityBuffer:
 
     def note(self, device_id: int, token_id: int, now: datetime, *, upload: bool) -> None:
         """Note a request of a device that was let through; ``upload`` for a POST."""
+        pair = (device_id, token_id)
         with self._lock:
-            self._batch.add(device_id, _News(active_at=now, upload_at=now if upload else None))
-            self._batch.add_use(device_id, token_id, now, now)
+            self._batch.add(device_id, _News(now, now if upload else None))
+            if now - self._recent_since >= USE_INTERVAL:
+                self._recent, self._recent_since = set(), now
+            if pair not in self._recent:
+                self._batch.add_use(pair, now, now)
             self._batch.add_token(token_id, now)
         self._wake()
 
@@ -166,6 +180,9 @@ class ActivityBuffer:
             try:
                 with self._db.write() as session:
                     self._write(session.connection(), batch)
+                with self._lock:
+                    if len(self._recent) + len(batch.uses) <= self._limit:
+                        self._recent.update(batch.uses)
             except Exception as error:  # whatever it was, the thread goes on and tries again
                 logger.warning("Activity could not be written, will try again: %s", error)
                 with self._lock:
@@ -180,14 +197,13 @@ class ActivityBuffer:
     def _write(self, connection: Connection, batch: _Batch) -> None:
         self._db.lock(connection, DeviceActivity.device_id, batch.devices)
         self._db.lock(connection, ApiToken.id, batch.tokens)
-        self._touch.run(
-            connection, [(id_, *astuple(news)) for id_, news in sorted(batch.devices.items())]
-        )
-        self._use.run(connection, [(*ids, *times) for ids, times in sorted(batch.pairs.items())])
+        self._touch.run(connection, [(id_, *news) for id_, news in sorted(batch.devices.items())])
+        self._use.run(connection, [(*pair, *times) for pair, times in sorted(batch.uses.items())])
         self._use_token.run(connection, sorted(batch.tokens.items()))
 
     def _reset(self) -> None:
         self._batch = _Batch()
+        self._recent, self._recent_since = set(), datetime.min.replace(tzinfo=UTC)
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._closing = threading.Event()

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -11,9 +12,10 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Connection,
+    Dialect,
     Engine,
-    Executable,
     Table,
+    UpdateBase,
     bindparam,
     column,
     event,
@@ -29,6 +31,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from apidevices.processes import after_fork
+
+Value = datetime | int | None
 
 PATIENCE = 3.0
 """Seconds that a write waits for others to end: threads that wait longer would be missing for
@@ -126,43 +130,62 @@ class Database:
 class Many:
     """A statement that is run for many rows, each database in the way that is fast on it.
 
-    SQLite runs it once a row. PostgreSQL gets the columns as arrays, in one round trip.
+    SQLite runs it once a row. PostgreSQL gets each column as an array, all in one round trip.
+    Values go straight to the driver as text: the thread that writes them must not keep the threads
+    that answer requests from running.
 
     Args:
         db: where it will run.
         make: makes the statement, given the columns by their names.
-        columns: the type of each column.
+        columns: the type of each column; times and numbers only.
     """
 
     def __init__(
-        self, db: Database, make: Callable[[Any], Executable], **columns: TypeEngine[Any]
+        self, db: Database, make: Callable[[Any], UpdateBase], **columns: TypeEngine[Any]
     ) -> None:
         # Not the names of columns that are written to: SQLAlchemy has these for itself.
         self._names = [f"new_{name}" for name in columns]
         self._at_once = not db.is_sqlite
         kinds = dict(zip(self._names, columns.values(), strict=True))
+        dialect: Dialect = db.engine.dialect
         if self._at_once:
             arrays = (bindparam(name, type_=ARRAY(kind)) for name, kind in kinds.items())
             rows = func.unnest(*arrays).table_valued(
                 *(column(name, kind) for name, kind in columns.items())
             )
-            self._statement = make(rows.render_derived().c)
+            statement = make(rows.render_derived().c)
         else:
             values = (bindparam(name, type_=kind) for name, kind in kinds.items())
-            self._statement = make(SimpleNamespace(**dict(zip(columns, values, strict=True))))
+            statement = make(SimpleNamespace(**dict(zip(columns, values, strict=True))))
+            dialect = sqlite.dialect(paramstyle="named")
+        self._sql = str(statement.compile(dialect=dialect))
 
-    def run(self, connection: Connection, rows: Sequence[Sequence[object]]) -> None:
+    def run(self, connection: Connection, rows: Sequence[Sequence[Value]]) -> None:
         """Run it for rows of values, each in the order of the columns."""
         if not rows:
             return
         if self._at_once:
-            values = map(list, zip(*rows, strict=True))
-            connection.execute(self._statement, dict(zip(self._names, values, strict=True)))
+            arrays = map(_array, zip(*rows, strict=True))
+            connection.exec_driver_sql(self._sql, dict(zip(self._names, arrays, strict=True)))
         else:
-            names = self._names
-            connection.execute(
-                self._statement, [dict(zip(names, row, strict=True)) for row in rows]
-            )
+            each = [dict(zip(self._names, map(_plain, row), strict=True)) for row in rows]
+            connection.exec_driver_sql(self._sql, each)
+
+
+def _array(values: Iterable[Value]) -> str:
+    """Write an array as PostgreSQL reads it."""
+    texts = ("NULL" if value is None else str(value) for value in values)
+    return f"{{{','.join(texts)}}}"
+
+
+def _plain(value: Value) -> int | str | None:
+    """Write a time as SQLite has it."""
+    return sqlite_time(value) if isinstance(value, datetime) else value
+
+
+def sqlite_time(moment: datetime) -> str:
+    """Write a time as it is stored on SQLite: UTC, in the order of the text."""
+    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
 
 
 def is_unavailable(error: Exception) -> bool:

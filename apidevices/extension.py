@@ -1,8 +1,10 @@
 """APIDevices: the Flask extension that puts tracking, admin pages and commands into an app."""
 
 from collections.abc import Callable
+from functools import partial
 
-from flask import Blueprint, Flask, request
+from flask import Blueprint, Flask
+from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 from flask_sqlalchemy import SQLAlchemy
 
@@ -14,7 +16,7 @@ from apidevices.database import Database
 from apidevices.errors import Problem
 from apidevices.identity import IdentityReader
 from apidevices.lookup import make_lookup
-from apidevices.state import EXTENSION, State, current
+from apidevices.state import EXTENSION, State
 from apidevices.tracking import Caller, Tracker, current_caller, remember_caller
 
 
@@ -38,7 +40,8 @@ class APIDevices:
         self._sqlalchemy = db
         self._authorize = authorize
         self._actor = actor
-        self._protected: list[Blueprint] = []
+        self._blueprints: set[str] = set()
+        self._prefixes: tuple[str, ...] = ()
 
     def init_app(self, app: Flask) -> None:
         """Connect to an application; its ``SQLAlchemy()`` must be connected before.
@@ -69,12 +72,14 @@ class APIDevices:
         app.extensions[EXTENSION] = State(
             settings, db, lookup, activity, tracker, self._authorize, self._actor
         )
-        app.before_request(self._check)
+        app.before_request(partial(self._check, tracker))
         app.cli.add_command(commands)
 
     def protect(self, blueprint: Blueprint) -> None:
         """Check each request for a blueprint: its views, and every other path below its prefix."""
-        self._protected.append(blueprint)
+        self._blueprints.add(blueprint.name)
+        if blueprint.url_prefix:
+            self._prefixes += (f"{blueprint.url_prefix}/",)
 
     @property
     def admin(self) -> Blueprint:
@@ -86,20 +91,17 @@ class APIDevices:
         """Who makes the current request; None outside a protected API."""
         return current_caller()
 
-    def _check(self) -> ResponseReturnValue | None:
+    def _check(self, tracker: Tracker) -> ResponseReturnValue | None:
         # A hook of the application, not of the blueprint: those don't run for a path or a method
         # that no view has, and a blocked device must not learn which these are.
-        if not any(map(_covers, self._protected)):
+        this = request_ctx.request  # not through the proxy, which is slow
+        if not (
+            f"{this.path}/".startswith(self._prefixes)
+            or not self._blueprints.isdisjoint(this.blueprints)
+        ):
             return None
         try:
-            remember_caller(current().tracker.check(request))
+            remember_caller(tracker.check(this))
         except Problem as problem:
             return problem.get_response()
         return None
-
-
-def _covers(blueprint: Blueprint) -> bool:
-    if blueprint.name in request.blueprints:
-        return True
-    prefix = blueprint.url_prefix
-    return bool(prefix) and (request.path == prefix or request.path.startswith(f"{prefix}/"))

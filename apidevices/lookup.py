@@ -11,7 +11,7 @@ import select
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, String, bindparam, or_
@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from apidevices.database import PATIENCE
+from apidevices.database import PATIENCE, sqlite_time
 from apidevices.identity import DETAILS
 from apidevices.models import ApiToken, Device, Moment
 from apidevices.processes import after_fork, at_exit
@@ -152,7 +152,7 @@ class SqliteLookup(Lookup):
         values = {
             "digest": digest,
             "identifier": identifier,
-            "now": now.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds"),
+            "now": sqlite_time(now),
         }
         row = connection.execute(self._sql, [values[name] for name in self._order]).fetchone()
         if row is None:

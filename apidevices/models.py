@@ -196,7 +196,10 @@ class DeviceHistory(Base):
 
 
 class DeviceToken(Base):
-    """Which tokens a device has used: blocking it revokes none of them, so they must be seen."""
+    """Which tokens a device has used: blocking it revokes none of them, so they must be seen.
+
+    ``last_used_at`` is a minute behind at most.
+    """
 
     __tablename__ = f"{PREFIX}device_tokens"
 

@@ -7,8 +7,8 @@ cache that could be stale; where the database can't be asked, nothing passes.
 
 import json
 import logging
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from flask import Request, g
 from sqlalchemy.exc import SQLAlchemyError
@@ -31,8 +31,7 @@ from apidevices.tokens import digest
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who makes a request: its token, and its device where one was named."""
 
     token_id: int

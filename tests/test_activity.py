@@ -109,10 +109,19 @@ def test_the_tokens_of_a_device_are_known_with_first_and_last_use(
     for seconds in (6, 5, 7):
         buffer.note(device_id, token_id, after(seconds), upload=False)
     buffer.flush()
-    buffer.note(device_id, token_id, after(9), upload=False)
-    buffer.flush()
     [used] = [use for use in devices.tokens_used(db, device_id) if use.token_id == token_id]
-    assert (used.first_used_at, used.last_used_at) == (after(5), after(9))
+    assert (used.first_used_at, used.last_used_at) == (after(5), after(7))
+
+
+def test_the_last_use_of_a_token_is_a_minute_behind_at_most(
+    db: Database, buffer: ActivityBuffer, register: Register, token_id: int
+) -> None:
+    device_id = register("phone-1")
+    for seconds, known in ((0, 0), (30, 0), (59, 0), (60, 60), (90, 60), (150, 150)):
+        buffer.note(device_id, token_id, after(seconds), upload=False)
+        buffer.flush()
+        [used] = [use for use in devices.tokens_used(db, device_id) if use.token_id == token_id]
+        assert (used.first_used_at, used.last_used_at) == (NOON, after(known))
 
 
 def test_a_request_without_device_moves_the_token_s_time_only(
