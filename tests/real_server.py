@@ -112,17 +112,10 @@ class RealServer:
         self._log = instance.with_name(f"{instance.name}.log")
 
     def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                self._program,
-                cwd=self._cwd,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        self._log.unlink(missing_ok=True)
+        self.launch()
         try:
-            wait_until(self._is_ready, 30)
+            wait_until(self._has_started, 30)
         except BaseException:
             self._end()
             raise
@@ -153,6 +146,25 @@ class RealServer:
     def workers(self) -> list[int]:
         """The process ids of all workers that were ever started, the oldest first."""
         return [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", self.log)]
+
+    def launch(self) -> None:
+        """Start it, without waiting until it is ready."""
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._program,
+                cwd=self._cwd,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def is_ready(self) -> bool:
+        """Tell whether somebody answers that all is well."""
+        try:
+            return self.call("GET", "/readyz").status == 200
+        except (OSError, http.client.HTTPException):
+            return False
 
     def stop(self) -> None:
         """Ask the server to stop and wait until it has."""
@@ -202,12 +214,9 @@ class RealServer:
             connection.sendall(request)
             return read_answer(connection)
 
-    def _is_ready(self) -> bool:
+    def _has_started(self) -> bool:
         assert self.process.poll() is None, f"the server did not start:\n{self.log}"
-        try:
-            return self.call("GET", "/readyz").status == 200
-        except OSError:
-            return False
+        return self.is_ready()
 
     def _end(self) -> int:
         if self.process.poll() is None:
