@@ -147,6 +147,15 @@ class Postgres:
         self._process.kill()
         self._process.wait()
 
+    def broken_pages(self) -> list[str]:
+        """Stop it and return what is wrong with the checksums of its pages."""
+        self.stop()
+        try:
+            self._run("pg_checksums", "--check")
+        except subprocess.CalledProcessError as error:
+            return [error.stderr.decode(errors="replace")]
+        return []
+
     def _launch(self) -> None:
         options = ("listen_addresses=127.0.0.1", "unix_socket_directories=", *self._settings)
         arguments = [part for option in options for part in ("-c", option)]

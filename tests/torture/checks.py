@@ -1,0 +1,208 @@
+"""What is found in the end, against what was promised.
+
+Devices and histories are read as everybody reads them, by command and over the API; SQL is for
+what has no such door, and for whether the tables agree with one another.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, make_url, text
+
+from apidevices.database import engine_options
+from tests.conftest import DEVICES, as_device
+from tests.real_server import RealServer
+from tests.replay import details, replay
+from tests.torture.ledger import DeviceRecord, Ledger
+
+# Each finds nothing in a sound database.
+CONTRADICTIONS = {
+    "an identifier is there twice": """
+        SELECT identifier FROM apidevices_devices GROUP BY identifier HAVING count(*) > 1""",
+    "a device has no activity": """
+        SELECT d.id FROM apidevices_devices d
+        LEFT JOIN apidevices_device_activity a ON a.device_id = d.id WHERE a.device_id IS NULL""",
+    "a device has used no token": """
+        SELECT d.id FROM apidevices_devices d
+        LEFT JOIN apidevices_device_tokens t ON t.device_id = d.id WHERE t.device_id IS NULL""",
+    "a device was not registered once": """
+        SELECT d.id FROM apidevices_devices d
+        LEFT JOIN apidevices_device_history h ON h.device_id = d.id AND h.kind = 'registered'
+        GROUP BY d.id HAVING count(h.id) <> 1""",
+    "the copy of 'blocked' is wrong": """
+        SELECT d.id FROM apidevices_devices d
+        JOIN apidevices_device_activity a ON a.device_id = d.id
+        WHERE a.blocked <> (d.blocked_at IS NOT NULL)""",
+    "the time in the list is wrong": """
+        SELECT d.id FROM apidevices_devices d
+        JOIN apidevices_device_activity a ON a.device_id = d.id
+        WHERE a.last_activity_at <> coalesce(d.blocked_at, a.last_active_at)""",
+    "an upload was stored twice": """
+        SELECT body FROM apidevices_uploads GROUP BY body HAVING count(*) > 1""",
+    **{
+        f"a row of {table} belongs to no device": f"""
+            SELECT t.device_id FROM apidevices_{table} t
+            LEFT JOIN apidevices_devices d ON d.id = t.device_id WHERE d.id IS NULL"""  # noqa: S608 - constants
+        for table in ("device_activity", "device_history", "device_tokens", "uploads")
+    },
+}
+
+DEEDS = {"renames": "renamed", "blocks": "blocked", "unblocks": "unblocked"}
+
+
+class Audit:
+    """Compares a ledger with what a server and its database say after the load has ended.
+
+    Args:
+        ledger: what was promised.
+        allowed_age: seconds of activity before a kill that may be lost.
+    """
+
+    def __init__(self, ledger: Ledger, allowed_age: float) -> None:
+        self.lost: list[str] = []
+        self.duplicates: list[str] = []
+        self.unsound: list[str] = []
+        self.lost_calls = 0
+        self.oldest_lost = 0.0
+        self._ledger = ledger
+        self._allowed_age = allowed_age
+
+    def ask(self, server: RealServer, token: str) -> None:
+        """Compare with what the server says of its devices; it is running, without load."""
+        listed = json.loads(server.flask("apidevices", "list", "--json").stdout)
+        places = [(device["last_activity_at"], device["id"]) for device in listed]
+        if places != sorted(places, reverse=True):
+            self.unsound.append("the list is not in its order")
+        found = {device["identifier"]: device for device in listed}
+        if len(found) < len(listed):
+            self.duplicates.append("the list has a device twice")
+        for record in self._ledger.devices:
+            device = found.pop(record.identifier, None)
+            if device is not None:
+                self._compare(record, device, _history(server, token, device["id"]))
+            elif not record.details.allows(None):
+                self.lost.append(f"the registration of {record.identifier}")
+        self.unsound += [f"nobody has registered {identifier}" for identifier in found]
+
+    def read(self, url: str) -> None:
+        """Compare with what the database has."""
+        engine = create_engine(url, **engine_options(make_url(url), 1))
+        with engine.connect() as connection:
+            self._compare_uploads(connection)
+            self._compare_record_of_deeds(connection)
+            for complaint, query in CONTRADICTIONS.items():
+                if rows := connection.execute(text(query)).fetchmany(5):
+                    self.unsound.append(f"{complaint}: {rows}")
+            check = check_sqlite if engine.dialect.name == "sqlite" else check_postgresql
+            self.unsound += check(connection)
+        engine.dispose()
+
+    def _compare(
+        self, record: DeviceRecord, device: dict[str, Any], history: list[dict[str, Any]]
+    ) -> None:
+        identifier = record.identifier
+        for what, promise, value in (
+            ("details", record.details, details(device)),
+            ("name", record.name, device["name"]),
+            ("block", record.blocked, device["status"] == "blocked"),
+        ):
+            if not promise.allows(value):
+                self.lost.append(f"{what} of {identifier}: {value} instead of {promise}")
+        try:
+            replayed = replay(history)
+        except AssertionError as error:
+            self.unsound.append(f"the history of {identifier}: {error}")
+        else:
+            if replayed != details(device):
+                self.unsound.append(f"the history of {identifier} leads to {replayed}")
+        said = Counter(
+            (field, change["new"])
+            for entry in history
+            for field, change in entry["changes"].items()
+        )
+        self.lost += [f"{identifier} said {value}" for value in record.reported - said.keys()]
+        self.duplicates += [f"{identifier} said {value}" for value in said if said[value] > 1]
+        self._compare_activity(record, device["last_active_at"])
+
+    def _compare_activity(self, record: DeviceRecord, last_active_at: str) -> None:
+        for call in record.calls:
+            if call.started <= datetime.fromisoformat(last_active_at).timestamp():
+                continue
+            age = self._ledger.age_when_killed(call)
+            self.lost_calls += 1
+            self.oldest_lost = max(self.oldest_lost, age or 0.0)
+            if age is None or age > self._allowed_age:
+                when = "without a kill" if age is None else f"{age:.3f} s before a kill"
+                self.lost.append(f"activity of {record.identifier}, answered {when}")
+
+    def _compare_uploads(self, connection: Connection) -> None:
+        query = """
+            SELECT u.id, d.identifier, u.body FROM apidevices_uploads u
+            JOIN apidevices_devices d ON d.id = u.device_id"""
+        stored = {id_: (identifier, body) for id_, identifier, body in connection.execute(text(query))}
+        for record in self._ledger.devices:
+            for id_, body in record.uploads.items():
+                if stored.get(id_) != (record.identifier, body):
+                    self.lost.append(f"upload {id_} of {record.identifier}")
+
+    def _compare_record_of_deeds(self, connection: Connection) -> None:
+        deeds: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        query = "SELECT subject, action FROM apidevices_audit_log WHERE subject LIKE 'device:%'"
+        for subject, action in connection.execute(text(query)):
+            deeds[subject][action] += 1
+        for record in self._ledger.devices:
+            done = deeds[f"device:{record.id}"]
+            for operation, asked in record.asked.items():
+                recorded = done[f"device.{DEEDS[operation]}"]
+                if recorded < record.done[operation]:
+                    self.lost.append(f"record of {operation} of {record.identifier}")
+                if recorded > asked:
+                    self.duplicates.append(f"record of {operation} of {record.identifier}")
+
+
+def check_sqlite(connection: Connection) -> Iterator[str]:
+    """Say what SQLite finds wrong with its file."""
+    run = connection.exec_driver_sql
+    if (found := run("PRAGMA integrity_check").fetchall()) != [("ok",)]:
+        yield f"integrity_check: {found}"
+    if found := run("PRAGMA foreign_key_check").fetchall():
+        yield f"foreign_key_check: {found}"
+    for (table,) in run("SELECT name FROM sqlite_master WHERE sql LIKE '%USING fts5%'").fetchall():
+        run(f"INSERT INTO {table}({table}) VALUES ('integrity-check')")
+
+
+def check_postgresql(connection: Connection) -> Iterator[str]:
+    """Say which index tells something else than its table; amcheck may not be installed."""
+    run = connection.exec_driver_sql
+    for index, table, columns in run(_INDEXES).fetchall():
+        found = []
+        for by_index in (True, False):
+            for way in ("indexscan", "indexonlyscan", "seqscan", "bitmapscan", "sort"):
+                run(f"SET enable_{way} = {way.startswith('index') == by_index}")
+            query = f"SELECT * FROM {table} ORDER BY {columns}"  # noqa: S608 - names of the catalog
+            found.append(sorted(map(repr, run(query))))
+        if found[0] != found[1]:
+            yield f"{index} tells something else than {table}"
+
+
+_INDEXES = """
+    SELECT i.indexrelid::regclass, i.indrelid::regclass,
+        (SELECT string_agg(
+            pg_get_indexdef(i.indexrelid, k, true)
+            || CASE WHEN i.indoption[k - 1] & 1 = 1 THEN ' DESC' ELSE '' END, ', ' ORDER BY k)
+        FROM generate_series(1, i.indnkeyatts) k)
+    FROM pg_index i WHERE i.indrelid::regclass::text LIKE 'apidevices%'"""
+
+
+def _history(server: RealServer, token: str, device_id: int) -> list[dict[str, Any]]:
+    """Return a whole history, the oldest entry first."""
+    entries: list[dict[str, Any]] = []
+    following = f"{DEVICES}/{device_id}/history"
+    while following:
+        page = server.call("GET", following, as_device(token, None)).json
+        entries += page["history"]
+        following = (page["next"] or "").removeprefix(server.url)
+    return entries[::-1]

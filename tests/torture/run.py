@@ -1,0 +1,132 @@
+"""One run: load, kills, and what is left of it all."""
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from apidevices.config import Settings
+from tests.postgres import Postgres
+from tests.real_server import RealServer, wait_until
+from tests.torture.checks import Audit
+from tests.torture.clients import Administrator, Client, Fleet
+from tests.torture.ledger import Ledger
+from tests.torture.site import Site
+
+INTERVAL: float = Settings().activity_interval
+ALLOWANCE = 0.5
+"""Seconds that activity may be late beyond the interval: a thread must be scheduled on a machine
+that has too much to do, and its write must wait for others."""
+
+FLEETS = 8
+WORKERS = 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, and the seed that makes the choice of kills repeatable."""
+
+    database: str
+    kills: int
+    postmaster_kills: int
+    seed: int
+
+    def victims(self, chance: random.Random) -> list[str]:
+        """Return what to kill, in order."""
+        kinds = chance.choices(("worker", "master", "all"), (75, 15, 10), k=self.kills)
+        victims = [*kinds, *["postmaster"] * self.postmaster_kills]
+        chance.shuffle(victims)
+        return victims
+
+
+@dataclass
+class Report:
+    """What came of a plan."""
+
+    plan: Plan
+    ledger: Ledger
+    audit: Audit
+    slowest_start: float
+    log: list[str]
+
+    @property
+    def failures(self) -> list[str]:
+        """Everything that is wrong, in a line each; empty after a good run."""
+        audit = self.audit
+        kinds = {
+            "lost": audit.lost,
+            "duplicate": audit.duplicates,
+            "unsound": audit.unsound,
+            "wrong answer": self.ledger.wrong,
+            "log": self.log,
+        }
+        return [f"{kind}: {each}" for kind, all_ in kinds.items() for each in all_]
+
+    @property
+    def rows(self) -> list[tuple[str, object]]:
+        """The table."""
+        ledger, audit = self.ledger, self.audit
+        return [
+            *((f"killed: {kind}", count) for kind, count in sorted(ledger.kills.items())),
+            ("slowest new start, s", round(self.slowest_start, 1)),
+            *((f"answers: {kind}", count) for kind, count in sorted(ledger.requests.items())),
+            ("slowest answer, s", round(ledger.slowest, 1)),
+            *((f"acknowledged: {kind}", n) for kind, n in sorted(ledger.acknowledged.items())),
+            ("lost", len(audit.lost)),
+            ("duplicates", len(audit.duplicates)),
+            ("contradictions in the database", len(audit.unsound)),
+            ("wrong answers", len(ledger.wrong)),
+            ("unexpected lines in the log", len(self.log)),
+            ("calls whose activity a kill took", audit.lost_calls),
+            (f"oldest of them, s (allowed: {INTERVAL} + {ALLOWANCE})", round(audit.oldest_lost, 3)),
+        ]
+
+
+def torture(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: None) -> Report:
+    """Carry out a plan in an empty folder; tells of its progress."""
+    chance = random.Random(plan.seed)  # noqa: S311 - what to kill, no secret
+    ledger = Ledger()
+    with ExitStack() as stack:
+        postgres, variables = None, {"WEB_CONCURRENCY": str(WORKERS)}
+        url = f"sqlite:///{folder / 'devices.sqlite3'}"
+        if plan.database == "postgresql":
+            postgres = stack.enter_context(Postgres())
+            url = postgres.url()
+        variables["DATABASE_URL"] = url
+        server = stack.enter_context(RealServer(folder / "instance", variables=variables))
+        token = server.create_token("torture", "devices:read", "devices:write")
+        site = Site(server, postgres, ledger, chance)
+        clients: list[Client] = [
+            *(Fleet(server, token, ledger, f"{plan.seed}-{n}") for n in range(FLEETS)),
+            Administrator(server, token, ledger, f"{plan.seed}-administrator"),
+        ]
+        for client in clients:
+            client.start()
+        try:
+            for number, victim in enumerate(plan.victims(chance), start=1):
+                time.sleep(chance.uniform(0.1, 3))
+                tell(f"{number}: {victim}, after {ledger.requests.total()} requests")
+                getattr(site, f"kill_{victim}")()
+            wait_until(server.is_ready, 30)
+            time.sleep(1)
+        finally:
+            for client in clients:
+                client.finish()
+            for client in clients:
+                client.join()
+        time.sleep(INTERVAL + ALLOWANCE)
+        audit = Audit(ledger, INTERVAL + ALLOWANCE)
+        audit.ask(server, token)
+        server.stop()
+        audit.read(url.replace("postgresql:", "postgresql+psycopg:"))
+        if postgres is not None:
+            audit.unsound += postgres.broken_pages()
+        log = [line for line in server.log.splitlines() if is_unexpected(line)]
+    return Report(plan, ledger, audit, site.slowest_start, log)
+
+
+def is_unexpected(line: str) -> bool:
+    """Tell whether a line of the server's log says that something is wrong with the product."""
+    return any(word in line for word in ("Traceback", "Internal Server Error", "Error handling"))
