@@ -194,7 +194,7 @@ _INDEXES = """
             pg_get_indexdef(i.indexrelid, k, true)
             || CASE WHEN i.indoption[k - 1] & 1 = 1 THEN ' DESC' ELSE '' END, ', ' ORDER BY k)
         FROM generate_series(1, i.indnkeyatts) k)
-    FROM pg_index i WHERE i.indrelid::regclass::text LIKE 'apidevices%'"""
+    FROM pg_index i WHERE starts_with(i.indrelid::regclass::text, 'apidevices_')"""
 
 
 def _history(server: RealServer, token: str, device_id: int) -> list[dict[str, Any]]:
