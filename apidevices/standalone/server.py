@@ -5,11 +5,38 @@ from typing import Any
 
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
 
 from apidevices.config import ServerSettings
 
 LONGEST_HEADER = 128 * 1024
 """Bytes of one header at most: 10,000 characters outside ASCII, percent-encoded, fit."""
+
+
+class Worker(ThreadWorker):
+    """gunicorn's worker with threads, which leaves the port as soon as it is to end.
+
+    gunicorn's own keeps the port until its last connection has ended. Meanwhile whoever connects
+    waits, to be cut off in the end, and after the death of the master no other can start.
+    """
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Start or stop to accept connections; to end, take those that wait and close the port."""
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive:
+            return
+        listeners, self.sockets = self.sockets, []
+        for listener in listeners:
+            connections = None
+            while connections != self.nr_conns:
+                connections = self.nr_conns
+                self.accept(listener)  # counts it, or finds nobody
+            listener.close()
+
+    def is_parent_alive(self) -> bool:
+        """Tell whether the master lives; without one, end as if it had said so."""
+        self.alive = self.alive and super().is_parent_alive()
+        return bool(self.alive)
 
 
 class Server(BaseApplication):
@@ -31,7 +58,7 @@ class Server(BaseApplication):
         options: dict[str, Any] = {
             "bind": self._settings.bind,
             "workers": self._settings.web_concurrency,
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "threads": self._settings.apidevices_threads,
             "limit_request_field_size": LONGEST_HEADER,
             "control_socket_disable": True,
