@@ -30,6 +30,7 @@ NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.register_profile("torture", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 

@@ -20,6 +20,9 @@ class Worker(ThreadWorker):
     waits, to be cut off in the end, and after the death of the master no other can start.
     """
 
+    alive: bool
+    sockets: list[Any]
+
     def set_accept_enabled(self, enabled: bool) -> None:
         """Start or stop to accept connections; to end, take those that wait and close the port."""
         super().set_accept_enabled(enabled)
@@ -36,7 +39,7 @@ class Worker(ThreadWorker):
     def is_parent_alive(self) -> bool:
         """Tell whether the master lives; without one, end as if it had said so."""
         self.alive = self.alive and super().is_parent_alive()
-        return bool(self.alive)
+        return self.alive
 
 
 class Server(BaseApplication):

@@ -104,13 +104,12 @@ class Audit:
         self, record: DeviceRecord, device: dict[str, Any], history: list[dict[str, Any]]
     ) -> None:
         identifier = record.identifier
-        for what, promise, value in (
-            ("details", record.details, details(device)),
-            ("name", record.name, device["name"]),
-            ("block", record.blocked, device["status"] == "blocked"),
-        ):
-            if not promise.allows(value):
-                self.lost.append(f"{what} of {identifier}: {value} instead of {promise}")
+        if not record.details.allows(details(device)):
+            self.lost.append(f"details of {identifier}: {details(device)}, not {record.details}")
+        if not record.name.allows(device["name"]):
+            self.lost.append(f"name of {identifier}: {device['name']}, not {record.name}")
+        if not record.blocked.allows(device["status"] == "blocked"):
+            self.lost.append(f"status of {identifier}: {device['status']}, not {record.blocked}")
         try:
             replayed = replay(history)
         except AssertionError as error:
@@ -142,7 +141,9 @@ class Audit:
         query = """
             SELECT u.id, d.identifier, u.body FROM apidevices_uploads u
             JOIN apidevices_devices d ON d.id = u.device_id"""
-        stored = {id_: (identifier, body) for id_, identifier, body in connection.execute(text(query))}
+        stored = {
+            id_: (identifier, body) for id_, identifier, body in connection.execute(text(query))
+        }
         for record in self._ledger.devices:
             for id_, body in record.uploads.items():
                 if stored.get(id_) != (record.identifier, body):
@@ -171,7 +172,7 @@ def check_sqlite(connection: Connection) -> Iterator[str]:
     if found := run("PRAGMA foreign_key_check").fetchall():
         yield f"foreign_key_check: {found}"
     for (table,) in run("SELECT name FROM sqlite_master WHERE sql LIKE '%USING fts5%'").fetchall():
-        run(f"INSERT INTO {table}({table}) VALUES ('integrity-check')")
+        run(f"INSERT INTO {table}({table}) VALUES ('integrity-check')")  # noqa: S608 - names of the schema
 
 
 def check_postgresql(connection: Connection) -> Iterator[str]:

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from apidevices.identity import DETAILS
 from tests.conftest import DEVICE, DEVICES, UPLOADS, as_device
 from tests.real_server import Answer, RealServer
-from tests.torture.ledger import Call, DeviceRecord, Ledger, Promise
+from tests.torture.ledger import DeviceRecord, Ledger, Promise, Span
 
 LIVE_DEVICES = 6
 """Devices that a client speaks for at a time; older ones have fallen silent."""
@@ -68,23 +68,25 @@ class Client(ABC, threading.Thread):
         content = None if body is None else json.dumps(body)
         if content is not None:
             headers = {**headers, "Content-Type": "application/json"}
-        started = time.monotonic()
+        started = time.time()
         try:
             self._connection.request(method, path, content, headers)
             answer = Answer.read(self._connection.getresponse())
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            answer, outcome = None, type(error).__name__
-        else:
-            outcome = str(answer.status)
-        self._ledger.count_request(outcome, time.monotonic() - started)
-        if answer is not None and answer.status == 503:
+            self._failed(type(error).__name__, started)
+            return None
+        if answer.status == 503:
             if "Retry-After" not in answer.headers:
                 self._wrong("503 without Retry-After", answer)
-            answer = None  # the commit may be what failed, after it was done
-        if answer is None:
-            self._enough.wait(PAUSE)
+            self._failed("503", started)
+            return None  # the commit may be what failed, after it was done
+        self._ledger.answered(str(answer.status), started)
         return answer
+
+    def _failed(self, how: str, started: float) -> None:
+        self._ledger.answered(how, started)
+        self._enough.wait(PAUSE)
 
     def _wrong(self, what: str, answer: Answer) -> None:
         self._ledger.complain(f"{self.name}: {what}: {answer.status} {answer.body[:300]!r}")
@@ -136,7 +138,7 @@ class Fleet(Client):
         elif answer.status == (201 if upload else 200):
             if stood and gate.kept:
                 self._wrong(f"{device.identifier} was blocked", answer)
-            device.calls.append(Call(started, time.time()))
+            device.calls.append(Span(started, time.time()))
             self._acknowledge(device, said)
             if upload:
                 device.uploads[answer.json["id"]] = json.dumps(body)
@@ -153,7 +155,7 @@ class Fleet(Client):
         if known != said:
             self._ledger.acknowledge("registrations" if known is None else "changes")
         else:
-            self._ledger.acknowledge("calls with nothing new")
+            self._ledger.acknowledge("calls with nothing new", written=False)
         device.details = Promise(said)
         device.reported |= set(said.items())
 

@@ -2,15 +2,20 @@
 
 import threading
 import time
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Generic, TypeVar
+
+from tests.replay import Details
 
 T = TypeVar("T")
 
-Details = dict[str, str]
+STANDSTILL = 0.25
+"""Seconds without any acknowledged write that mean that none could be done."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,15 @@ class Promise(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Call:
-    """A request of a device that was let through."""
+class Span:
+    """From when to when something went on."""
 
     started: float
-    answered: float
+    ended: float
+
+    def overlaps(self, other: "Span") -> bool:
+        """Tell whether the two overlap."""
+        return self.started <= other.ended and other.started <= self.ended
 
 
 @dataclass
@@ -67,7 +76,7 @@ class DeviceRecord:
     done: Counter[str] = field(default_factory=Counter)
     asked: Counter[str] = field(default_factory=Counter)
     uploads: dict[int, str] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
+    calls: list[Span] = field(default_factory=list)
 
 
 class Ledger:
@@ -80,20 +89,27 @@ class Ledger:
         self.acknowledged: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.slowest = 0.0
+        self._unavailable: list[Span] = []
+        self._written: list[float] = []
         self._worker_kills: list[float] = []
-        self._outages: list[tuple[float, float]] = []
+        self._outages: list[Span] = []
         self._lock = threading.Lock()
 
-    def count_request(self, outcome: str, seconds: float) -> None:
+    def answered(self, outcome: str, started: float) -> None:
         """Count a request by its status, or by how it failed."""
+        now = time.time()
         with self._lock:
             self.requests[outcome] += 1
-            self.slowest = max(self.slowest, seconds)
+            self.slowest = max(self.slowest, now - started)
+            if outcome == "503":
+                self._unavailable.append(Span(started, now))
 
-    def acknowledge(self, operation: str) -> None:
-        """Count an operation that was acknowledged."""
+    def acknowledge(self, operation: str, *, written: bool = True) -> None:
+        """Count an operation that was acknowledged; ``written`` if it waited for the disk."""
         with self._lock:
             self.acknowledged[operation] += 1
+            if written:
+                self._written.append(time.time())
 
     def complain(self, complaint: str) -> None:
         """Note an answer that should never have been given."""
@@ -113,20 +129,26 @@ class Ledger:
         try:
             yield
         finally:
-            self._outages.append((started, time.time()))
+            self._outages.append(Span(started, time.time()))
 
-    def age_when_killed(self, call: Call) -> float | None:
+    def needless_refusals(self) -> int:
+        """Return how many requests were answered 503 while there was a database."""
+        return sum(
+            not any(call.overlaps(outage) for outage in self._outages) for call in self._unavailable
+        )
+
+    def age_when_killed(self, call: Span) -> float | None:
         """Return how long before the next kill of a worker a call was answered, in seconds.
 
-        Time without a database does not count, as nothing can be written then. None if no worker
-        was killed since.
+        Time in which nobody's writes were done does not count: there is no database, or the disk
+        is busy. None if no worker was killed since.
         """
         # Since the start: an answer may reach its client only after the kill.
         kill = min((kill for kill in self._worker_kills if kill >= call.started), default=None)
         if kill is None:
             return None
-        without = sum(
-            max(0.0, min(kill, ended) - max(call.answered, started))
-            for started, ended in self._outages
+        between = slice(bisect(self._written, call.ended), bisect(self._written, kill))
+        moments = [call.ended, *self._written[between], kill]
+        return sum(
+            later - earlier for earlier, later in pairwise(moments) if later - earlier < STANDSTILL
         )
-        return max(0.0, kill - call.answered - without)

@@ -116,6 +116,8 @@ def torture(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: No
                 client.finish()
             for client in clients:
                 client.join()
+        if needless := ledger.needless_refusals():
+            ledger.complain(f"{needless} requests were answered 503 with a database at hand")
         time.sleep(INTERVAL + ALLOWANCE)
         audit = Audit(ledger, INTERVAL + ALLOWANCE)
         audit.ask(server, token)
@@ -124,6 +126,8 @@ def torture(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: No
         if postgres is not None:
             audit.unsound += postgres.broken_pages()
         log = [line for line in server.log.splitlines() if is_unexpected(line)]
+        if postgres is not None:
+            log += [line for line in postgres.log.splitlines() if "deadlock" in line]
     return Report(plan, ledger, audit, site.slowest_start, log)
 
 

@@ -91,6 +91,6 @@ class Site:
 def _children(pid: int) -> list[int]:
     """Return the child processes of a process that has not ended (Linux)."""
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
     except OSError:
         return []
