@@ -190,6 +190,13 @@ class RealServer:
         assert created.returncode == 0, created.stderr
         return created.stdout.strip()
 
+    def devices(self) -> list[dict[str, Any]]:
+        """Return all devices, as the command line lists them."""
+        listed = self.flask("apidevices", "list", "--json")
+        assert listed.returncode == 0, listed.stderr
+        found: list[dict[str, Any]] = json.loads(listed.stdout)
+        return found
+
     def connect(self) -> http.client.HTTPConnection:
         """Open a connection that is kept alive; close it in the end."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)

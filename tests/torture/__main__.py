@@ -25,7 +25,7 @@ def main() -> int:
     failed = False
     for database in [options.database] if options.database else DATABASES:
         postmaster_kills = options.postmaster_kills if database == "postgresql" else 0
-        plan = Plan(database, options.kills, postmaster_kills, options.seed)
+        plan = Plan(database, options.kills, options.seed, postmaster_kills)
         print(plan, flush=True)
         started = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="torture-") as folder:

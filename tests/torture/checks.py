@@ -4,7 +4,6 @@ Devices and histories are read as everybody reads them, by command and over the 
 what has no such door, and for whether the tables agree with one another.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime
@@ -72,7 +71,7 @@ class Audit:
 
     def ask(self, server: RealServer, token: str) -> None:
         """Compare with what the server says of its devices; it is running, without load."""
-        listed = json.loads(server.flask("apidevices", "list", "--json").stdout)
+        listed = server.devices()
         places = [(device["last_activity_at"], device["id"]) for device in listed]
         if places != sorted(places, reverse=True):
             self.unsound.append("the list is not in its order")
@@ -82,7 +81,9 @@ class Audit:
         for record in self._ledger.devices:
             device = found.pop(record.identifier, None)
             if device is not None:
-                self._compare(record, device, _history(server, token, device["id"]))
+                path = f"{DEVICES}/{device['id']}/history"
+                self._compare(record, device, _pages(server, token, path, "history")[::-1])
+                self._search(server, token, device)
             elif not record.details.allows(None):
                 self.lost.append(f"the registration of {record.identifier}")
         self.unsound += [f"nobody has registered {identifier}" for identifier in found]
@@ -125,6 +126,11 @@ class Audit:
         self.lost += [f"{identifier} said {value}" for value in record.reported - said.keys()]
         self.duplicates += [f"{identifier} said {value}" for value in said if said[value] > 1]
         self._compare_activity(record, device["last_active_at"])
+
+    def _search(self, server: RealServer, token: str, device: dict[str, Any]) -> None:
+        path = f"{DEVICES}?name={device['display_name']}"
+        if device not in _pages(server, token, path, "devices"):
+            self.unsound.append(f"the search does not find {device['display_name']}")
 
     def _compare_activity(self, record: DeviceRecord, last_active_at: str) -> None:
         for call in record.calls:
@@ -171,19 +177,19 @@ def check_sqlite(connection: Connection) -> Iterator[str]:
         yield f"integrity_check: {found}"
     if found := run("PRAGMA foreign_key_check").fetchall():
         yield f"foreign_key_check: {found}"
-    for (table,) in run("SELECT name FROM sqlite_master WHERE sql LIKE '%USING fts5%'").fetchall():
+    for (table,) in run("SELECT name FROM sqlite_master WHERE sql LIKE '%USING fts5(%'").fetchall():
         run(f"INSERT INTO {table}({table}) VALUES ('integrity-check')")  # noqa: S608 - names of the schema
 
 
 def check_postgresql(connection: Connection) -> Iterator[str]:
     """Say which index tells something else than its table; amcheck may not be installed."""
     run = connection.exec_driver_sql
-    for index, table, columns in run(_INDEXES).fetchall():
+    for index, table, columns, condition in run(_INDEXES).fetchall():
         found = []
         for by_index in (True, False):
             for way in ("indexscan", "indexonlyscan", "seqscan", "bitmapscan", "sort"):
                 run(f"SET enable_{way} = {way.startswith('index') == by_index}")
-            query = f"SELECT * FROM {table} ORDER BY {columns}"  # noqa: S608 - names of the catalog
+            query = f"SELECT * FROM {table} WHERE {condition} ORDER BY {columns}"  # noqa: S608 - names of the catalog
             found.append(sorted(map(repr, run(query))))
         if found[0] != found[1]:
             yield f"{index} tells something else than {table}"
@@ -194,16 +200,17 @@ _INDEXES = """
         (SELECT string_agg(
             pg_get_indexdef(i.indexrelid, k, true)
             || CASE WHEN i.indoption[k - 1] & 1 = 1 THEN ' DESC' ELSE '' END, ', ' ORDER BY k)
-        FROM generate_series(1, i.indnkeyatts) k)
-    FROM pg_index i WHERE starts_with(i.indrelid::regclass::text, 'apidevices_')"""
+        FROM generate_series(1, i.indnkeyatts) k),
+        coalesce(pg_get_expr(i.indpred, i.indrelid), 'true')
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+    WHERE a.amname = 'btree' AND starts_with(i.indrelid::regclass::text, 'apidevices_')"""
 
 
-def _history(server: RealServer, token: str, device_id: int) -> list[dict[str, Any]]:
-    """Return a whole history, the oldest entry first."""
-    entries: list[dict[str, Any]] = []
-    following = f"{DEVICES}/{device_id}/history"
-    while following:
-        page = server.call("GET", following, as_device(token, None)).json
-        entries += page["history"]
-        following = (page["next"] or "").removeprefix(server.url)
-    return entries[::-1]
+def _pages(server: RealServer, token: str, path: str, key: str) -> list[dict[str, Any]]:
+    """Return what is on all pages from a path on."""
+    rows: list[dict[str, Any]] = []
+    while path:
+        page = server.call("GET", path, as_device(token, None)).json
+        rows += page[key]
+        path = (page["next"] or "").removeprefix(server.url)
+    return rows

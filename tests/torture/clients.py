@@ -57,7 +57,7 @@ class Client(ABC, threading.Thread):
     def _new(self, kind: str) -> str:
         """Return a text that nobody has said before."""
         self._made += 1
-        return f"{kind}-{self.name}-{self._made}"
+        return f"{kind}-{self.name}-{self._made:06}"
 
     def _request(
         self, method: str, path: str, headers: dict[str, str], body: object = None

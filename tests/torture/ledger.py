@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Generic, TypeVar
 
+from apidevices.database import PATIENCE
 from tests.replay import Details
 
 T = TypeVar("T")
@@ -132,9 +133,11 @@ class Ledger:
             self._outages.append(Span(started, time.time()))
 
     def needless_refusals(self) -> int:
-        """Return how many requests were answered 503 while there was a database."""
+        """Return how many requests were answered 503 with a database, and without patience."""
         return sum(
-            not any(call.overlaps(outage) for outage in self._outages) for call in self._unavailable
+            call.ended - call.started < PATIENCE
+            and not any(call.overlaps(outage) for outage in self._outages)
+            for call in self._unavailable
         )
 
     def age_when_killed(self, call: Span) -> float | None:

@@ -26,12 +26,21 @@ WORKERS = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done, and the seed that makes the choice of kills repeatable."""
+    """What is to be done.
+
+    Args:
+        database: ``sqlite`` or ``postgresql``.
+        kills: of workers and masters.
+        seed: makes the choice of kills repeatable.
+        postmaster_kills: of PostgreSQL.
+        pause: seconds between two kills at most.
+    """
 
     database: str
     kills: int
-    postmaster_kills: int
     seed: int
+    postmaster_kills: int = 0
+    pause: float = 3
 
     def victims(self, chance: random.Random) -> list[str]:
         """Return what to kill, in order."""
@@ -106,7 +115,7 @@ def torture(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: No
             client.start()
         try:
             for number, victim in enumerate(plan.victims(chance), start=1):
-                time.sleep(chance.uniform(0.1, 3))
+                time.sleep(chance.uniform(0.1, plan.pause))
                 tell(f"{number}: {victim}, after {ledger.requests.total()} requests")
                 getattr(site, f"kill_{victim}")()
             wait_until(server.is_ready, 30)
