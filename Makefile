@@ -12,6 +12,10 @@ run: .venv/installed  ## Install, migrate and serve on http://127.0.0.1:8000
 test: .venv/installed-dev  ## Run all tests
 	$(BIN)/python -m pytest $(ARGS)
 
+torture: .venv/installed-dev  ## Kill server and database under load, for half an hour
+	$(BIN)/python -m pytest --hypothesis-profile=torture tests/test_history_replay.py
+	$(BIN)/python -m tests.torture $(ARGS)
+
 lint: .venv/installed-dev  ## Check style, types and templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,4 +46,4 @@ clean:  ## Remove what was installed and built; data stays
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-.PHONY: help run test lint format clean
+.PHONY: help run test torture lint format clean

@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -13,6 +14,9 @@ from tests.torture.run import Plan, torture
 
 DATABASES = ("sqlite", "postgresql")
 
+SHOWN = 100
+"""Failures that are shown at most."""
+
 
 def main() -> int:
     """Torture each database that was asked for; return the exit status."""
@@ -22,21 +26,26 @@ def main() -> int:
     parser.add_argument("--postmaster-kills", type=int, default=10, help="of PostgreSQL")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311 - no secret
     options = parser.parse_args()
-    failed = False
-    for database in [options.database] if options.database else DATABASES:
-        postmaster_kills = options.postmaster_kills if database == "postgresql" else 0
-        plan = Plan(database, options.kills, options.seed, postmaster_kills)
-        print(plan, flush=True)
-        started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="torture-") as folder:
-            report = torture(plan, Path(folder), tell=lambda line: print(line, flush=True))
-        rows = [*report.rows, ("minutes", round((time.monotonic() - started) / 60, 1))]
-        print(tabulate(rows, tablefmt="plain"))
-        for failure in report.failures[:100]:
-            print(failure)
-        failed = failed or bool(report.failures)
-    print("failed" if failed else "passed")
-    return failed
+    databases = [options.database] if options.database else DATABASES
+    passed = [_passes(database, options) for database in databases]
+    print("passed" if all(passed) else "failed")
+    return 0 if all(passed) else 1
+
+
+def _passes(database: str, options: argparse.Namespace) -> bool:
+    postmaster_kills = options.postmaster_kills if database == "postgresql" else 0
+    plan = Plan(database, options.kills, options.seed, postmaster_kills)
+    print(plan, flush=True)
+    started = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="torture-"))
+    report = torture(plan, folder, tell=lambda line: print(line, flush=True))
+    rows = [*report.rows, ("minutes", round((time.monotonic() - started) / 60, 1))]
+    print(tabulate(rows, tablefmt="plain"), *report.failures[:SHOWN], sep="\n")
+    if report.failures:
+        print(f"{len(report.failures)} failures; the server's log and SQLite's file: {folder}")
+        return False
+    shutil.rmtree(folder)
+    return True
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection, create_engine, text
 
+from apidevices.config import ServerSettings
 from apidevices.database import engine_options
 from tests.conftest import DEVICES, as_device
 from tests.real_server import RealServer
@@ -89,8 +90,9 @@ class Audit:
         self.unsound += [f"nobody has registered {identifier}" for identifier in found]
 
     def read(self, url: str) -> None:
-        """Compare with what the database has."""
-        engine = create_engine(url, **engine_options(make_url(url), 1))
+        """Compare with what the database has; ``url`` as in ``DATABASE_URL``."""
+        checked = ServerSettings(database_url=url).url
+        engine = create_engine(checked, **engine_options(checked, 1))
         with engine.connect() as connection:
             self._compare_uploads(connection)
             self._compare_record_of_deeds(connection)

@@ -132,13 +132,15 @@ class Ledger:
         finally:
             self._outages.append(Span(started, time.time()))
 
-    def needless_refusals(self) -> int:
-        """Return how many requests were answered 503 with a database, and without patience."""
-        return sum(
-            call.ended - call.started < PATIENCE
-            and not any(call.overlaps(outage) for outage in self._outages)
-            for call in self._unavailable
-        )
+    @property
+    def needless_refusals(self) -> list[Span]:
+        """When requests were answered 503 with a database at hand, and without patience."""
+        return [
+            span
+            for span in self._unavailable
+            if span.ended - span.started < PATIENCE
+            and not any(span.overlaps(outage) for outage in self._outages)
+        ]
 
     def age_when_killed(self, call: Span) -> float | None:
         """Return how long before the next kill of a worker a call was answered, in seconds.

@@ -2,8 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,9 @@ INTERVAL: float = Settings().activity_interval
 ALLOWANCE = 0.5
 """Seconds that activity may be late beyond the interval: a thread must be scheduled on a machine
 that has too much to do, and its write must wait for others."""
+
+BAD_NEWS = ("Traceback", "Internal Server Error", "Error handling request")
+"""What no line of the server's log may contain, whatever was killed."""
 
 FLEETS = 8
 WORKERS = 3
@@ -61,6 +64,15 @@ class Report:
     log: list[str]
 
     @property
+    def wrong(self) -> list[str]:
+        """Answers that should never have been given."""
+        refusals = [
+            f"503 after {span.ended - span.started:.3f} s, with a database"
+            for span in self.ledger.needless_refusals
+        ]
+        return [*self.ledger.wrong, *refusals]
+
+    @property
     def failures(self) -> list[str]:
         """Everything that is wrong, in a line each; empty after a good run."""
         audit = self.audit
@@ -68,7 +80,7 @@ class Report:
             "lost": audit.lost,
             "duplicate": audit.duplicates,
             "unsound": audit.unsound,
-            "wrong answer": self.ledger.wrong,
+            "wrong answer": self.wrong,
             "log": self.log,
         }
         return [f"{kind}: {each}" for kind, all_ in kinds.items() for each in all_]
@@ -86,7 +98,7 @@ class Report:
             ("lost", len(audit.lost)),
             ("duplicates", len(audit.duplicates)),
             ("contradictions in the database", len(audit.unsound)),
-            ("wrong answers", len(ledger.wrong)),
+            ("wrong answers", len(self.wrong)),
             ("unexpected lines in the log", len(self.log)),
             ("calls whose activity a kill took", audit.lost_calls),
             (f"oldest of them, s (allowed: {INTERVAL} + {ALLOWANCE})", round(audit.oldest_lost, 3)),
@@ -97,49 +109,44 @@ def torture(plan: Plan, folder: Path, tell: Callable[[str], None] = lambda _: No
     """Carry out a plan in an empty folder; tells of its progress."""
     chance = random.Random(plan.seed)  # noqa: S311 - what to kill, no secret
     ledger = Ledger()
+    audit = Audit(ledger, INTERVAL + ALLOWANCE)
     with ExitStack() as stack:
-        postgres, variables = None, {"WEB_CONCURRENCY": str(WORKERS)}
-        url = f"sqlite:///{folder / 'devices.sqlite3'}"
-        if plan.database == "postgresql":
-            postgres = stack.enter_context(Postgres())
-            url = postgres.url()
-        variables["DATABASE_URL"] = url
+        postgres = stack.enter_context(Postgres()) if plan.database == "postgresql" else None
+        url = postgres.url() if postgres else f"sqlite:///{folder / 'devices.sqlite3'}"
+        variables = {"DATABASE_URL": url, "WEB_CONCURRENCY": str(WORKERS)}
         server = stack.enter_context(RealServer(folder / "instance", variables=variables))
         token = server.create_token("torture", "devices:read", "devices:write")
         site = Site(server, postgres, ledger, chance)
-        clients: list[Client] = [
-            *(Fleet(server, token, ledger, f"{plan.seed}-{n}") for n in range(FLEETS)),
-            Administrator(server, token, ledger, f"{plan.seed}-administrator"),
-        ]
-        for client in clients:
-            client.start()
-        try:
+        with _load(server, token, ledger, plan.seed):
             for number, victim in enumerate(plan.victims(chance), start=1):
                 time.sleep(chance.uniform(0.1, plan.pause))
                 tell(f"{number}: {victim}, after {ledger.requests.total()} requests")
-                getattr(site, f"kill_{victim}")()
+                site.kill(victim)
             wait_until(server.is_ready, 30)
             time.sleep(1)
-        finally:
-            for client in clients:
-                client.finish()
-            for client in clients:
-                client.join()
-        if needless := ledger.needless_refusals():
-            ledger.complain(f"{needless} requests were answered 503 with a database at hand")
         time.sleep(INTERVAL + ALLOWANCE)
-        audit = Audit(ledger, INTERVAL + ALLOWANCE)
         audit.ask(server, token)
         server.stop()
-        audit.read(url.replace("postgresql:", "postgresql+psycopg:"))
+        audit.read(url)
+        log = [line for line in server.log.splitlines() if any(map(line.__contains__, BAD_NEWS))]
         if postgres is not None:
             audit.unsound += postgres.broken_pages()
-        log = [line for line in server.log.splitlines() if is_unexpected(line)]
-        if postgres is not None:
-            log += [line for line in postgres.log.splitlines() if "deadlock" in line]
+            log += [line for line in postgres.log.splitlines() if "deadlock detected" in line]
     return Report(plan, ledger, audit, site.slowest_start, log)
 
 
-def is_unexpected(line: str) -> bool:
-    """Tell whether a line of the server's log says that something is wrong with the product."""
-    return any(word in line for word in ("Traceback", "Internal Server Error", "Error handling"))
+@contextmanager
+def _load(server: RealServer, token: str, ledger: Ledger, seed: int) -> Iterator[None]:
+    clients: list[Client] = [
+        *(Fleet(server, token, ledger, f"{seed}-{number}") for number in range(FLEETS)),
+        Administrator(server, token, ledger, f"{seed}-administrator"),
+    ]
+    for client in clients:
+        client.start()
+    try:
+        yield
+    finally:
+        for client in clients:
+            client.finish()
+        for client in clients:
+            client.join()

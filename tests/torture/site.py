@@ -31,25 +31,35 @@ class Site:
         self._ledger = ledger
         self._chance = chance
 
-    def kill_worker(self) -> None:
+    def kill(self, victim: str) -> None:
+        """Kill a ``worker``, the ``master``, ``all`` or the ``postmaster``."""
+        kills = {
+            "worker": self._kill_worker,
+            "master": self._kill_master,
+            "all": self._kill_all,
+            "postmaster": self._kill_postmaster,
+        }
+        kills[victim]()
+
+    def _kill_worker(self) -> None:
         """Kill a worker, which may not have served yet; the master starts another."""
         if workers := _children(self._server.process.pid):
             with suppress(ProcessLookupError):
                 os.kill(self._chance.choice(workers), signal.SIGKILL)
             self._ledger.killed("worker", workers=True)
 
-    def kill_master(self) -> None:
+    def _kill_master(self) -> None:
         """Kill the master alone: its workers find out, answer what they have, and end."""
         self._server.process.kill()
         self._ledger.killed("master", workers=False)
         self._start_server()
 
-    def kill_all(self) -> None:
+    def _kill_all(self) -> None:
         """Kill the master and all its workers."""
-        self._kill_all("master and workers")
+        self._kill_server("master and workers")
         self._start_server()
 
-    def kill_postmaster(self) -> None:
+    def _kill_postmaster(self) -> None:
         """Kill PostgreSQL, leave it so for a while, and start it again."""
         assert self._postgres is not None
         with self._ledger.outage():
@@ -57,7 +67,7 @@ class Site:
             self._ledger.killed("postmaster", workers=False)
             time.sleep(self._chance.uniform(0, 1.5))
             if self._chance.random() < 0.3:
-                self.kill_worker()  # the next one starts where there is no database
+                self._kill_worker()  # the next one starts where there is no database
             self._postgres.start()
 
     def _start_server(self, seconds: float = 60) -> None:
@@ -66,7 +76,7 @@ class Site:
         if self._chance.random() < 0.2:
             self._launch()
             time.sleep(self._chance.uniform(0, 2))
-            self._kill_all("server while it starts")
+            self._kill_server("server while it starts")
         self._launch()
         while not (_children(self._server.process.pid) and self._server.is_ready()):
             assert time.monotonic() < started + seconds, "the server did not start again"
@@ -79,7 +89,7 @@ class Site:
         self._server.process.wait()
         self._server.launch()
 
-    def _kill_all(self, what: str) -> None:
+    def _kill_server(self, what: str) -> None:
         master = self._server.process.pid
         workers = _children(master)
         for pid in (master, *workers):
