@@ -13,8 +13,8 @@ from tests.torture.run import Plan, torture
 @pytest.mark.parametrize(
     "plan",
     [
-        Plan("sqlite", kills=8, pause=1, seed=1),
-        Plan("postgresql", kills=6, postmaster_kills=1, pause=1, seed=2),
+        Plan("sqlite", kills=5, pause=1, seed=5),
+        Plan("postgresql", kills=4, postmaster_kills=1, pause=1, seed=5),
     ],
     ids=lambda plan: plan.database,
 )
