@@ -16,6 +16,9 @@ torture: .venv/installed-dev  ## Kill server and database under load, for half a
 	$(BIN)/python -m pytest --hypothesis-profile=torture tests/test_history_replay.py
 	$(BIN)/python -m tests.torture $(ARGS)
 
+bench: .venv/installed-bench  ## Measure what it costs; ARGS='1 2 --quick' for some of it
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
 lint: .venv/installed-dev  ## Check style, types and templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,4 +49,9 @@ clean:  ## Remove what was installed and built; data stays
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-.PHONY: help run test torture lint format clean
+.venv/installed-bench: .venv/installed-dev
+	@echo "Installing what the benchmarks compare with, once"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
+
+.PHONY: help run test torture bench lint format clean

@@ -1,0 +1,1 @@
+"""What API Devices costs, measured: ``python -m benchmarks --help``."""

@@ -1,0 +1,31 @@
+"""The applications that are compared: one small API, with nothing or one of three hooks on it."""
+
+from flask import Blueprint, Flask, request
+from flask.typing import ResponseReturnValue
+
+
+def new_api() -> Blueprint:
+    """Return the API: ``GET`` and ``POST /api/v1/ping``."""
+    blueprint = Blueprint("api", __name__, url_prefix="/api")
+
+    @blueprint.get("/v1/ping")
+    def ping() -> ResponseReturnValue:
+        return {"pong": True, "items": [1, 2, 3]}
+
+    @blueprint.post("/v1/ping")
+    def upload() -> ResponseReturnValue:
+        return {"pong": True, "bytes": len(request.get_data())}
+
+    return blueprint
+
+
+def new_app(name: str, api: Blueprint) -> Flask:
+    """Return an application with the API, which tells when it is ready."""
+    app = Flask(name)
+    app.register_blueprint(api)
+
+    @app.get("/readyz")
+    def ready() -> ResponseReturnValue:
+        return {"ready": True}
+
+    return app

@@ -1,0 +1,19 @@
+"""The API with Flask-MonitoringDashboard on it, at its default level, grouped by device."""
+
+from flask import Flask, request
+
+from apidevices.config import ServerSettings
+from benchmarks.applications import new_api, new_app
+
+
+def create_app(settings: ServerSettings) -> Flask:
+    """Make the application; its tables, too, where they are missing."""
+    # Imported late, as it isn't installed where nothing is measured.
+    import flask_monitoringdashboard as dashboard
+
+    dashboard.config.database_name = settings.url.render_as_string(hide_password=False)
+    dashboard.config.group_by = lambda: request.headers.get("X-Device-ID")
+    app = new_app(__name__, new_api())
+    app.secret_key = "of no use here"  # noqa: S105 - nobody signs in
+    dashboard.bind(app)
+    return app

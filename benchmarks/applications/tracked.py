@@ -1,0 +1,26 @@
+"""The API with this extension on it, as a host application has it."""
+
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+
+from apidevices import APIDevices
+from apidevices.config import ServerSettings
+from apidevices.database import engine_options, prepare
+from benchmarks.applications import new_api, new_app
+
+
+def create_app(settings: ServerSettings) -> Flask:
+    """Make the application."""
+    api, db = new_api(), SQLAlchemy()
+    app = new_app(__name__, api)
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=settings.url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.url, settings.apidevices_threads),
+    )
+    db.init_app(app)
+    with app.app_context():
+        prepare(db.engine)
+    devices = APIDevices(db=db)
+    devices.protect(api)
+    devices.init_app(app)
+    return app
