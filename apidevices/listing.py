@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Select,
     Subquery,
     func,
@@ -40,12 +41,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _activity = DeviceActivity.__table__.c
 
-# Each condition has a partial index, in the order of the list.
-_STATUSES: Mapping[Status, Sequence[ColumnElement[bool]]] = {
-    "all": (~_activity.blocked, _activity.blocked),
-    "active": (~_activity.blocked,),
-    "blocked": (_activity.blocked,),
+# What "blocked" may be.
+_STATUSES: Mapping[Status, Sequence[bool]] = {
+    "all": (False, True),
+    "active": (False,),
+    "blocked": (True,),
 }
+
+
+Ordered = TypeVar("Ordered", Select[Any], CompoundSelect[Any])
 
 
 class InvalidCursor(ValueError):
@@ -129,14 +133,14 @@ class Page:
 def page(db: Database, filters: Filters, cursor: Cursor | None = None) -> Page:
     """Return a page of the list: most recently active first, ``id`` breaks ties."""
     with db.read() as session:
-        found, count = _Finder(session, filters, cursor).page()
+        found, count = _Finder(session, filters, cursor, PAGE_SIZE + 1).page()
         if cursor is not None and cursor.direction == "newer":
             if len(found) > PAGE_SIZE:
                 shown = found[:PAGE_SIZE][::-1]
                 newer, older = Cursor.at("newer", shown[0]), Cursor.at("older", shown[-1])
                 return Page(shown, count, newer, older)
             cursor = None  # nothing newer is left over: that is the first page
-            found, count = _Finder(session, filters, cursor).page()
+            found, count = _Finder(session, filters, cursor, PAGE_SIZE + 1).page()
     shown = found[:PAGE_SIZE]
     return Page(
         shown,
@@ -149,14 +153,17 @@ def page(db: Database, filters: Filters, cursor: Cursor | None = None) -> Page:
 def every(db: Database, filters: Filters) -> Sequence[Device]:
     """Return all devices that the filters leave, most recently active first."""
     with db.read() as session:
-        return _Finder(session, filters, None).walk(limit=None)
+        return _Finder(session, filters, None, limit=None).among(None)
 
 
 class _Finder:
     """Finds devices in the order of the list, from a cursor on."""
 
-    def __init__(self, session: Session, filters: Filters, cursor: Cursor | None) -> None:
+    def __init__(
+        self, session: Session, filters: Filters, cursor: Cursor | None, limit: int | None
+    ) -> None:
         self._session = session
+        self._limit = limit
         self._dialect = session.get_bind().dialect.name
         self._statuses = _STATUSES[filters.status]
         self._text = filters.text
@@ -166,77 +173,91 @@ class _Finder:
     def page(self) -> tuple[Sequence[Device], Count]:
         """Return the devices of a page and one more, and how many there are in all."""
         if not self._text:
-            return self.walk(), self._count()
-        found = self._nearby()
+            return self.among(self._limit), self._count()
+        found = self.among(NEARBY)
         if len(found) > PAGE_SIZE:  # a common text: the index would name most devices there are
             matches = select(Device.id).where(*self._has_text)
-            with_text, in_status, _ = self._sorted(matches, limit=0)
+            with_text, in_status, _ = self._sorted(matches, 0)
         else:
             matches = search.by_index(self._dialect, self._text)
-            with_text, in_status, found = self._sorted(matches, limit=PAGE_SIZE + 1)
-            if with_text > COUNT_LIMIT:
-                found = self.walk()
+            with_text, in_status, first = self._sorted(matches, self._limit)
+            found = self._further_on(found) if with_text > COUNT_LIMIT else first
         if with_text <= COUNT_LIMIT:
             return found, Count(in_status, exact=True)
         least = COUNT_LIMIT if len(self._statuses) > 1 else min(len(found), PAGE_SIZE)
         return found, Count(least, exact=False)
 
-    def walk(self, limit: int | None = PAGE_SIZE + 1) -> Sequence[Device]:
-        """Go through the list until so many are found, or all: quick where many match."""
-        places = self._places(limit, self._has_text)
-        return self._session.scalars(
-            self._devices(select(Device).select_from(places), places)
-        ).all()
+    def among(self, number: int | None, skipped: int = 0) -> Sequence[Device]:
+        """Find the devices of a page and one more among the next so many of the list, or all."""
+        places = self._places(number, skipped)
+        if self._has_text:  # decided before anything else is read of a device
+            matching = select(places).join(Device, Device.id == places.c.device_id)
+            matching = matching.where(*self._has_text)
+            places = self._ordered(matching, places.c).limit(self._limit).subquery("matching")
+        query = self._devices(select(Device).select_from(places), places)
+        return self._session.scalars(query).all()
 
-    def _nearby(self) -> Sequence[Device]:
-        """Find a page of devices among the next few of the list, if so many of them match."""
-        places = self._places(NEARBY)
-        query = self._devices(select(Device).select_from(places), places).where(*self._has_text)
-        return self._session.scalars(query.limit(PAGE_SIZE + 1)).all()
+    def _further_on(self, found: Sequence[Device]) -> Sequence[Device]:
+        """Look through more and more of the list, until there is a page: quick where many match."""
+        end = self._session.scalar(select(func.max(Device.id))) or 0
+        looked, number = NEARBY, NEARBY
+        while len(found) <= PAGE_SIZE and looked < end:
+            number *= 4
+            found = [*found, *self.among(number, looked)]
+            looked += number
+        return found[: PAGE_SIZE + 1]
 
     def _count(self) -> Count:
-        query = select(_activity.device_id).where(or_(*self._statuses)).limit(COUNT_LIMIT + 1)
+        either = or_(*map(_has_status, self._statuses))
+        query = select(_activity.device_id).where(either).limit(COUNT_LIMIT + 1)
         number = self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
         return Count(min(number, COUNT_LIMIT), exact=number <= COUNT_LIMIT)
 
-    def _sorted(self, matches: Select[Any], limit: int) -> tuple[int, int, Sequence[Device]]:
+    def _sorted(self, matches: Select[Any], limit: int | None) -> tuple[int, int, Sequence[Device]]:
         """Sort the devices that match: quick where few do.
 
         Returns:
-            How many match, ``COUNT_LIMIT + 1`` at most; how many of these have the status; and if
-            these are all, the first of them.
+            How many match, ``COUNT_LIMIT + 1`` at most; and, unless these are too many, how many
+            of them have the status, and the first of those.
         """
         found = matches.limit(COUNT_LIMIT + 1).cte("matches").prefix_with("MATERIALIZED")
         number = select(func.count()).select_from(found).scalar_subquery()
-        in_status = (
-            _ids_and_times()
+        # Kept apart from what narrows it, or a planner may start from all that have the status.
+        places = (
+            select(_activity.device_id, _activity.last_activity_at, _activity.blocked)
             .join(found, found.c.id == _activity.device_id)
-            .where(or_(*self._statuses))
+            .where(number <= COUNT_LIMIT)
+            .cte("places")
+            .prefix_with("MATERIALIZED")
         )
+        in_status = select(places)
+        if len(self._statuses) == 1:
+            in_status = in_status.where(places.c.blocked == self._statuses[0])
         totals = select(
             number.label("matches"),
             select(func.count()).select_from(in_status.subquery()).scalar_subquery().label("left"),
         ).subquery("totals")
-        places = self._in_order(in_status.where(number <= COUNT_LIMIT), _activity).limit(limit)
-        first = places.subquery("places")
+        in_status = in_status.where(*self._from_cursor(places.c))
+        first = self._ordered(in_status, places.c).limit(limit).subquery("first")
         query = self._devices(
             select(totals, Device).outerjoin_from(totals, first, true()), first, isouter=True
         )
         rows = self._session.execute(query).all()
         return rows[0].matches, rows[0].left, [row.Device for row in rows if row.Device]
 
-    def _places(
-        self, limit: int | None, conditions: Sequence[ColumnElement[bool]] = ()
-    ) -> Subquery:
+    def _places(self, number: int | None, skipped: int) -> Subquery:
         """Return the query for id and time of the next devices, by the index of each status."""
         parts = []
-        for in_status in self._statuses:
-            part = _ids_and_times().where(in_status)
-            if conditions:
-                part = part.join(Device, Device.id == _activity.device_id).where(*conditions)
-            parts.append(select(self._in_order(part, _activity).limit(limit).subquery()))
-        both = union_all(*parts).subquery()
-        return self._in_order(select(both), both.c).limit(limit).subquery("places")
+        for blocked in self._statuses:
+            part = select(_activity.device_id, _activity.last_activity_at).where(
+                _has_status(blocked), *self._from_cursor(_activity)
+            )
+            # Without a limit of its own PostgreSQL would sort all of them.
+            last = None if number is None else skipped + number
+            parts.append(select(self._ordered(part, _activity).limit(last).subquery()))
+        both = union_all(*parts)
+        ordered = self._ordered(both, both.selected_columns)
+        return ordered.limit(number).offset(skipped or None).subquery("places")
 
     def _devices(self, query: Select[Any], places: Subquery, isouter: bool = False) -> Select[Any]:
         """Let a query return the devices at these places, in their order."""
@@ -245,17 +266,23 @@ class _Finder:
             .join(Device.activity, isouter=isouter)
             .options(contains_eager(Device.activity))
         )
-        return self._in_order(query, places.c, past_cursor=True)
+        return self._ordered(query, places.c)
 
-    def _in_order(self, query: Select[Any], of: Any, *, past_cursor: bool = False) -> Select[Any]:
-        """Put a query into the order of the list, from the cursor on unless it is past it."""
+    def _from_cursor(self, of: Any) -> Sequence[ColumnElement[bool]]:
+        """Return the condition for what comes after the cursor, in its direction."""
+        if self._cursor is None:
+            return ()
+        place = tuple_(of.last_activity_at, of.device_id)
+        here = tuple_(literal(self._cursor.moment, Moment), literal(self._cursor.device_id))
+        return [place > here if self._cursor.direction == "newer" else place < here]
+
+    def _ordered(self, query: Ordered, of: Any) -> Ordered:
+        """Put a query into the order of the list, or into the opposite one to go back."""
         place = (of.last_activity_at, of.device_id)
         backwards = self._cursor is not None and self._cursor.direction == "newer"
-        if self._cursor is not None and not past_cursor:
-            here = tuple_(literal(self._cursor.moment, Moment), literal(self._cursor.device_id))
-            query = query.where(tuple_(*place) > here if backwards else tuple_(*place) < here)
         return query.order_by(*(column.asc() if backwards else column.desc() for column in place))
 
 
-def _ids_and_times() -> Select[Any]:
-    return select(_activity.device_id, _activity.last_activity_at).select_from(DeviceActivity)
+def _has_status(blocked: bool) -> ColumnElement[bool]:
+    """Return the condition of a partial index, each of which is in the order of the list."""
+    return _activity.blocked if blocked else ~_activity.blocked

@@ -135,16 +135,14 @@ class DeviceActivity(Base):
 
 # The order of the list, once for each status: every row is in one of them, so that a new time
 # moves one entry.
-for _name, _status in (
-    ("active", ~DeviceActivity.__table__.c.blocked),
-    ("blocked", DeviceActivity.__table__.c.blocked),
-):
+for _name, _value in (("active", 0), ("blocked", 1)):
     Index(
         f"apidevices_device_activity_{_name}",
         DeviceActivity.__table__.c.last_activity_at.desc(),
         DeviceActivity.__table__.c.device_id.desc(),
-        sqlite_where=_status,
-        postgresql_where=_status,
+        # Just as queries say it: SQLite uses no other.
+        sqlite_where=text(f"blocked = {_value}"),
+        postgresql_where=text("blocked" if _value else "NOT blocked"),
     )
 
 

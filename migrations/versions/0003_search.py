@@ -13,16 +13,20 @@ branch_labels = None
 depends_on = None
 
 ACTIVITY = "apidevices_device_activity"
+STATUSES = (("active", "blocked = 0", "NOT blocked"), ("blocked", "blocked = 1", "blocked"))
 ORDER = [sa.text("last_activity_at DESC"), sa.text("device_id DESC")]
 
 
 def upgrade() -> None:
     op.drop_index("apidevices_device_activity_order", ACTIVITY)
     op.drop_index("apidevices_device_activity_blocked_order", ACTIVITY)
-    blocked = sa.column("blocked", sa.Boolean())
-    for name, status in (("active", ~blocked), ("blocked", blocked)):
+    for name, on_sqlite, on_postgresql in STATUSES:
         op.create_index(
-            f"{ACTIVITY}_{name}", ACTIVITY, ORDER, sqlite_where=status, postgresql_where=status
+            f"{ACTIVITY}_{name}",
+            ACTIVITY,
+            ORDER,
+            sqlite_where=sa.text(on_sqlite),
+            postgresql_where=sa.text(on_postgresql),
         )
     for statement in FTS5 if op.get_bind().dialect.name == "sqlite" else GRAMS:
         op.execute(sa.text(statement))
