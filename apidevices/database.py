@@ -45,6 +45,10 @@ _CANT_SERVE = (
     "42P01",  # undefined_table: not migrated yet
 )
 
+_POLL = 0.002
+"""Seconds between two looks whether another process still writes to SQLite: a write takes a few
+times as long."""
+
 
 class Database:
     """An engine, with the two ways in which it is used: to read and to write."""
@@ -91,20 +95,18 @@ class Database:
         try:
             with Session(self._autocommit, expire_on_commit=False) as session:
                 run = session.connection().exec_driver_sql
-                run(f"PRAGMA busy_timeout = {_milliseconds(deadline - time.monotonic())}")
+                run("PRAGMA busy_timeout = 0")
                 try:
-                    # Taking the write lock at once: a read lock that is raised to a write lock
-                    # later can meet a change in between and must then fail.
-                    run("BEGIN IMMEDIATE")
-                    try:
-                        yield session
-                        session.flush()
-                        run("COMMIT")
-                    except BaseException:
-                        run("ROLLBACK")
-                        raise
+                    _begin(run, deadline)
                 finally:
                     run(f"PRAGMA busy_timeout = {_milliseconds(PATIENCE)}")
+                try:
+                    yield session
+                    session.flush()
+                    run("COMMIT")
+                except BaseException:
+                    run("ROLLBACK")
+                    raise
         finally:
             self._writer.release()
 
@@ -186,6 +188,24 @@ def _plain(value: Value) -> int | str | None:
 def sqlite_time(moment: datetime) -> str:
     """Write a time as it is stored on SQLite: UTC, in the order of the text."""
     return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
+
+
+def _begin(run: Callable[[str], object], deadline: float) -> None:
+    """Begin a transaction that writes; SQLite has one of these at a time.
+
+    It takes the write lock at once: a read lock that is raised to a write lock later can meet a
+    change in between and must then fail.
+    """
+    while True:
+        try:
+            run("BEGIN IMMEDIATE")
+            return
+        except OperationalError as error:
+            if "locked" not in str(error.orig) or time.monotonic() > deadline:
+                raise
+        # SQLite's own patience sleeps for 0.1 s at a time: a process that writes without a pause
+        # would keep the others out for seconds.
+        time.sleep(_POLL)
 
 
 def is_unavailable(error: Exception) -> bool:

@@ -1,5 +1,7 @@
 """The database as it is used: safe on every SQLite, one transaction a write."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from apidevices.database import (
     prepare,
     sqlite_warning,
 )
+from tests.real_server import ROOT
 
 
 @pytest.fixture
@@ -153,6 +156,38 @@ def test_many_threads_write_without_meeting(things: Database) -> None:
     for thread in threads:
         thread.join(30)
     assert len(names(things)) == count * 5
+
+
+BUSY = """
+import sys, time
+from sqlalchemy import create_engine, make_url
+from apidevices.database import Database, engine_options, prepare
+
+url = make_url(sys.argv[1])
+engine = create_engine(url, **engine_options(url, 1))
+prepare(engine)
+db = Database(engine)
+while True:
+    with db.write():
+        print("writes", flush=True)
+        time.sleep(0.02)
+"""
+
+
+def test_a_process_that_writes_without_a_pause_keeps_nobody_out(things: Database) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY, str(things.engine.url)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    ) as busy:
+        assert busy.stdout is not None
+        try:
+            busy.stdout.readline()
+            for number in range(10):
+                add(things, str(number))
+        finally:
+            busy.kill()
+    assert len(names(things)) == 10
 
 
 # --- errors ------------------------------------------------------------------------------------
