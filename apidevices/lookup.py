@@ -6,16 +6,18 @@ connections of the driver, in autocommit, on which the database keeps it prepare
 what is committed when it is made.
 """
 
-import contextlib
-import select
+import os
+import socket
+import threading
+import time
+import weakref
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, String, bindparam, or_
-from sqlalchemy import select as select_columns
+from sqlalchemy import Engine, String, bindparam, or_, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
@@ -39,7 +41,7 @@ class Known(NamedTuple):
 
 
 _STATEMENT = (
-    select_columns(
+    select(
         ApiToken.id,
         ApiToken.name,
         ApiToken.scopes,
@@ -73,6 +75,7 @@ class Lookup(ABC):
     """
 
     def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         # A pool of its own makes new connections; one out of the engine's would first be asked
         # whether it is still good, without end where the server hangs.
         self._is_shared = isinstance(engine.pool, StaticPool)
@@ -80,7 +83,7 @@ class Lookup(ABC):
         self._idle: deque[Any] = deque()
         driver: Any = engine.dialect.dbapi
         self._error: type[Exception] = driver.OperationalError
-        self._errors: tuple[type[Exception], ...] = (driver.Error, SQLAlchemyError, TimeoutError)
+        self._errors: tuple[type[Exception], ...] = (driver.Error, SQLAlchemyError)
         after_fork(self._forget)
         at_exit(self.close)
 
@@ -90,26 +93,35 @@ class Lookup(ABC):
         Raises:
             LookupFailed: the database can't be asked.
         """
-        while True:
-            connection, fresh = None, True
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = None
+        if connection is not None:
             try:
-                with contextlib.suppress(IndexError):
-                    connection, fresh = self._idle.pop(), False
-                connection = connection or self._open()
-                row = self._ask(connection, digest, identifier, now)
-            except self._errors as error:
-                if connection is not None:
-                    self._discard(connection)
-                if fresh or isinstance(error, TimeoutError):
-                    raise LookupFailed(str(error)) from error
-                continue
-            self._idle.append(connection)
-            return row
+                return self._asked(connection, digest, identifier, now)
+            except self._errors:
+                pass  # it may only be an old connection, from before the server was started again
+        try:
+            return self._asked(self._open(), digest, identifier, now)
+        except self._errors as error:
+            raise LookupFailed(str(error)) from error
 
     def close(self) -> None:
         """Close all connections that are not in use."""
         while self._idle:
             self._discard(self._idle.pop())
+
+    def _asked(
+        self, connection: Any, digest: bytes, identifier: str | None, now: datetime
+    ) -> Known | None:
+        try:
+            known = self._ask(connection, digest, identifier, now)
+        except self._errors:
+            self._discard(connection)
+            raise
+        self._idle.append(connection)
+        return known
 
     def _forget(self) -> None:
         self._abandoned = self._idle  # not closed: the parent process goes on to use them
@@ -118,6 +130,10 @@ class Lookup(ABC):
             self._pool = self._pool.recreate()  # its lock may have been held
 
     def _open(self) -> Any:
+        if getattr(self._engine.dialect, "default_isolation_level", None) is None:
+            # SQLAlchemy asks the server what it can do on the first connection; with two pools,
+            # nobody would wait for that.
+            self._engine.connect().close()
         pooled = self._pool.connect()
         connection = pooled.driver_connection
         if self._is_shared:
@@ -177,10 +193,22 @@ class PostgresLookup(Lookup):
         compiled = _STATEMENT.compile(dialect=dialect)
         self._sql = str(compiled).encode()
         self._order = tuple(compiled.positiontup or ())
+        self._watch = _Watch()
         self._formats = [1 if name == "digest" else 0 for name in self._order]  # bytea: binary
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        self._watch.close()
+        super().close()
+        self._watch = _Watch()
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._watch = _Watch()
 
     def _open(self) -> Any:
         connection = _Connection(super()._open())
+        self._watch.add(connection)
         try:
             self._checked(connection.pgconn.prepare(self._NAME, self._sql))
         except self._errors:
@@ -223,30 +251,57 @@ class PostgresLookup(Lookup):
 
 
 class _Connection:
-    """A connection of libpq, which by itself would wait for an answer without end."""
+    """A connection of libpq, with the question that it was asked last."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self._closing = threading.Lock()
         self.pgconn = connection.pgconn
-        self._answers = select.poll()
-        self._answers.register(self.pgconn.socket, select.POLLIN)
+        self.asked_at: float | None = None
 
     def execute(self, name: bytes, values: Sequence[bytes | None], formats: Sequence[int]) -> Any:
-        """Run a prepared statement in one round trip.
+        """Run a prepared statement in one round trip, and in one call that lets others run."""
+        self.asked_at = time.monotonic()
+        try:
+            return self.pgconn.exec_prepared(name, values, formats)
+        finally:
+            self.asked_at = None
 
-        Raises:
-            TimeoutError: no answer came in time.
-        """
-        self.pgconn.send_query_prepared(name, values, formats)
-        while self.pgconn.is_busy():
-            if not self._answers.poll(PATIENCE * 1000):
-                raise TimeoutError("the database does not answer")
-            self.pgconn.consume_input()
-        result = self.pgconn.get_result()
-        while self.pgconn.get_result() is not None:
-            pass  # libpq wants to be asked until nothing is left
-        return result
+    def hang_up(self) -> None:
+        """Let an answer that somebody waits for be an error."""
+        with self._closing:
+            if self.asked_at is not None:
+                with socket.socket(fileno=os.dup(self.pgconn.socket)) as server:
+                    server.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close it."""
-        self._connection.close()
+        with self._closing:
+            self._connection.close()
+
+
+class _Watch:
+    """Hangs up on servers that don't answer: libpq by itself would wait without end."""
+
+    def __init__(self) -> None:
+        self._connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, connection: _Connection) -> None:
+        """Watch one more connection."""
+        self._connections.add(connection)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="apidevices-watch", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._closed.set()
+
+    def _run(self) -> None:
+        while not self._closed.wait(PATIENCE / 3):
+            late = time.monotonic() - PATIENCE
+            for connection in list(self._connections):
+                if connection.asked_at is not None and connection.asked_at < late:
+                    connection.hang_up()
