@@ -187,7 +187,9 @@ def _plain(value: Value) -> int | str | None:
 
 def sqlite_time(moment: datetime) -> str:
     """Write a time as it is stored on SQLite: UTC, in the order of the text."""
-    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(" ", "microseconds")[:26]
 
 
 def _begin(run: Callable[[str], object], deadline: float) -> None:

@@ -253,7 +253,7 @@ def fleet(db: Database, register: Register, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @settings(
-    max_examples=150,
+    max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # nothing is written by examples
 )
 @given(
