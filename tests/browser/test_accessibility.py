@@ -9,6 +9,9 @@ from tests.browser.conftest import DESK, PHONE, Visit, Watch
 from tests.browser.site import ACCOUNT, LIST, TOKENS, Site
 from tests.real_server import RealServer, wait_until
 
+# What is looked at here is the same whatever the database.
+pytestmark = pytest.mark.database("sqlite")
+
 OPTIONS = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
 
 

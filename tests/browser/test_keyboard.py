@@ -9,6 +9,9 @@ from tests.browser.actions import expect_said, in_place
 from tests.browser.conftest import Visit
 from tests.browser.site import LIST, TOKENS, Site
 
+# What is looked at here is the same whatever the database.
+pytestmark = pytest.mark.database("sqlite")
+
 
 def tab_to(page: Page, wanted: Locator) -> None:
     """Press Tab until something has the focus."""

@@ -10,6 +10,9 @@ from tests.browser.conftest import DESK, PHONE, Visit
 from tests.browser.site import ACCOUNT, LIST, TOKENS, Device, Site
 from tests.real_server import RealServer
 
+# What is looked at here is the same whatever the database.
+pytestmark = pytest.mark.database("sqlite")
+
 THUMB = 44
 
 LONG = {
