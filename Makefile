@@ -10,7 +10,7 @@ run: .venv/installed  ## Install, migrate and serve on http://127.0.0.1:8000
 	@exec $(BIN)/python app.py
 
 test: .venv/installed-dev  ## Run all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 torture: .venv/installed-dev  ## Kill server and database under load, for half an hour
 	$(BIN)/python -m pytest --hypothesis-profile=torture tests/test_history_replay.py
