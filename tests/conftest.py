@@ -99,9 +99,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _makes_sense(item: pytest.Item) -> bool:
     marker = item.get_closest_marker("database")
-    if marker is None or not isinstance(item, pytest.Function):
-        return True
-    return item.callspec.params.get("databases") in marker.args
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return marker is None or parameters.get("databases", marker.args[0]) in marker.args
 
 
 @pytest.fixture(scope="session")
