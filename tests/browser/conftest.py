@@ -142,6 +142,11 @@ def windows(browser: Browser) -> Windows:
 # --- servers -----------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def _databases(databases: Databases) -> None:
+    """Each test here needs one: some ask for their server only while they run."""
+
+
 @pytest.fixture
 def bare_server(
     windows: Windows, databases: Databases, migrated: Variables, tmp_path: Path
