@@ -73,7 +73,7 @@ def create_app() -> Flask:
     )
     if settings.apidevices_proxies:
         hops = settings.apidevices_proxies
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask tells to
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
         )
 

@@ -1,4 +1,4 @@
-"""The database as this package uses it, and every difference between SQLite and PostgreSQL."""
+"""The database as this package uses it: reading and writing, the same on SQLite and PostgreSQL."""
 
 import threading
 import time

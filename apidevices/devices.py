@@ -118,7 +118,7 @@ def report(
             if device_id is not None:
                 return Reported(device_id, blocked=False)
             device = _lock(session, identity.identifier)
-            assert device is not None, "a row that an INSERT met is there"  # noqa: S101
+            assert device is not None, "a row that an INSERT met is there"  # noqa: S101 - can't fail
         if device.blocked_at is not None:
             return Reported(device.id, blocked=True)
         changes: dict[str, list[str | None]] = {

@@ -205,7 +205,7 @@ class _Finder:
             number *= 4
             found = [*found, *self.among(number, looked)]
             looked += number
-        return found[: PAGE_SIZE + 1]
+        return found[: self._limit]
 
     def _count(self) -> Count:
         either = or_(*map(_has_status, self._statuses))

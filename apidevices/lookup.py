@@ -188,8 +188,9 @@ class PostgresLookup(Lookup):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        # SQLAlchemy leaves the making of a dialect untyped.
-        dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+        dialect = postgresql.dialect(  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
+            paramstyle="numeric_dollar"
+        )
         compiled = _STATEMENT.compile(dialect=dialect)
         self._sql = str(compiled).encode()
         self._order = tuple(compiled.positiontup or ())

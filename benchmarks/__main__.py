@@ -81,8 +81,9 @@ def main(
 def _folder() -> Iterator[Path]:
     """Make a folder on a disk; remove it in the end, even if the process is asked to stop."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    if Path("/var/tmp").is_dir():  # noqa: S108 - /tmp may be memory, which would be too fast
-        tempfile.tempdir = "/var/tmp"  # noqa: S108 - as above
+    disk = Path("/var/tmp")  # noqa: S108 - /tmp may be memory, which would be too fast
+    if disk.is_dir():
+        tempfile.tempdir = str(disk)  # PostgreSQL's data go there as well
     folder = Path(tempfile.mkdtemp(prefix="apidevices-benchmarks-"))
     try:
         yield folder

@@ -20,7 +20,7 @@ def host(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
     """An application with a shop's API, of which only that is protected, and a table of its own."""
     db = SQLAlchemy()
 
-    class Order(db.Model):  # type: ignore[name-defined, misc]
+    class Order(db.Model):  # type: ignore[name-defined, misc]  # a class made at runtime
         id = db.Column(db.Integer, primary_key=True)
 
     app = Flask(__name__)

@@ -28,7 +28,7 @@ def found(db: Database, name: str = "", status: Status = "all") -> set[str]:
 
 @given(
     st.sampled_from(["older", "newer"]),
-    st.datetimes(datetime(1970, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+    st.datetimes(datetime(1970, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - the zone follows
     st.integers(0, 2**63 - 1),
 )
 def test_cursor_is_read_as_it_was_written(

@@ -80,8 +80,9 @@ class User(Base, UserMixin):
     fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime] = mapped_column(Moment)
 
-    # The mixin knows nothing of SQLAlchemy's wrapper around a column's type.
-    roles: Mapped[list[Role]] = relationship(secondary=users_roles)  # type: ignore[assignment]
+    roles: Mapped[list[Role]] = relationship(  # type: ignore[assignment]  # a plain list in the mixin
+        secondary=users_roles
+    )
 
 
 class AccountError(ValueError):
@@ -287,9 +288,9 @@ def setup(token: str) -> ResponseReturnValue:
 
 def _sign_in(email: str) -> None:
     datastore = _security().datastore
-    # It was made a moment ago, so it is found; "commit" is untyped over there.
-    login_user(datastore.find_user(case_insensitive=True, email=email))  # type: ignore[arg-type]
-    datastore.commit()  # type: ignore[no-untyped-call]
+    user = datastore.find_user(case_insensitive=True, email=email)
+    login_user(user)  # type: ignore[arg-type]  # made a moment ago, so it is found
+    datastore.commit()  # type: ignore[no-untyped-call]  # untyped over there
 
 
 def _end_sessions(app: Flask, user: User, **_extra: Any) -> None:

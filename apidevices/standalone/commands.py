@@ -13,7 +13,7 @@ from apidevices.standalone import accounts
 def init_app(app: Flask) -> None:
     """Add the commands to the extension's own."""
     group = app.cli.commands["apidevices"]
-    assert isinstance(group, click.Group)  # noqa: S101
+    assert isinstance(group, click.Group)  # noqa: S101 - for the type checker
     group.add_command(create_user)
 
 

@@ -241,8 +241,7 @@ def visit(windows: Windows, watch: Watch, request: pytest.FixtureRequest) -> Ite
             cookies = request.getfixturevalue("session_cookies") if signed_in else []
         page = windows.take(server.url, width, scripts, cookies)
         for event, listener in listeners.items():
-            # playwright types one overload an event, and the name is not a literal here.
-            page.context.on(event, listener)  # type: ignore[call-overload]
+            page.context.on(event, listener)  # type: ignore[call-overload]  # typed by literal names
         taken.append((server.url, width, scripts, page))
         return page
 
