@@ -17,7 +17,7 @@ from typing import Any, LiteralString, Self
 import psycopg
 from psycopg import sql
 
-from tests.real_server import free_port
+from tests.real_server import free_port, launch
 
 
 def _wheel() -> Path:
@@ -159,15 +159,15 @@ class Postgres:
     def _launch(self) -> None:
         options = ("listen_addresses=127.0.0.1", "unix_socket_directories=", *self._settings)
         arguments = [part for option in options for part in ("-c", option)]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._bin / "postgres", "-D", self.data, "-p", str(self.port), *arguments],
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                **self._as_user,
-            )
+        command: list[str | Path] = [
+            self._bin / "postgres",
+            "-D",
+            self.data,
+            "-p",
+            str(self.port),
+            *arguments,
+        ]
+        self._process = launch(command, self._log, cwd=self._folder, **self._as_user)
 
     def _can_be_asked(self) -> bool:
         try:

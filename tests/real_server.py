@@ -58,6 +58,14 @@ def wait_until(condition: Callable[[], object], seconds: float = 15) -> None:
         time.sleep(0.02)
 
 
+def launch(command: Sequence[str | Path], log: Path, **options: Any) -> subprocess.Popen[bytes]:
+    """Start a process that prints to the end of a file; options are those of ``Popen``."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **options
+        )
+
+
 @dataclass(frozen=True)
 class Answer:
     """What came back from a request."""
@@ -149,15 +157,7 @@ class RealServer:
 
     def launch(self) -> None:
         """Start it, without waiting until it is ready."""
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._program,
-                cwd=self._cwd,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        self.process = launch(self._program, self._log, cwd=self._cwd, env=self._environment)
 
     def is_ready(self) -> bool:
         """Tell whether somebody answers that all is well."""

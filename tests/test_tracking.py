@@ -1,4 +1,4 @@
-"""What the headers of a request say, and what a request meets, in the order of the contract."""
+"""What a request that is let in leaves behind: a device, changed details, activity."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,6 @@ from apidevices import tokens
 from apidevices.database import Database
 from tests.conftest import (
     DEVICE,
-    DEVICES,
     NOON,
     UPLOADS,
     Administrator,
@@ -24,237 +23,8 @@ from tests.conftest import (
 )
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
-PATHS = [
-    pytest.param(DEVICE, id="device"),
-    pytest.param(UPLOADS, id="uploads"),
-    pytest.param(DEVICES, id="management"),
-    pytest.param("/api/v1/no/such/path", id="unknown path"),
-    pytest.param("/api/", id="root"),
-    pytest.param("/api", id="root without slash"),
-]
 
-
-def code(answer: Any) -> str:
-    """Return status and code of a problem, or the status alone."""
-    body = answer.get_json(silent=True) or {}
-    return f"{answer.status_code} {body.get('code', '')}".strip()
-
-
-# --- 1. the token ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        pytest.param({}, id="no header"),
-        pytest.param({"Authorization": ""}, id="empty header"),
-        pytest.param({"Authorization": "Bearer"}, id="scheme alone"),
-        pytest.param({"Authorization": "Bearer "}, id="empty token"),
-        pytest.param({"Authorization": "Basic YTpi"}, id="other scheme"),
-    ],
-)
-def test_missing_token_is_a_bare_challenge(client: FlaskClient, sent: dict[str, str]) -> None:
-    answer = client.get(DEVICE, headers=sent)
-    assert code(answer) == "401 token_missing"
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
-
-
-@pytest.mark.parametrize(
-    "sent", ["x", "apd_" + "x" * 43, "\xff\xfe", "x" * 5_000, "a=b", "a,b", "'; DROP TABLE x"]
-)
-def test_unknown_token_is_invalid(client: FlaskClient, token: str, sent: str) -> None:
-    answer = client.get(DEVICE, headers=as_device(sent))
-    assert code(answer) == "401 token_invalid"
-    assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
-
-
-@pytest.mark.parametrize("change", [str.upper, str.lower, lambda token: token[:-1]])
-def test_almost_the_token_is_invalid(client: FlaskClient, token: str, change: Any) -> None:
-    assert code(client.get(DEVICE, headers=as_device(change(token)))) == "401 token_invalid"
-
-
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_scheme_has_any_case(client: FlaskClient, token: str, scheme: str) -> None:
-    headers = {**as_device(token), "Authorization": f"{scheme} {token}"}
-    assert client.get(DEVICE, headers=headers).status_code == 200
-
-
-def test_revoked_token_is_invalid_at_once(client: FlaskClient, db: Database, token: str) -> None:
-    assert client.get(DEVICE, headers=as_device(token)).status_code == 200
-    tokens.revoke(db, tokens.find(db, token).id, actor="ann", now=NOON)
-    assert code(client.get(DEVICE, headers=as_device(token))) == "401 token_invalid"
-
-
-def test_token_is_invalid_from_its_expiry_on(
-    client: FlaskClient, the_clock: Clock, new_token: NewToken
-) -> None:
-    token = new_token(expires_at=NOON)
-    the_clock.set(NOON - timedelta(microseconds=1))
-    assert client.get(DEVICE, headers=as_device(token)).status_code == 200
-    the_clock.set(NOON)
-    assert code(client.get(DEVICE, headers=as_device(token))) == "401 token_invalid"
-
-
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("sent", [{}, {"Authorization": "Bearer x"}], ids=["missing", "unknown"])
-def test_nothing_unauthenticated_registers_a_device(
-    client: FlaskClient, administrator: Administrator, path: str, sent: dict[str, str]
-) -> None:
-    answer = client.post(path, headers={"X-Device-ID": "phone-1", **sent}, json={})
-    assert answer.status_code == 401
-    assert administrator.devices() == []
-
-
-def test_token_is_judged_before_the_identifier(client: FlaskClient) -> None:
-    assert code(client.get(DEVICE, headers=as_device("x", "a,b"))) == "401 token_invalid"
-
-
-def test_token_is_judged_before_the_block(
-    client: FlaskClient, administrator: Administrator, token: str
-) -> None:
-    client.get(DEVICE, headers=as_device(token))
-    administrator.block()
-    assert code(client.get(DEVICE, headers=as_device("x"))) == "401 token_invalid"
-    assert administrator.device()["denied_count"] == 0
-
-
-# --- 2. the identifier -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        pytest.param("", id="empty"),
-        pytest.param("  ", id="blank"),
-        pytest.param("a,b", id="comma"),
-        pytest.param("x" * 256, id="too long"),
-        pytest.param("a\x01b", id="control character"),
-        pytest.param("\xff", id="not UTF-8"),
-    ],
-)
-def test_invalid_identifier_is_refused_and_nothing_stored(
-    client: FlaskClient, administrator: Administrator, token: str, sent: str
-) -> None:
-    answer = client.post(UPLOADS, headers=as_device(token, sent, model="iPhone 14"), json={})
-    assert code(answer) == "400 device_id_invalid"
-    assert administrator.devices() == []
-
-
-@pytest.mark.parametrize("identifier", ["PHONE-1", "Ünï 设备", "%41", "x" * 255, "<b>&amp;</b>"])
-def test_identifier_is_stored_as_it_is(client: FlaskClient, token: str, identifier: str) -> None:
-    answer = client.get(DEVICE, headers=as_device(token, f" {on_the_wire(identifier)} "))
-    assert answer.json is not None
-    assert answer.json["identifier"] == identifier
-
-
-def test_two_identifier_headers_are_refused(client: FlaskClient, token: str) -> None:
-    headers = [("Authorization", f"Bearer {token}"), ("X-Device-ID", "a"), ("X-Device-ID", "b")]
-    assert code(client.get(DEVICE, headers=headers)) == "400 device_id_invalid"
-
-
-def test_without_identifier_a_request_passes_untracked(
-    client: FlaskClient, administrator: Administrator, token: str
-) -> None:
-    answer = client.get("/api/v1/other", headers=as_device(token, None, model="iPhone 14"))
-    assert code(answer) == "404 not_found"
-    assert administrator.devices() == []
-
-
-def test_required_identifier_is_missed(make_app: MakeApp) -> None:
-    app = make_app(APIDEVICES_REQUIRE_DEVICE_ID="true")
-    _, token = tokens.issue(state_of(app).db, "test", actor="ann", now=NOON)
-    client = app.test_client()
-    for path in (DEVICE, DEVICES, "/api/v1/other"):
-        answer = client.get(path, headers=as_device(token, None))
-        assert code(answer) == "400 device_id_required"
-        assert "X-Device-ID" in answer.text
-    assert client.get(DEVICE, headers=as_device(token)).status_code == 200
-    assert code(client.get(DEVICE)) == "401 token_missing"
-
-
-# --- 3. the block ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("method", METHODS)
-def test_blocked_device_is_denied_whatever_it_asks(
-    client: FlaskClient, administrator: Administrator, new_token: NewToken, method: str, path: str
-) -> None:
-    token = new_token("devices:read", "devices:write")
-    client.get(DEVICE, headers=as_device(token))
-    administrator.block()
-    answer = client.open(path, method=method, headers=as_device(token))
-    assert answer.status_code == 403
-    assert answer.content_type == "application/problem+json"
-    if method != "HEAD":
-        assert code(answer) == "403 device_blocked"
-
-
-def test_denied_request_changes_nothing_but_its_count(
-    client: FlaskClient, administrator: Administrator, the_clock: Clock, token: str
-) -> None:
-    the_clock.set(NOON)
-    client.post(UPLOADS, headers=as_device(token, model="iPhone 14"), json={})
-    administrator.block(reason="lost")
-    before, history = administrator.device(), administrator.history()
-    for seconds in (1, 2, 3):
-        the_clock.set(NOON + timedelta(seconds=seconds))
-        answer = client.post(UPLOADS, headers=as_device(token, model="iPhone 15"), json={})
-        assert code(answer) == "403 device_blocked"
-    assert administrator.device() == {
-        **before,
-        "denied_count": 3,
-        "last_denied_at": "2030-05-17T12:00:03.000000Z",
-    }
-    assert administrator.history() == history
-
-
-def test_block_touches_no_token(
-    client: FlaskClient, administrator: Administrator, token: str
-) -> None:
-    client.get(DEVICE, headers=as_device(token, "phone-1"))
-    administrator.block("phone-1")
-    assert code(client.get(DEVICE, headers=as_device(token, "phone-1"))) == "403 device_blocked"
-    assert client.get(DEVICE, headers=as_device(token, "phone-2")).status_code == 200
-
-
-def test_block_holds_for_every_token(
-    client: FlaskClient, administrator: Administrator, new_token: NewToken
-) -> None:
-    client.get(DEVICE, headers=as_device(new_token()))
-    administrator.block()
-    assert code(client.get(DEVICE, headers=as_device(new_token()))) == "403 device_blocked"
-
-
-def test_unblocked_device_is_served_at_once(
-    client: FlaskClient, administrator: Administrator, token: str
-) -> None:
-    client.get(DEVICE, headers=as_device(token))
-    for _ in range(3):
-        administrator.block()
-        assert code(client.get(DEVICE, headers=as_device(token))) == "403 device_blocked"
-        administrator.unblock()
-        assert client.get(DEVICE, headers=as_device(token)).status_code == 200
-
-
-def test_block_of_another_application_holds_at_once(
-    make_app: MakeApp, administrator: Administrator, token: str
-) -> None:
-    other = make_app().test_client()
-    assert other.get(DEVICE, headers=as_device(token)).status_code == 200
-    administrator.block()
-    assert code(other.get(DEVICE, headers=as_device(token))) == "403 device_blocked"
-
-
-def test_other_paths_are_not_of_the_api(
-    client: FlaskClient, administrator: Administrator, token: str
-) -> None:
-    client.get(DEVICE, headers=as_device(token))
-    administrator.block()
-    assert client.get("/livez", headers=as_device(token)).status_code == 200
-
-
-# --- 4. an unknown device ----------------------------------------------------------------------
+# --- an unknown device ----------------------------------------------------------------------
 
 
 def test_unknown_device_is_registered(
@@ -297,7 +67,7 @@ def test_device_is_registered_once(
     assert len(administrator.history()) == 1
 
 
-# --- 5. changed details ------------------------------------------------------------------------
+# --- changed details ------------------------------------------------------------------------
 
 
 def test_change_has_one_entry_with_old_and_new_values(
@@ -409,7 +179,7 @@ def test_header_names_can_be_changed(make_app: MakeApp) -> None:
     assert identified(Installation_ID="", Device_ID="e") == ("e", None)
 
 
-# --- 6. activity -------------------------------------------------------------------------------
+# --- activity -------------------------------------------------------------------------------
 
 
 def times(device: dict[str, Any]) -> tuple[str, str | None, str]:

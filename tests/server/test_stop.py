@@ -1,19 +1,24 @@
 """The end of the server, asked for or not: nobody who was being served is cut off."""
 
 import http.client
+import json
+import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
 from apidevices.clock import now, rfc3339
 from tests.conftest import DEVICE, UPLOADS, StartServer, as_device
 from tests.real_server import Answer, RealServer, read_answer, wait_until
+from tests.server.threads import Threads
 
 BODY = b'{"count": 3}'
 
@@ -67,7 +72,7 @@ class Sent:
     active_at: str = ""
 
 
-class Load:
+class Load(Threads):
     """Devices that upload and ask without a pause, on connections that are kept alive or not."""
 
     def __init__(self, server: RealServer, token: str) -> None:
@@ -75,27 +80,16 @@ class Load:
         self.wrong: list[Answer] = []
         self._server = server
         self._token = token
-        self._enough = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._run, args=(f"{kind}-{number}", kind == "kept"))
+        super().__init__(
+            partial(self._run, f"{kind}-{number}", keep=kind == "kept")
             for kind in ("kept", "fresh")
             for number in range(6)
-        ]
+        )
 
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._enough.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, device: str, keep: bool) -> None:
+    def _run(self, device: str, *, keep: bool) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=30)
         headers = {**as_device(self._token, device), "Content-Type": "application/json"}
-        while not self._enough.is_set():
+        while not self.enough.is_set():
             for method, path, body in (("GET", DEVICE, None), ("POST", UPLOADS, BODY)):
                 asked = rfc3339(now()) or ""
                 with suppress(OSError, http.client.HTTPException):
@@ -110,7 +104,7 @@ class Load:
                     if keep:
                         continue
                 connection.close()
-                self._enough.wait(0.01)
+                self.enough.wait(0.01)
 
 
 def test_stop_under_load_answers_and_writes_everything(make_server: StartServer) -> None:
@@ -131,3 +125,66 @@ def test_stop_under_load_answers_and_writes_everything(make_server: StartServer)
     assert load.wrong == []
     late = [sent for sent in load.sent if sent.active_at > devices[sent.device]["last_active_at"]]
     assert late == []
+
+
+def test_stop_writes_out_activity(make_server: StartServer) -> None:
+    with make_server(APIDEVICES_ACTIVITY_INTERVAL="1") as server:
+        headers = as_device(server.create_token())
+        asked = ""
+        for _ in range(5):
+            asked = rfc3339(now()) or ""
+            assert server.call("GET", DEVICE, headers).status == 200
+        server.stop()
+        shown = json.loads(server.flask("apidevices", "show", "phone-1", "--json").stdout)
+    assert shown["last_active_at"] >= asked
+
+
+def test_stop_hangs_up_on_who_waits_and_answers_who_was_asking(make_server: StartServer) -> None:
+    with make_server(WEB_CONCURRENCY="1") as server:
+        token = server.create_token()
+        with closing(server.connect()) as idle, half_an_upload(server, token) as upload:
+            idle.request("GET", "/livez")
+            Answer.read(idle.getresponse())
+            server.process.send_signal(signal.SIGTERM)
+            assert idle.sock.recv(1) == b""  # the worker is stopping
+            upload.sendall(BODY)
+            assert read_answer(upload).status == 201
+        server.process.wait(20)
+
+
+def test_killed_worker_takes_nothing_with_it_that_was_answered(make_server: StartServer) -> None:
+    acknowledged: list[str] = []
+    enough = threading.Event()
+
+    with make_server(WEB_CONCURRENCY="2") as server:
+        token = server.create_token()
+
+        def register(thread: int) -> None:
+            number = 0
+            while not enough.is_set():
+                number += 1
+                identifier = f"phone-{thread}-{number}"
+                try:
+                    answer = server.call("GET", DEVICE, as_device(token, identifier))
+                except (OSError, http.client.HTTPException):
+                    continue  # cut off, and so not promised
+                assert answer.status == 200
+                acknowledged.append(identifier)
+
+        def kill_a_worker() -> None:
+            goal, started = len(acknowledged) + 100, len(server.workers)
+            wait_until(lambda: len(acknowledged) > goal)
+            os.kill(server.workers[-1], signal.SIGKILL)
+            wait_until(lambda: len(server.workers) > started)
+
+        with ThreadPoolExecutor(6) as pool:
+            running = [pool.submit(register, thread) for thread in range(6)]
+            try:
+                kill_a_worker()
+                kill_a_worker()
+            finally:
+                enough.set()
+            for future in running:
+                future.result()
+        listed = json.loads(server.flask("apidevices", "list", "--json").stdout)
+    assert set(acknowledged) <= {device["identifier"] for device in listed}

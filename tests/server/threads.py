@@ -1,0 +1,23 @@
+"""Threads that do something over and over, for as long as a block runs."""
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Self
+
+
+class Threads:
+    """Runs each of these in a thread of its own; they end themselves once ``enough`` is set."""
+
+    def __init__(self, targets: Iterable[Callable[[], None]]) -> None:
+        self.enough = threading.Event()
+        self._threads = [threading.Thread(target=target) for target in targets]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.enough.set()
+        for thread in self._threads:
+            thread.join()
