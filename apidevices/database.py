@@ -1,25 +1,28 @@
 """The database as this package uses it: reading and writing, the same on SQLite and PostgreSQL."""
 
+import json
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     Connection,
-    Dialect,
     Engine,
+    FromClause,
+    String,
     Table,
     UpdateBase,
     bindparam,
     column,
     event,
     func,
+    literal_column,
     select,
     text,
 )
@@ -130,59 +133,64 @@ class Database:
 
 
 class Many:
-    """A statement that is run for many rows, each database in the way that is fast on it.
+    """A statement that is run for many rows at once, in one round trip.
 
-    SQLite runs it once a row. PostgreSQL gets each column as an array, all in one round trip.
-    Values go straight to the driver as text: the thread that writes them must not keep the threads
-    that answer requests from running.
+    SQLite gets the rows as JSON, PostgreSQL each column as an array. Both are text, and one call of
+    the driver: the thread that writes must not keep the threads that answer requests from running,
+    and one call a row would make it wait for them at each.
 
     Args:
         db: where it will run.
-        make: makes the statement, given the columns by their names.
+        make: makes the statement, given the columns of a table of the rows.
         columns: the type of each column; times and numbers only.
     """
 
     def __init__(
         self, db: Database, make: Callable[[Any], UpdateBase], **columns: TypeEngine[Any]
     ) -> None:
-        # Not the names of columns that are written to: SQLAlchemy has these for itself.
-        self._names = [f"new_{name}" for name in columns]
-        self._at_once = not db.is_sqlite
-        kinds = dict(zip(self._names, columns.values(), strict=True))
-        dialect: Dialect = db.engine.dialect
-        if self._at_once:
-            arrays = (bindparam(name, type_=ARRAY(kind)) for name, kind in kinds.items())
-            rows = func.unnest(*arrays).table_valued(
-                *(column(name, kind) for name, kind in columns.items())
-            )
-            statement = make(rows.render_derived().c)
-        else:
-            values = (bindparam(name, type_=kind) for name, kind in kinds.items())
-            statement = make(SimpleNamespace(**dict(zip(columns, values, strict=True))))
-            dialect = sqlite.dialect(paramstyle="named")
-        self._sql = str(statement.compile(dialect=dialect))
+        self._is_sqlite = db.is_sqlite
+        self._names = list(columns)
+        new = _json_table(columns) if db.is_sqlite else _array_table(columns)
+        dialect = sqlite.dialect(paramstyle="named") if db.is_sqlite else db.engine.dialect
+        self._sql = str(make(new.c).compile(dialect=dialect))
 
     def run(self, connection: Connection, rows: Sequence[Sequence[Value]]) -> None:
         """Run it for rows of values, each in the order of the columns."""
         if not rows:
             return
-        if self._at_once:
-            arrays = map(_array, zip(*rows, strict=True))
-            connection.exec_driver_sql(self._sql, dict(zip(self._names, arrays, strict=True)))
+        if self._is_sqlite:
+            values = {"new": json.dumps(rows, default=sqlite_time)}
         else:
-            each = [dict(zip(self._names, map(_plain, row), strict=True)) for row in rows]
-            connection.exec_driver_sql(self._sql, each)
+            arrays = map(_array, zip(*rows, strict=True))
+            values = dict(zip(self._names, arrays, strict=True))
+        connection.exec_driver_sql(self._sql, values)
+
+
+def _json_table(columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
+    """Return the table of rows that come as one array of arrays."""
+    rows = func.json_each(bindparam("new", type_=String)).table_valued("value")
+    values = (
+        # A literal, not a parameter: the text of the statement is all that is kept.
+        func.json_extract(rows.c.value, literal_column(f"'$[{place}]'"), type_=kind).label(name)
+        for place, (name, kind) in enumerate(columns.items())
+    )
+    # Each value is used more than once, and is to be read once.
+    return select(*values).cte("new").prefix_with("MATERIALIZED")
+
+
+def _array_table(columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
+    """Return the table of rows that come as an array a column."""
+    arrays = (bindparam(name, type_=ARRAY(kind)) for name, kind in columns.items())
+    rows = func.unnest(*arrays).table_valued(
+        *(column(name, kind) for name, kind in columns.items()), name="new"
+    )
+    return rows.render_derived()
 
 
 def _array(values: Iterable[Value]) -> str:
     """Write an array as PostgreSQL reads it."""
     texts = ("NULL" if value is None else str(value) for value in values)
     return f"{{{','.join(texts)}}}"
-
-
-def _plain(value: Value) -> int | str | None:
-    """Write a time as SQLite has it."""
-    return sqlite_time(value) if isinstance(value, datetime) else value
 
 
 def sqlite_time(moment: datetime) -> str:
