@@ -32,8 +32,10 @@ COUNT_LIMIT = 10_000
 """A count stops here: an administrator needs "many" fast rather than a number late."""
 
 NEARBY = 150
-"""Devices that are looked at before an index is asked for a text: of a text that a third of them
-has, they fill a page."""
+"""Devices of the list that are looked at before an index is asked for a text."""
+
+COMMON = 15
+"""Of these, so many with a text are a sign that the index would name most devices there are."""
 
 Status = Literal["all", "active", "blocked"]
 
@@ -167,7 +169,9 @@ class _Finder:
         self._dialect = session.get_bind().dialect.name
         self._statuses = _STATUSES[filters.status]
         self._text = filters.text
-        self._has_text = [search.contains(self._dialect, self._text)] if self._text else []
+        self._has_text = (
+            [search.contains(self._dialect, self._text, Device.search_key)] if self._text else []
+        )
         self._cursor = cursor
 
     def page(self) -> tuple[Sequence[Device], Count]:
@@ -175,15 +179,12 @@ class _Finder:
         if not self._text:
             return self.among(self._limit), self._count()
         found = self.among(NEARBY)
-        if len(found) > PAGE_SIZE:  # a common text: the index would name most devices there are
-            matches = select(Device.id).where(*self._has_text)
-            with_text, in_status, _ = self._sorted(matches, 0)
-        else:
+        if len(found) < COMMON or not self._is_common():
             matches = search.by_index(self._dialect, self._text)
-            with_text, in_status, first = self._sorted(matches, self._limit)
-            found = self._further_on(found) if with_text > COUNT_LIMIT else first
-        if with_text <= COUNT_LIMIT:
-            return found, Count(in_status, exact=True)
+            with_text, in_status, first = self._sorted(matches)
+            if with_text <= COUNT_LIMIT:
+                return first, Count(in_status, exact=True)
+        found = self._further_on(found)
         least = COUNT_LIMIT if len(self._statuses) > 1 else min(len(found), PAGE_SIZE)
         return found, Count(least, exact=False)
 
@@ -207,13 +208,21 @@ class _Finder:
             looked += number
         return found[: self._limit]
 
+    def _is_common(self) -> bool:
+        """Tell whether more than are counted have the text, as far as that is quick to see."""
+        some = select(Device.search_key).limit(10 * COUNT_LIMIT).subquery()
+        with_text = search.contains(self._dialect, self._text, some.c.search_key)
+        query = select(some).where(with_text).limit(COUNT_LIMIT + 1)
+        number = self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
+        return number > COUNT_LIMIT
+
     def _count(self) -> Count:
         either = or_(*map(_has_status, self._statuses))
         query = select(_activity.device_id).where(either).limit(COUNT_LIMIT + 1)
         number = self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
         return Count(min(number, COUNT_LIMIT), exact=number <= COUNT_LIMIT)
 
-    def _sorted(self, matches: Select[Any], limit: int | None) -> tuple[int, int, Sequence[Device]]:
+    def _sorted(self, matches: Select[Any]) -> tuple[int, int, Sequence[Device]]:
         """Sort the devices that match: quick where few do.
 
         Returns:
@@ -238,7 +247,7 @@ class _Finder:
             select(func.count()).select_from(in_status.subquery()).scalar_subquery().label("left"),
         ).subquery("totals")
         in_status = in_status.where(*self._from_cursor(places.c))
-        first = self._ordered(in_status, places.c).limit(limit).subquery("first")
+        first = self._ordered(in_status, places.c).limit(self._limit).subquery("first")
         query = self._devices(
             select(totals, Device).outerjoin_from(totals, first, true()), first, isouter=True
         )

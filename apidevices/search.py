@@ -46,10 +46,10 @@ def search_key(identifier: str, name: str | None) -> str:
     return fold(f"{name}\n{identifier}" if name else identifier)
 
 
-def contains(dialect: str, text: str) -> ColumnElement[bool]:
-    """Tell of each device that is looked at anyway whether it has a folded text."""
+def contains(dialect: str, text: str, key: Any) -> ColumnElement[bool]:
+    """Tell of each device that is looked at anyway whether its ``search_key`` has a folded text."""
     find = func.instr if dialect == "sqlite" else func.strpos
-    return find(Device.search_key, text) > 0
+    return find(key, text) > 0
 
 
 def by_index(dialect: str, text: str) -> Select[Any]:
@@ -71,7 +71,9 @@ def _by_grams(text: str) -> Select[Any]:
     grams = bindparam(None, _grams(text), ARRAY(Text))
     found = func.apidevices_grams(Device.search_key, type_=ARRAY(Text)).contains(grams)
     query = select(Device.id.label("id")).where(found)
-    return query.where(contains("postgresql", text)) if len(text) > GRAM else query
+    return (
+        query.where(contains("postgresql", text, Device.search_key)) if len(text) > GRAM else query
+    )
 
 
 def _grams(text: str) -> list[str]:
