@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from apidevices import APIDevices, ConfigError, migration, paths, state, uploads
+from apidevices.admin import rendering
 from apidevices.admin.frame import harden
 from apidevices.api import blueprint as api
 from apidevices.config import ServerSettings, environment
@@ -34,12 +35,12 @@ class _Json(DefaultJSONProvider):
 
 class _App(Flask):
     json_provider_class = _Json
-    jinja_options = Flask.jinja_options | {"trim_blocks": True, "lstrip_blocks": True}
+    jinja_options = Flask.jinja_options | rendering.OPTIONS
 
 
 db = SQLAlchemy()
 csrf = CSRFProtect()
-devices = APIDevices(db=db, authorize=accounts.authorize, actor=accounts.actor)
+devices = APIDevices(db=db, authorize=accounts.authorize, actor=accounts.actor, tokens=True)
 devices.protect(api)
 csrf.exempt(api)  # it is called with tokens, never with the cookie of a session
 

@@ -143,16 +143,12 @@ class ActivityBuffer:
         after_fork(self._reset)
         at_exit(self.close)
 
-    def note(self, device_id: int, token_id: int, now: datetime, *, upload: bool) -> None:
+    def note(self, device_id: int, token_id: int | None, now: datetime, *, upload: bool) -> None:
         """Note a request of a device that was let through; ``upload`` for a POST."""
-        pair = (device_id, token_id)
         with self._lock:
             self._batch.add(device_id, _News(now, now if upload else None))
-            if now - self._recent_since >= USE_INTERVAL:
-                self._recent, self._recent_since = set(), now
-            if pair not in self._recent:
-                self._batch.add_use(pair, now, now)
-            self._batch.add_token(token_id, now)
+            if token_id is not None:
+                self._note_use((device_id, token_id), now)
         self._wake()
 
     def note_token(self, token_id: int, now: datetime) -> None:
@@ -200,6 +196,13 @@ class ActivityBuffer:
         self._touch.run(connection, [(id_, *news) for id_, news in sorted(batch.devices.items())])
         self._use.run(connection, [(*pair, *times) for pair, times in sorted(batch.uses.items())])
         self._use_token.run(connection, sorted(batch.tokens.items()))
+
+    def _note_use(self, pair: tuple[int, int], now: datetime) -> None:
+        if now - self._recent_since >= USE_INTERVAL:
+            self._recent, self._recent_since = set(), now
+        if pair not in self._recent:
+            self._batch.add_use(pair, now, now)
+        self._batch.add_token(pair[1], now)
 
     def _reset(self) -> None:
         self._batch = _Batch()

@@ -20,6 +20,7 @@ from sqlalchemy import (
     UpdateBase,
     bindparam,
     column,
+    create_engine,
     event,
     func,
     literal_column,
@@ -27,12 +28,19 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
+from apidevices.config import ConfigError
 from apidevices.processes import after_fork
 
 Value = datetime | int | None
@@ -47,6 +55,10 @@ _CANT_SERVE = (
     "25006",  # read_only_sql_transaction: another server has taken its place
     "42P01",  # undefined_table: not migrated yet
 )
+
+_DRIVER = "psycopg"
+_POOL_SIZE = 10
+"""Connections that an engine of our own keeps open; it opens more while it needs them."""
 
 _POLL = 0.002
 """Seconds between two looks whether another process still writes to SQLite: a write takes a few
@@ -265,6 +277,32 @@ def engine_options(url: URL, threads: int) -> dict[str, Any]:
             if name not in url.query
         },
     }
+
+
+def engine_for(source: Engine | URL | str) -> Engine:
+    """Return an engine that can be used: the one that was given, or one of our own for a URL.
+
+    An engine of PostgreSQL by way of another driver gets one of our own beside it.
+
+    Raises:
+        ConfigError: it is neither SQLite nor PostgreSQL.
+    """
+    if isinstance(source, Engine):
+        if source.dialect.name == "sqlite" or source.dialect.driver == _DRIVER:
+            return source
+        source = source.url
+    try:
+        url = make_url(source)
+    except ArgumentError:
+        raise ConfigError("db: this is not a database URL") from None
+    backend = url.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise ConfigError(f"db: the database is SQLite or PostgreSQL, not {backend}")
+    if backend == "postgresql":
+        url = url.set(drivername=f"postgresql+{_DRIVER}")
+    engine = create_engine(url, **engine_options(url, _POOL_SIZE))
+    prepare(engine)
+    return engine
 
 
 def _milliseconds(seconds: float) -> int:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from blinker import Signal
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from apidevices import audit
+from apidevices import audit, signals
 from apidevices.database import Database
 from apidevices.identity import MAX_LENGTH, DeviceIdentity, clean_text
 from apidevices.listing import PAGE_SIZE
@@ -103,7 +104,12 @@ def tokens_used(db: Database, device_id: int) -> Sequence[DeviceToken]:
 
 
 def report(
-    db: Database, identity: DeviceIdentity, *, token_id: int, address: str | None, now: datetime
+    db: Database,
+    identity: DeviceIdentity,
+    *,
+    token_id: int | None,
+    address: str | None,
+    now: datetime,
 ) -> Reported:
     """Store what is new in what a device says of itself; durable when this returns.
 
@@ -111,38 +117,25 @@ def report(
     changed, with one ``changed`` entry. Calls that race for the same news write it once. A device
     that is blocked changes nothing.
     """
+    changes: dict[str, list[str | None]] = {}
+    registered = False
     with db.write() as session:
         device = _lock(session, identity.identifier)
         if device is None:
             device_id = _register(db, session, identity, token_id, address, now)
-            if device_id is not None:
-                return Reported(device_id, blocked=False)
-            device = _lock(session, identity.identifier)
-            assert device is not None, "a row that an INSERT met is there"  # noqa: S101 - can't fail
-        if device.blocked_at is not None:
-            return Reported(device.id, blocked=True)
-        changes: dict[str, list[str | None]] = {
-            field: [getattr(device, field), value]
-            for field, value in identity.details.items()
-            if getattr(device, field) != value
-        }
-        if changes:
-            session.execute(
-                update(Device)
-                .where(Device.id == device.id)
-                .values({field: new for field, (_, new) in changes.items()})
-            )
-            session.add(
-                DeviceHistory(
-                    device_id=device.id,
-                    kind="changed",
-                    at=now,
-                    changes=changes,
-                    token_id=token_id,
-                    address=address,
-                )
-            )
-        return Reported(device.id, blocked=False)
+            registered = device_id is not None
+            device = None if registered else _lock(session, identity.identifier)
+        if device is not None:
+            if device.blocked_at is not None:
+                return Reported(device.id, blocked=True)
+            device_id = device.id
+            changes = _change(session, device, identity, token_id, address, now)
+    assert device_id is not None, "a row that an INSERT met is there"  # noqa: S101 - can't fail
+    if registered:
+        signals.send(signals.device_registered, lambda: get(db, device_id))
+    elif changes:
+        signals.send(signals.device_changed, lambda: get(db, device_id), changes=changes)
+    return Reported(device_id, blocked=False)
 
 
 # --- done to devices ---------------------------------------------------------------------------
@@ -160,6 +153,7 @@ def rename(db: Database, device_id: int, name: str, *, actor: str, now: datetime
         raise InvalidInput("name", "This name has nothing in it that can be seen.")
     if wanted and len(wanted) > MAX_LENGTH:
         raise InvalidInput("name", f"A name has {MAX_LENGTH} characters at most.")
+    signal = None
     with db.write() as session:
         device = _get(session, device_id, lock=True)
         if device.name != wanted:
@@ -174,7 +168,8 @@ def rename(db: Database, device_id: int, name: str, *, actor: str, now: datetime
             )
             device.name = wanted
             device.search_key = search_key(device.identifier, wanted)
-        return device
+            signal = signals.device_renamed
+    return _told(signal, device)
 
 
 def block(
@@ -191,6 +186,7 @@ def block(
     reason = clean_text(reason or "") or None
     if reason and len(reason) > MAX_REASON:
         raise InvalidInput("reason", f"A reason has {MAX_REASON:,} characters at most.")
+    signal = None
     with db.write() as session:
         device = _get(session, device_id, lock=True)
         if device.blocked_at is None:
@@ -205,7 +201,8 @@ def block(
                 at=now,
                 reason=reason,
             )
-        return device
+            signal = signals.device_blocked
+    return _told(signal, device)
 
 
 def unblock(db: Database, device_id: int, *, actor: str, now: datetime) -> Device:
@@ -214,6 +211,7 @@ def unblock(db: Database, device_id: int, *, actor: str, now: datetime) -> Devic
     Raises:
         DeviceNotFound: there is no such device.
     """
+    signal = None
     with db.write() as session:
         device = _get(session, device_id, lock=True)
         if device.blocked_at is not None:
@@ -227,7 +225,15 @@ def unblock(db: Database, device_id: int, *, actor: str, now: datetime) -> Devic
                 actor=actor,
                 at=now,
             )
-        return device
+            signal = signals.device_unblocked
+    return _told(signal, device)
+
+
+def _told(signal: Signal | None, device: Device) -> Device:
+    """Tell who listens what was done, if anything was; return the device."""
+    if signal is not None:
+        signals.send(signal, lambda: device)
+    return device
 
 
 # --- queries -----------------------------------------------------------------------------------
@@ -251,7 +257,7 @@ def _register(
     db: Database,
     session: Session,
     identity: DeviceIdentity,
-    token_id: int,
+    token_id: int | None,
     address: str | None,
     now: datetime,
 ) -> int | None:
@@ -280,9 +286,43 @@ def _register(
                 token_id=token_id,
                 address=address,
             ),
-            DeviceToken(
-                device_id=device_id, token_id=token_id, first_used_at=now, last_used_at=now
-            ),
         ]
     )
+    if token_id is not None:
+        session.add(
+            DeviceToken(device_id=device_id, token_id=token_id, first_used_at=now, last_used_at=now)
+        )
     return device_id
+
+
+def _change(
+    session: Session,
+    device: Device,
+    identity: DeviceIdentity,
+    token_id: int | None,
+    address: str | None,
+    now: datetime,
+) -> dict[str, list[str | None]]:
+    """Store the details that are new and return them: field -> [old, new]."""
+    changes: dict[str, list[str | None]] = {
+        field: [getattr(device, field), value]
+        for field, value in identity.details.items()
+        if getattr(device, field) != value
+    }
+    if changes:
+        session.execute(
+            update(Device)
+            .where(Device.id == device.id)
+            .values({field: new for field, (_, new) in changes.items()})
+        )
+        session.add(
+            DeviceHistory(
+                device_id=device.id,
+                kind="changed",
+                at=now,
+                changes=changes,
+                token_id=token_id,
+                address=address,
+            )
+        )
+    return changes

@@ -1,47 +1,64 @@
 """APIDevices: the Flask extension that puts tracking, admin pages and commands into an app."""
 
+import logging
 from collections.abc import Callable
-from functools import partial
+from typing import Any, TypeVar
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, Response, g
 from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import URL, Connection, Engine
 
+from apidevices import devices, migration, state
 from apidevices.activity import ActivityBuffer
 from apidevices.admin import blueprint as admin_blueprint
 from apidevices.cli import commands
 from apidevices.config import Settings
-from apidevices.database import Database
+from apidevices.database import Database, engine_for
 from apidevices.errors import Problem
 from apidevices.identity import IdentityReader
 from apidevices.lookup import make_lookup
+from apidevices.models import Device
+from apidevices.protection import EXEMPT, Protection
 from apidevices.state import EXTENSION, State
-from apidevices.tracking import Caller, Tracker, current_caller, remember_caller
+from apidevices.tracking import Call, Caller, Tracker
+
+logger = logging.getLogger(__name__)
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+_CALL = "_apidevices_call"
+"""The name in ``g`` of who makes the request, or of what is to be recorded of it."""
 
 
 class APIDevices:
     """Tracks and blocks the devices that call the API of a Flask application.
 
     Args:
-        db: the ``SQLAlchemy()`` of the application; its default engine is used.
+        db: where its tables are: the ``SQLAlchemy()`` of the application, of which the default
+            engine is used, or an engine, or a database's URL.
         authorize: tells whether the current request may use the admin pages; without it, nobody.
             It may also end the request itself, with ``abort``.
         actor: names who makes the current request, for the record of who did what.
+        tokens: let nobody in without a token of ours. Otherwise the application finds out who
+            calls, as it always has; a request that it answers with success is recorded, and what
+            it refuses leaves no trace.
     """
 
     def __init__(
         self,
         *,
-        db: SQLAlchemy,
+        db: SQLAlchemy | Engine | URL | str,
         authorize: Callable[[], bool] = lambda: False,
         actor: Callable[[], str] = lambda: "administrator",
+        tokens: bool = False,
     ) -> None:
-        self._sqlalchemy = db
+        self._source = db
         self._authorize = authorize
         self._actor = actor
-        self._blueprints: set[str] = set()
-        self._prefixes: tuple[str, ...] = ()
+        self._tokens = tokens
+        self._protected: list[Blueprint | str] = []
 
     def init_app(self, app: Flask) -> None:
         """Connect to an application; its ``SQLAlchemy()`` must be connected before.
@@ -50,36 +67,71 @@ class APIDevices:
         ``apidevices.config.Settings``.
 
         Raises:
-            ConfigError: a setting has a wrong value.
+            ConfigError: a setting has a wrong value, or the database is none that can be used.
             RuntimeError: the application has this extension already.
         """
         if EXTENSION in app.extensions:
             raise RuntimeError("APIDevices is connected to this application already.")
         settings = Settings.from_mapping(app.config)
-        with app.app_context():
-            db = Database(self._sqlalchemy.engine)
+        source = self._source
+        if isinstance(source, SQLAlchemy):
+            with app.app_context():
+                source = source.engine
+        db = Database(engine_for(source))
         activity = ActivityBuffer(
             db, interval=settings.activity_interval, limit=settings.activity_limit
         )
-        lookup = make_lookup(db.engine)
+        lookup = make_lookup(db.engine, tokens=self._tokens)
         tracker = Tracker(
             db,
             lookup,
             activity,
             IdentityReader(settings.headers),
+            tokens=self._tokens,
             require_device_id=settings.require_device_id,
         )
         app.extensions[EXTENSION] = State(
-            settings, db, lookup, activity, tracker, self._authorize, self._actor
+            settings, db, lookup, activity, tracker, self._authorize, self._actor, self._tokens
         )
-        app.before_request(partial(self._check, tracker))
+        protection = Protection(app, self._protected)
+
+        def check() -> ResponseReturnValue | None:
+            # A hook of the application, not of a blueprint: those don't run for a path or a method
+            # that no view has, and a blocked device must not learn which these are.
+            request = request_ctx.request  # not through the proxy, which is slow
+            if protection.covers(request):
+                try:
+                    setattr(g, _CALL, tracker.check(request))
+                except Problem as problem:
+                    return problem.get_response()
+            return None
+
+        app.before_request(check)
+        if not self._tokens:
+            app.after_request(_record_success)
         app.cli.add_command(commands)
 
-    def protect(self, blueprint: Blueprint) -> None:
-        """Check each request for a blueprint: its views, and every other path below its prefix."""
-        self._blueprints.add(blueprint.name)
-        if blueprint.url_prefix:
-            self._prefixes += (f"{blueprint.url_prefix}/",)
+    def protect(self, *what: Blueprint | str) -> None:
+        """Check each request for a blueprint, or for all that begins with a prefix (``"/api"``).
+
+        Of a blueprint, these are its views, those of the blueprints in it, and paths beside them
+        that have none.
+        """
+        self._protected += what
+
+    def exempt(self, view: View) -> View:
+        """Let requests of a view through unchecked; a decorator, the outermost but ``route``."""
+        setattr(view, EXEMPT, True)
+        return view
+
+    def upgrade(self, connection: Connection | None = None) -> None:
+        """Bring the extension's tables to this version, and no others; needs an app context.
+
+        Args:
+            connection: where to do it, in its transaction; say that of a migration of the
+                application's own, which these can be a part of.
+        """
+        migration.upgrade(connection)
 
     @property
     def admin(self) -> Blueprint:
@@ -87,21 +139,47 @@ class APIDevices:
         return admin_blueprint
 
     @property
-    def current(self) -> Caller | None:
-        """Who makes the current request; None outside a protected API."""
+    def current(self) -> Device | None:
+        """The device that makes the current request; None where it named none, or elsewhere.
+
+        Without ``tokens``, a new device is registered now if it was not yet: ask for it where the
+        request has been let in.
+
+        Raises:
+            Problem: the device has just been blocked, or the database can't be asked.
+        """
+        caller = self.caller
+        if caller is None or caller.device_id is None:
+            return None
+        return devices.get(state.database(), caller.device_id)
+
+    @property
+    def caller(self) -> Caller | None:
+        """Who makes the current request, by token and device; None outside a protected API.
+
+        Raises:
+            Problem: as ``current`` does.
+        """
         return current_caller()
 
-    def _check(self, tracker: Tracker) -> ResponseReturnValue | None:
-        # A hook of the application, not of the blueprint: those don't run for a path or a method
-        # that no view has, and a blocked device must not learn which these are.
-        this = request_ctx.request  # not through the proxy, which is slow
-        if not (
-            f"{this.path}/".startswith(self._prefixes)
-            or not self._blueprints.isdisjoint(this.blueprints)
-        ):
-            return None
+
+def current_caller() -> Caller | None:
+    """Return who makes the current request, recorded by now; None outside a protected API."""
+    call: Caller | Call | None = g.get(_CALL)
+    if isinstance(call, Call):
+        call = g._apidevices_call = state.current().tracker.record(request_ctx.request, call)
+    return call
+
+
+def _record_success(response: Response) -> Response:
+    """Record a request that the application has let through, unless its view has led to that.
+
+    Only success tells that it has: what it refuses, whoever sent it, must leave no trace.
+    """
+    if response.status_code < 300 or response.status_code == 304:
         try:
-            remember_caller(tracker.check(this))
+            current_caller()
         except Problem as problem:
-            return problem.get_response()
-        return None
+            # The answer stays: what was asked has been done, and would be done again.
+            logger.warning("A request was answered and not recorded: %s", problem.description)
+    return response

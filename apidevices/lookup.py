@@ -1,4 +1,4 @@
-"""The one read of a tracked request: token and device together, straight through the driver.
+"""The one read of a tracked request: device, and token where it is ours, through the driver.
 
 Every request pays for this query, so it goes through neither the ORM nor SQLAlchemy's execution,
 which would be most of the time of the whole check: the statement is compiled once, and runs on
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, String, bindparam, or_, select
+from sqlalchemy import Engine, Select, String, bindparam, null, or_, select, true
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
@@ -29,10 +29,13 @@ from apidevices.processes import after_fork, at_exit
 
 
 class Known(NamedTuple):
-    """What is known of a token, and of the device that came with it."""
+    """What is known of a token, and of the device that came with it.
 
-    token_id: int
-    token_name: str
+    Where tokens are not ours to check, nothing is known of any, and each is valid.
+    """
+
+    token_id: int | None
+    token_name: str | None
     scopes_json: str
     valid: bool
     device_id: int | None
@@ -40,30 +43,37 @@ class Known(NamedTuple):
     details: Sequence[str | None]
 
 
-_STATEMENT = (
+_DEVICE = (
+    Device.id,
+    Device.blocked_at.is_not(None),
+    *(getattr(Device, field) for field in DETAILS),
+)
+_HAS_IDENTIFIER = Device.identifier == bindparam("identifier", type_=String)
+
+_TOKEN_AND_DEVICE = (
     select(
         ApiToken.id,
         ApiToken.name,
         ApiToken.scopes,
         ApiToken.revoked_at.is_(None)
         & or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now", type_=Moment)),
-        Device.id,
-        Device.blocked_at.is_not(None),
-        *(getattr(Device, field) for field in DETAILS),
+        *_DEVICE,
     )
     .select_from(ApiToken)
-    .outerjoin(Device, Device.identifier == bindparam("identifier", type_=String))
+    .outerjoin(Device, _HAS_IDENTIFIER)
     .where(ApiToken.digest == bindparam("digest"))
 )
+_DEVICE_ALONE = select(null(), null(), null(), true(), *_DEVICE).where(_HAS_IDENTIFIER)
 
 
 class LookupFailed(Exception):
     """The database can't be asked."""
 
 
-def make_lookup(engine: Engine) -> "Lookup":
-    """Return the lookup for an engine's database."""
-    return (SqliteLookup if engine.dialect.name == "sqlite" else PostgresLookup)(engine)
+def make_lookup(engine: Engine, *, tokens: bool) -> "Lookup":
+    """Return the lookup for an engine's database, of devices with tokens or without."""
+    kind = SqliteLookup if engine.dialect.name == "sqlite" else PostgresLookup
+    return kind(engine, _TOKEN_AND_DEVICE if tokens else _DEVICE_ALONE)
 
 
 class Lookup(ABC):
@@ -87,8 +97,10 @@ class Lookup(ABC):
         after_fork(self._forget)
         at_exit(self.close)
 
-    def find(self, digest: bytes, identifier: str | None, now: datetime) -> Known | None:
-        """Return what is known of a token and a device, or None where there is no such token.
+    def find(self, digest: bytes | None, identifier: str | None, now: datetime) -> Known | None:
+        """Return what is known of a token and a device.
+
+        None where there is no such token; or, without tokens, no such device.
 
         Raises:
             LookupFailed: the database can't be asked.
@@ -113,7 +125,7 @@ class Lookup(ABC):
             self._discard(self._idle.pop())
 
     def _asked(
-        self, connection: Any, digest: bytes, identifier: str | None, now: datetime
+        self, connection: Any, digest: bytes | None, identifier: str | None, now: datetime
     ) -> Known | None:
         try:
             known = self._ask(connection, digest, identifier, now)
@@ -148,7 +160,7 @@ class Lookup(ABC):
 
     @abstractmethod
     def _ask(
-        self, connection: Any, digest: bytes, identifier: str | None, now: datetime
+        self, connection: Any, digest: bytes | None, identifier: str | None, now: datetime
     ) -> Known | None:
         """Make the query on a connection."""
 
@@ -156,14 +168,14 @@ class Lookup(ABC):
 class SqliteLookup(Lookup):
     """The query through ``sqlite3``, which keeps prepared statements by their text."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, statement: Select[Any]) -> None:
         super().__init__(engine)
-        compiled = _STATEMENT.compile(dialect=engine.dialect)
+        compiled = statement.compile(dialect=engine.dialect)
         self._sql = str(compiled)
         self._order = tuple(compiled.positiontup or ())
 
     def _ask(
-        self, connection: Any, digest: bytes, identifier: str | None, now: datetime
+        self, connection: Any, digest: bytes | None, identifier: str | None, now: datetime
     ) -> Known | None:
         values = {
             "digest": digest,
@@ -174,7 +186,7 @@ class SqliteLookup(Lookup):
         if row is None:
             return None
         token_id, name, scopes, valid, device_id, blocked, *details = row
-        return Known(token_id, name, scopes, valid, device_id, blocked, details)
+        return Known(token_id, name, scopes or "[]", valid, device_id, blocked, details)
 
 
 class PostgresLookup(Lookup):
@@ -186,12 +198,12 @@ class PostgresLookup(Lookup):
 
     _NAME = b"apidevices_lookup"
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, statement: Select[Any]) -> None:
         super().__init__(engine)
         dialect = postgresql.dialect(  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
             paramstyle="numeric_dollar"
         )
-        compiled = _STATEMENT.compile(dialect=dialect)
+        compiled = statement.compile(dialect=dialect)
         self._sql = str(compiled).encode()
         self._order = tuple(compiled.positiontup or ())
         self._watch = _Watch()
@@ -218,7 +230,7 @@ class PostgresLookup(Lookup):
         return connection
 
     def _ask(
-        self, connection: "_Connection", digest: bytes, identifier: str | None, now: datetime
+        self, connection: "_Connection", digest: bytes | None, identifier: str | None, now: datetime
     ) -> Known | None:
         values = {
             "digest": digest,
@@ -237,8 +249,8 @@ class PostgresLookup(Lookup):
         ]
         token_id, name, scopes, valid, device_id, blocked, *details = texts
         return Known(
-            int(token_id or 0),
-            name or "",
+            None if token_id is None else int(token_id),
+            name,
             scopes or "[]",
             valid == "t",
             None if device_id is None else int(device_id),

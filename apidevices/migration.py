@@ -7,11 +7,15 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 from apidevices import paths
 from apidevices.models import PREFIX, Base
 
 VERSION_TABLE = f"{PREFIX}alembic_version"
+
+CONNECTION = "apidevices_connection"
+"""The attribute of Alembic's configuration that names the connection to migrate on."""
 
 
 _OF_THE_SEARCH = "apidevices_devices_grams"  # an index that no model describes
@@ -24,9 +28,15 @@ def is_modelled(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool
     return name != _OF_THE_SEARCH
 
 
-def upgrade() -> None:
-    """Bring the tables of the current application to this version; a host's own stay untouched."""
-    command.upgrade(_config(), "head")
+def upgrade(connection: Connection | None = None) -> None:
+    """Bring the tables of the current application to this version; a host's own stay untouched.
+
+    Args:
+        connection: where to do it, in its transaction; one of its own if not given.
+    """
+    config = _config()
+    config.attributes[CONNECTION] = connection
+    command.upgrade(config, "head")
 
 
 @cache

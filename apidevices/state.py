@@ -26,6 +26,7 @@ class State:
     tracker: Tracker
     authorize: Callable[[], bool]
     actor: Callable[[], str]
+    tokens: bool
 
     def close(self) -> None:
         """Write what waits, end the thread and close connections; they come back when needed."""

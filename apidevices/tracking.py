@@ -7,13 +7,14 @@ cache that could be stale; where the database can't be asked, nothing passes.
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn, TypeVar
 
-from flask import Request, g
+from flask import Request
 from sqlalchemy.exc import SQLAlchemyError
 
-from apidevices import clock, devices
+from apidevices import clock, devices, signals
 from apidevices.activity import ActivityBuffer
 from apidevices.database import Database, is_unavailable
 from apidevices.errors import (
@@ -30,12 +31,17 @@ from apidevices.tokens import digest
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 class Caller(NamedTuple):
-    """Who makes a request: its token, and its device where one was named."""
+    """Who makes a request: its token, where tokens are checked, and its device, where one is named.
 
-    token_id: int
-    token_name: str
+    ``device_id`` is None as well for a device that is new, until the request has been recorded.
+    """
+
+    token_id: int | None
+    token_name: str | None
     scopes_json: str
     device_id: int | None
     at: datetime
@@ -47,8 +53,24 @@ class Caller(NamedTuple):
         return scopes
 
 
+class Call(NamedTuple):
+    """A request that was let through and has not been recorded yet."""
+
+    identifier: str
+    known: Known | None
+    at: datetime
+
+
 class Tracker:
-    """Checks and records one request; made once for an application."""
+    """Checks and records requests; made once for an application.
+
+    Args:
+        db, lookup, activity, reader: what it works with.
+        tokens: whether each request needs a token of ours. Without, the application finds out by
+            itself who calls, and what it refuses must leave no trace: so a request is checked
+            first, and recorded once it has been let through.
+        require_device_id: whether each request must name its device.
+    """
 
     def __init__(
         self,
@@ -57,6 +79,7 @@ class Tracker:
         activity: ActivityBuffer,
         reader: IdentityReader,
         *,
+        tokens: bool,
         require_device_id: bool,
     ) -> None:
         self._db = db
@@ -64,28 +87,50 @@ class Tracker:
         self._activity = activity
         self._reader = reader
         self._require_device_id = require_device_id
+        self._check = self._check_with_token if tokens else self._check_device
 
     @property
     def how_to_identify(self) -> str:
         """What a client is told that named no device where one is needed."""
         return f"Send the identifier of the device in the header {self._reader.header}."
 
-    def check(self, request: Request) -> Caller:
+    def check(self, request: Request) -> "Caller | Call | None":
         """Let a request through, or raise the problem that answers it.
+
+        Returns:
+            Who calls, where that has been recorded; or what is to be recorded; or None where
+            nothing was asked and nothing is to be.
 
         Raises:
             Problem: one of TokenMissing, TokenInvalid, DeviceIdInvalid, DeviceIdRequired,
                 DeviceBlocked, Unavailable.
         """
-        try:
-            return self._check(request, clock.now())
-        except (LookupFailed, SQLAlchemyError) as error:
-            if isinstance(error, LookupFailed) or is_unavailable(error):
-                logger.error("The database can't be asked: %s", error)
-                raise Unavailable from error
-            raise
+        return _asked(self._check, request, clock.now())
 
-    def _check(self, request: Request, now: datetime) -> Caller:
+    def record(self, request: Request, call: Call) -> Caller:
+        """Record a request that was let through: registration, changes, activity.
+
+        Raises:
+            Problem: DeviceBlocked or Unavailable.
+        """
+        device_id = _asked(self._record, request, call.identifier, call.known, None, call.at)
+        return Caller(None, None, "[]", device_id, call.at)
+
+    def _check_device(self, request: Request, now: datetime) -> Call | None:
+        try:
+            identifier = self._reader.identifier(request.environ)
+        except InvalidIdentifier as error:
+            raise DeviceIdInvalid(str(error)) from error
+        if identifier is None:
+            if self._require_device_id:
+                raise DeviceIdRequired(self.how_to_identify)
+            return None
+        known = self._lookup.find(None, identifier, now)
+        if known is not None and known.device_id is not None and known.blocked:
+            self._deny(known.device_id, now)
+        return Call(identifier, known, now)
+
+    def _check_with_token(self, request: Request, now: datetime) -> Caller:
         scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or not (token := token.strip()):
             raise TokenMissing
@@ -96,44 +141,56 @@ class Tracker:
         except InvalidIdentifier as error:
             invalid = error  # the token is judged first
         known = self._lookup.find(digest(token), identifier, now)
-        if known is None or not known.valid:
+        if known is None or not known.valid or known.token_id is None:
             raise TokenInvalid
-        token_id = known.token_id
+        device_id = None
         if invalid is not None:
             raise DeviceIdInvalid(str(invalid))
-        if identifier is None:
-            if self._require_device_id:
-                raise DeviceIdRequired(self.how_to_identify)
-            self._activity.note_token(token_id, now)
-            return _caller(known, None, now)
-        # Read no sooner than here: it is work, and who has no token shall not cause it.
+        if identifier is not None:
+            device_id = self._record(request, identifier, known, known.token_id, now)
+        elif self._require_device_id:
+            raise DeviceIdRequired(self.how_to_identify)
+        else:
+            self._activity.note_token(known.token_id, now)
+        return Caller(known.token_id, known.token_name, known.scopes_json, device_id, now)
+
+    def _record(
+        self,
+        request: Request,
+        identifier: str,
+        known: Known | None,
+        token_id: int | None,
+        now: datetime,
+    ) -> int:
+        # Read no sooner than here: it is work, and who is not let in shall not cause it.
         identity = DeviceIdentity(identifier, self._reader.details(request.environ))
-        device_id, blocked = known.device_id, known.blocked
-        if device_id is None or (not blocked and _changed(known, identity)):
+        device_id = None if known is None else known.device_id
+        blocked = known is not None and known.blocked
+        if device_id is None or known is None or (not blocked and _changed(known, identity)):
             reported = devices.report(
                 self._db, identity, token_id=token_id, address=request.remote_addr, now=now
             )
             device_id, blocked = reported.device_id, reported.blocked
         if blocked:
-            self._activity.note_denied(device_id, now)
-            raise DeviceBlocked
+            self._deny(device_id, now)
         self._activity.note(device_id, token_id, now, upload=request.method == "POST")
-        return _caller(known, device_id, now)
+        return device_id
+
+    def _deny(self, device_id: int, now: datetime) -> NoReturn:
+        self._activity.note_denied(device_id, now)
+        signals.send(signals.device_denied, lambda: devices.get(self._db, device_id))
+        raise DeviceBlocked
 
 
-def current_caller() -> Caller | None:
-    """Return who makes the current request; None outside a protected API."""
-    caller: Caller | None = g.get("_apidevices_caller")
-    return caller
-
-
-def remember_caller(caller: Caller) -> None:
-    """Keep who makes the current request, for its view."""
-    g._apidevices_caller = caller
-
-
-def _caller(known: Known, device_id: int | None, now: datetime) -> Caller:
-    return Caller(known.token_id, known.token_name, known.scopes_json, device_id, now)
+def _asked(ask: Callable[..., T], *arguments: object) -> T:
+    """Call what asks the database; that it can't be asked is a problem like any other."""
+    try:
+        return ask(*arguments)
+    except (LookupFailed, SQLAlchemyError) as error:
+        if isinstance(error, LookupFailed) or is_unavailable(error):
+            logger.error("The database can't be asked: %s", error)
+            raise Unavailable from error
+        raise
 
 
 def _changed(known: Known, identity: DeviceIdentity) -> bool:

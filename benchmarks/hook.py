@@ -14,10 +14,11 @@ from sqlalchemy.engine import make_url
 from apidevices import clock
 from apidevices.activity import ActivityBuffer
 from apidevices.config import ServerSettings
+from apidevices.extension import current_caller
 from apidevices.identity import DeviceIdentity, IdentityReader
 from apidevices.lookup import Known, make_lookup
 from apidevices.tokens import digest
-from apidevices.tracking import Tracker, _changed, current_caller  # "_changed": it is timed alone
+from apidevices.tracking import Tracker, _changed  # "_changed": it is timed alone
 from benchmarks import fleet, goals
 from benchmarks.applications import tracked, untracked
 from benchmarks.context import BenchmarkFailed, Run, check, say
@@ -92,7 +93,10 @@ def _time(run: Run, backend: Backend, url: str, environs: list[Environ], table: 
 def _steps(app: Flask, token: str) -> dict[str, Step]:
     """Return what is timed: each takes the environment of a request and returns microseconds."""
     state = state_of(app)
-    reader, lookup = IdentityReader(state.settings.headers), make_lookup(state.db.engine)
+    reader, lookup = (
+        IdentityReader(state.settings.headers),
+        make_lookup(state.db.engine, tokens=True),
+    )
     token_digest, now = digest(token), clock.now()
     untracked_app = untracked.create_app(ServerSettings())
 
@@ -157,7 +161,12 @@ def _count(url: str, environs: list[Environ], table: Table) -> None:
             # So long an interval that nothing is written meanwhile.
             activity = ActivityBuffer(db, interval=3600, limit=fleet.KNOWN)
             tracker = Tracker(
-                db, make_lookup(db.engine), activity, IdentityReader(), require_device_id=False
+                db,
+                make_lookup(db.engine, tokens=True),
+                activity,
+                IdentityReader(),
+                tokens=True,
+                require_device_id=False,
             )
             tracker.check(Request(dict(environs[0])))  # connects
             before, open_before = proxy.round_trips, proxy.in_transaction

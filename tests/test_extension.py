@@ -28,19 +28,19 @@ def host(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
     app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite://{path}"
     db.init_app(app)
     shop = Blueprint("shop", __name__, url_prefix="/shop")
-    extension = APIDevices(db=db)
+    extension = APIDevices(db=db, tokens=True)
     extension.protect(shop)
     extension.init_app(app)
 
     @shop.get("/orders")
     def orders() -> dict[str, object]:
-        caller = extension.current
+        caller = extension.caller
         assert caller is not None
         return {"token": caller.token_name, "device": caller.device_id, "at": str(caller.at)}
 
     @app.get("/shopping")
     def shopping() -> dict[str, object]:
-        return {"caller": extension.current}
+        return {"caller": extension.caller}
 
     app.register_blueprint(shop)
     with app.app_context():

@@ -16,7 +16,7 @@ from tests.conftest import NOON, Register
 
 @pytest.fixture
 def lookup(db: Database) -> Iterator[Lookup]:
-    made = make_lookup(db.engine)
+    made = make_lookup(db.engine, tokens=True)
     yield made
     made.close()
 
@@ -84,7 +84,7 @@ def empty_engine() -> Iterator[Engine]:
 
 
 def test_database_without_tables_can_t_be_asked(empty_engine: Engine) -> None:
-    lookup = make_lookup(empty_engine)
+    lookup = make_lookup(empty_engine, tokens=True)
     with pytest.raises(LookupFailed, match="no such table"):
         lookup.find(b"x" * 32, "phone-1", NOON)
     lookup.close()

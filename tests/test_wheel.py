@@ -1,5 +1,6 @@
 """Whoever installs the wheel gets the whole product."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -59,6 +60,61 @@ def test_wheel_has_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"apidevices"}
+
+
+HOST = """
+from flask import Blueprint, Flask
+from flask_sqlalchemy import SQLAlchemy
+
+class current_user:
+    is_admin = True
+
+app = Flask(__name__)
+app.config.update(SQLALCHEMY_DATABASE_URI="sqlite:///host.sqlite3", SECRET_KEY="of the host")
+db = SQLAlchemy(app)
+api = Blueprint("api", __name__, url_prefix="/api")
+
+@api.get("/ping")
+def ping():
+    return {}
+
+%s
+app.register_blueprint(api)
+"""
+
+VISIT = """
+import re
+from host import app
+
+client, phone = app.test_client(), {"X-Device-ID": "phone-1"}
+page = "/settings/api-devices/1"
+
+def change(what):
+    token = re.search('name="csrf_token" value="(.+?)"', client.get(page).text)[1]
+    assert client.post(f"{page}/{what}", data={"csrf_token": token}).status_code == 303
+
+def ping():
+    return client.get("/api/ping", headers=phone).status_code
+
+assert ping() == 200
+assert "phone-1" in client.get("/settings/api-devices").text
+change("block")
+assert ping() == 403
+change("unblock")
+assert ping() == 200
+"""
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/flask.md"])
+def test_five_lines_are_enough(installed: Path, tmp_path: Path, document: str) -> None:
+    [five_lines] = re.findall(
+        r"```python\n(from apidevices import APIDevices\n.*?)```",
+        (ROOT / document).read_text(),
+        re.DOTALL,
+    )
+    (tmp_path / "host.py").write_text(HOST % five_lines)
+    run(installed / "flask", "--app", "host", "apidevices", "upgrade", cwd=tmp_path)
+    run(installed / "python", "-c", VISIT, cwd=tmp_path)
 
 
 def test_installed_wheel_runs_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 
@@ -10,6 +10,7 @@ from apidevices import clock, devices, listing, state, uploads
 from apidevices.admin.forms import BlockForm, FilterForm, RenameForm
 from apidevices.admin.frame import blueprint, not_found
 from apidevices.admin.htmx import wants_fragment
+from apidevices.admin.rendering import render
 from apidevices.devices import DeviceNotFound, InvalidInput
 from apidevices.listing import Cursor, InvalidCursor
 from apidevices.models import MAX_ID, Device
@@ -35,15 +36,15 @@ def device_list() -> ResponseReturnValue:
         "now": clock.now(),
     }
     if not wants_fragment():
-        return render_template("apidevices/devices/list.html", **context)
-    return render_template("apidevices/devices/_list.html", **context)
+        return render("devices/list.html", **context)
+    return render("devices/_list.html", **context)
 
 
 @blueprint.get(DEVICE)
 def device(device_id: int) -> ResponseReturnValue:
     """Show the details of a device."""
     found = devices.get(state.database(), device_id)
-    return render_template("apidevices/devices/detail.html", **_details(found))
+    return render("devices/detail.html", **_details(found))
 
 
 @blueprint.get(f"{DEVICE}/history")
@@ -51,9 +52,7 @@ def device_history(device_id: int) -> ResponseReturnValue:
     """Show older entries of a device's history."""
     found = devices.get(state.database(), device_id)
     before = request.args.get("before", type=_row_id)
-    return render_template(
-        "apidevices/devices/history.html", device=found, **_history(found, before)
-    )
+    return render("devices/history.html", device=found, now=clock.now(), **_history(found, before))
 
 
 @blueprint.post(f"{DEVICE}/name")
@@ -146,11 +145,11 @@ def _answer(found: Device, status: int = 200, **refusal: Any) -> ResponseReturnV
     in_list = request.args.get("from") == "list"
     if in_list and wants_fragment():
         row = {"device": found, "place": {"from": "list", **_place()}, "now": clock.now()}
-        return render_template("apidevices/devices/_changed_row.html", **row, **refusal), status
+        return render("devices/_changed_row.html", **row, **refusal), status
     if status != 200 or wants_fragment():
         name = "_changed_device.html" if wants_fragment() else "detail.html"
         details = {**_details(found), **refusal}
-        return render_template(f"apidevices/devices/{name}", **details), status
+        return render(f"devices/{name}", **details), status
     if in_list:
         return redirect(url_for(".device_list", **_place(), _anchor=f"device-{found.id}"), 303)
     return redirect(url_for(".device", device_id=found.id), 303)

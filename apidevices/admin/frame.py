@@ -13,6 +13,7 @@ from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 
 from apidevices import clock, paths, state
+from apidevices.admin.rendering import environment
 from apidevices.devices import DeviceNotFound
 
 YEAR = 365 * 24 * 3600
@@ -47,7 +48,6 @@ class _AdminBlueprint(Blueprint):
 blueprint = _AdminBlueprint(
     "apidevices",
     __name__,
-    template_folder=str(paths.TEMPLATES),
     static_folder=str(paths.STATIC),
     static_url_path="/api-devices/static",
 )
@@ -81,9 +81,7 @@ def not_found(error: DeviceNotFound) -> ResponseReturnValue:
     return current_app.handle_http_exception(NotFound(str(error)))
 
 
-# --- what templates call; the names carry a prefix, as they are the host's, too ------------------
-
-blueprint.add_app_template_global(generate_csrf, "apidevices_csrf")
+# --- what templates call -------------------------------------------------------------------------
 
 
 @cache
@@ -91,13 +89,11 @@ def _version(filename: str) -> str:
     return hashlib.sha256((paths.STATIC / filename).read_bytes()).hexdigest()[:12]
 
 
-@blueprint.app_template_global("apidevices_static")
 def static_url(filename: str) -> str:
     """Return the address of a static file, which changes with its content."""
     return url_for("apidevices.static", filename=filename, v=_version(filename))
 
 
-@blueprint.app_template_global("apidevices_time")
 def time_element(moment: datetime, now: datetime, *, exact_shown: bool = False) -> Markup:
     """Return a time as people say it, with the exact one on hover and for screen readers.
 
@@ -113,9 +109,16 @@ def time_element(moment: datetime, now: datetime, *, exact_shown: bool = False) 
     )
 
 
-@blueprint.app_template_global("apidevices_curl")
+def has_tokens() -> bool:
+    """Tell whether the API is called with tokens of ours."""
+    return state.current().tokens
+
+
 def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a variable of the shell
-    """Return a call that registers a device, ready for a shell."""
+    """Return a call that registers a device, ready for a shell.
+
+    Which address and which credentials an application without our tokens wants, it alone knows.
+    """
     values = {
         "identifier": "my-first-device",
         "application": "curl",
@@ -126,9 +129,22 @@ def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a variable of th
         "model": "Raspberry Pi 5",
     }
     headers = state.current().settings.headers
+    ours = state.current().tokens
     lines = [
-        f"curl {request.host_url}api/v1/device",
-        f'  -H "Authorization: Bearer {token}"',
+        f"curl {request.host_url}api/v1/device" if ours else f"curl {request.host_url}$PATH_OF_API",
+        *([f'  -H "Authorization: Bearer {token}"'] if ours else ()),
         *(f'  -H "{headers[field][0]}: {value}"' for field, value in values.items()),
     ]
     return " \\\n".join(lines)
+
+
+TEMPLATE_GLOBALS = {
+    "apidevices_csrf": generate_csrf,
+    "apidevices_static": static_url,
+    "apidevices_time": time_element,
+    "apidevices_has_tokens": has_tokens,
+    "apidevices_curl": curl_command,
+}
+"""What templates call; the names carry a prefix as other templates may have them, too."""
+
+environment.globals.update(TEMPLATE_GLOBALS)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import abort, flash, redirect, render_template, session, url_for
+from flask import abort, current_app, flash, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 
@@ -10,15 +10,23 @@ from apidevices import clock, state, tokens
 from apidevices.admin.forms import TokenForm
 from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import wants_fragment
+from apidevices.admin.rendering import render
 from apidevices.models import MAX_ID
 
 _NEW_TOKEN = "_apidevices_new_token"  # noqa: S105 - the name of a key
 
 
+@blueprint.before_request
+def _where_tokens_are_checked() -> None:
+    view = current_app.view_functions[str(request.endpoint)]
+    if view.__module__ == __name__ and not state.current().tokens:
+        abort(404)
+
+
 @blueprint.get("/api-tokens")
 def token_list() -> ResponseReturnValue:
     """Show the tokens, and the one that was just created, once."""
-    return render_template("apidevices/tokens/list.html", **_page(session.pop(_NEW_TOKEN, None)))
+    return render("tokens/list.html", **_page(session.pop(_NEW_TOKEN, None)))
 
 
 @blueprint.post("/api-tokens")
@@ -66,7 +74,7 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
 
 def _answer(page: dict[str, Any]) -> str:
     changed = "_changed_tokens.html" if wants_fragment() else "list.html"
-    return render_template(f"apidevices/tokens/{changed}", **page)
+    return render(f"tokens/{changed}", **page)
 
 
 def _page(new: dict[str, str] | None, form: TokenForm | None = None) -> dict[str, Any]:

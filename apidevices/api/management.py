@@ -16,10 +16,10 @@ from werkzeug.exceptions import (
 from apidevices import clock, devices, listing, state
 from apidevices.api.root import blueprint, read_body
 from apidevices.errors import InsufficientScope, TokenMissing
+from apidevices.extension import current_caller
 from apidevices.listing import Cursor, Filters
 from apidevices.models import MAX_ID
 from apidevices.representation import device_json, history_json
-from apidevices.tracking import current_caller
 
 DEVICES = "/v1/devices"
 DEVICE = f"{DEVICES}/<int(max={MAX_ID}):device_id>"

@@ -15,7 +15,6 @@ from flask import (
     current_app,
     flash,
     redirect,
-    render_template,
     request,
     url_for,
 )
@@ -40,6 +39,8 @@ from wtforms.validators import EqualTo, InputRequired
 
 from apidevices import audit, clock, state
 from apidevices.admin import htmx
+from apidevices.admin.frame import TEMPLATE_GLOBALS
+from apidevices.admin.rendering import render
 from apidevices.database import Database
 from apidevices.models import PREFIX, Base, Id, Moment
 
@@ -123,11 +124,10 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
     security.login_manager.request_loader(lambda _request: None)
     security.principal.identity_loaders.clear()
     app.register_blueprint(blueprint)
-    app.context_processor(
-        lambda: {
-            "apidevices_account": lambda: getattr(current_user, "email", None),
-            "apidevices_account_exists": lambda: exists(state.database()),
-        }
+    app.jinja_env.globals.update(
+        TEMPLATE_GLOBALS,  # Flask-Security has its pages read by the application itself
+        apidevices_account=lambda: getattr(current_user, "email", None),
+        apidevices_account_exists=lambda: exists(state.database()),
     )
     user_logged_out.connect(_end_sessions, app)
 
@@ -280,9 +280,7 @@ def setup(token: str) -> ResponseReturnValue:
             return redirect(url_for("apidevices.device_list"), 303)
     if form.errors:
         error = str(next(iter(form.errors.values()))[0])
-    page = render_template(
-        "apidevices/account/setup.html", form=form, error=error, min_password=MIN_PASSWORD
-    )
+    page = render("account/setup.html", form=form, error=error, min_password=MIN_PASSWORD)
     return page, 422 if error else 200
 
 

@@ -1,6 +1,6 @@
 """Errors in the form that who asked can use: a problem below the API, a page elsewhere."""
 
-from flask import Flask, Response, current_app, flash, render_template, request
+from flask import Flask, Response, current_app, flash, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from apidevices.admin import htmx
+from apidevices.admin.rendering import render
 from apidevices.api import blueprint as api
 from apidevices.database import is_unavailable
 from apidevices.errors import Unavailable, as_problem
@@ -41,11 +42,9 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     if htmx.is_asking():
         # The page stays as it is, and its status line says what happened.
         flash(message)
-        page = render_template("apidevices/_status_partial.html")
+        page = render("_status_partial.html")
         return page, response.status_code, {"HX-Reswap": "none"}
-    page = render_template(
-        "apidevices/error.html", status=response.status_code, title=error.name, message=message
-    )
+    page = render("error.html", status=response.status_code, title=error.name, message=message)
     answer = Response(page, response.status_code)
     for name in ("Allow", "Retry-After"):
         if name in response.headers:

@@ -20,7 +20,7 @@ def create_app(settings: ServerSettings) -> Flask:
     db.init_app(app)
     with app.app_context():
         prepare(db.engine)
-    devices = APIDevices(db=db)
+    devices = APIDevices(db=db, tokens=True)
     devices.protect(api)
     devices.init_app(app)
     return app

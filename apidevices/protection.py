@@ -1,0 +1,72 @@
+"""Which requests of an application are checked."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from posixpath import commonpath
+
+from flask import Blueprint, Flask, Request
+
+EXEMPT = "_apidevices_exempt"
+"""The attribute of a view that is not checked."""
+
+
+class Protection:
+    """The protected part of an application: blueprints, and prefixes of paths.
+
+    What has been registered when the first request comes is what counts, as Flask has it.
+    """
+
+    def __init__(self, app: Flask, protected: Sequence[Blueprint | str]) -> None:
+        self._app = app
+        self._protected = protected
+
+    def covers(self, request: Request) -> bool:
+        """Tell whether a request is to be checked."""
+        path = f"{request.path}/"
+        if request.url_rule is None:
+            return path.startswith(self._all_prefixes)
+        if not (
+            path.startswith(self._prefixes) or not self._blueprints.isdisjoint(request.blueprints)
+        ):
+            return False
+        view = self._app.view_functions[request.url_rule.endpoint]
+        return not (hasattr(view, EXEMPT) or hasattr(getattr(view, "view_class", None), EXEMPT))
+
+    @cached_property
+    def _prefixes(self) -> tuple[str, ...]:
+        return tuple(
+            f"/{prefix.strip('/')}/" if prefix.strip("/") else "/"
+            for prefix in self._protected
+            if isinstance(prefix, str)
+        )
+
+    @cached_property
+    def _blueprints(self) -> frozenset[str]:
+        """The names under which protected blueprints are registered."""
+        protected = [part for part in self._protected if isinstance(part, Blueprint)]
+        return frozenset(
+            name
+            for name, registered in self._app.blueprints.items()
+            if any(registered is blueprint for blueprint in protected)
+        )
+
+    @cached_property
+    def _all_prefixes(self) -> tuple[str, ...]:
+        """The prefixes below which a path without a view is checked, too.
+
+        Where a blueprint was registered is nowhere kept, and shows in what its paths have in
+        common.
+        """
+        of_blueprints = (self._common_prefix(name) for name in self._blueprints)
+        return (*self._prefixes, *(prefix for prefix in of_blueprints if prefix != "/"))
+
+    def _common_prefix(self, name: str) -> str:
+        paths = [
+            rule.rule.partition("<")[0]
+            for rule in self._app.url_map.iter_rules()
+            if f"{rule.endpoint.rpartition('.')[0]}.".startswith(f"{name}.")
+        ]
+        declared = (self._app.blueprints[name].url_prefix or "").rstrip("/") + "/"
+        if declared != "/" and all(f"{path}/".startswith(declared) for path in paths):
+            return declared
+        return commonpath(paths).rstrip("/") + "/" if paths else "/"

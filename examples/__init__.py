@@ -1,0 +1,1 @@
+"""Applications with API Devices in them."""

@@ -1,0 +1,1 @@
+"""An application that is in the way."""

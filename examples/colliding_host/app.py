@@ -1,0 +1,122 @@
+"""An application that is in the way wherever it can be: what API Devices brings must not notice.
+
+Its names, templates, addresses, sessions and commands are those that an extension would pick.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Blueprint, Flask, flash, render_template, request, session
+from flask.cli import AppGroup
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+from jinja2 import StrictUndefined
+from sqlalchemy import text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from apidevices import APIDevices
+
+db = SQLAlchemy()
+csrf = CSRFProtect()
+
+
+class Devices(db.Model):
+    """A table of the host that is called like one of ours."""
+
+    __tablename__ = "devices"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class AuditLog(db.Model):
+    """Another."""
+
+    __tablename__ = "audit_log"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class _Host(Flask):
+    jinja_options = Flask.jinja_options | {
+        "undefined": StrictUndefined,
+        "trim_blocks": False,
+        "lstrip_blocks": False,
+    }
+
+
+def create_app(database: str) -> Flask:
+    """Make the application; whoever sends the header ``X-Admin`` is its administrator."""
+    folder = Path(__file__).parent
+    app = _Host(__name__, template_folder=str(folder / "templates"), static_folder=None)
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=database,
+        SECRET_KEY="of the colliding host",
+        SESSION_COOKIE_NAME="apidevices_session",
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    devices = APIDevices(db=db, authorize=lambda: "X-Admin" in request.headers)
+    db.init_app(app)
+    csrf.init_app(app)
+    devices.init_app(app)
+
+    api = Blueprint("api", __name__, url_prefix="/api")
+    admin = Blueprint("admin", __name__, url_prefix="/settings")
+    devices.protect(api)
+    csrf.exempt(api)
+
+    @api.get("/devices")
+    def list_devices() -> dict[str, Any]:
+        return {"whose": "the host's"}
+
+    @admin.get("/")
+    def settings() -> str:
+        session["page"] = "the host's"
+        flash("Told by the host.")
+        return render_template("page.html")
+
+    @admin.get("/static/<path:name>", endpoint="static")
+    def static_file(name: str) -> str:
+        return f"/* the host's {name} */"
+
+    @app.get("/static/<path:name>", endpoint="static")
+    def app_static(name: str) -> str:
+        return f"/* the host's {name} */"
+
+    @app.context_processor
+    def names() -> dict[str, Any]:
+        taken = ("page", "form", "device", "devices", "now", "filters", "place", "tokens", "new")
+        return dict.fromkeys(taken, "the host's")
+
+    @app.template_filter("joined")
+    def joined(value: object) -> str:
+        return f"the host's {value}"
+
+    @app.template_global("csrf")
+    def csrf_of_the_host() -> str:
+        return "the host's"
+
+    @app.errorhandler(403)
+    @app.errorhandler(404)
+    def refuse(error: Any) -> tuple[str, int]:
+        return f"The host says {error.code}.", error.code
+
+    @app.after_request
+    def harden(response: Any) -> Any:
+        response.headers["X-Host"] = "was here"
+        response.headers.setdefault("Content-Security-Policy", "default-src 'self'")
+        return response
+
+    for name in ("devices", "tokens", "db"):
+        group = AppGroup(name)
+        group.add_command(click.Command("list", callback=lambda: click.echo("the host's")))
+        app.cli.add_command(group)
+
+    app.register_blueprint(api)
+    app.register_blueprint(admin)
+    app.register_blueprint(devices.admin, url_prefix="/settings")
+    with app.app_context():
+        db.create_all()
+        with db.engine.begin() as connection:  # the host has migrations of its own
+            connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+            connection.execute(text("INSERT INTO alembic_version VALUES ('of the host')"))
+        devices.upgrade()
+    return app

@@ -1,0 +1,187 @@
+"""The applications in examples/: one to learn from, one that is in the way."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import inspect, text
+
+from apidevices.config import ServerSettings
+from examples.box_office import app as box_office
+from examples.colliding_host import app as colliding_host
+from tests.conftest import state_of
+from tests.databases import Databases
+from tests.pages.visitor import Visitor
+from tests.real_server import ROOT, clean_environment, free_port, launch, wait_until
+
+LIST = "/settings/api-devices"
+
+
+@pytest.fixture
+def url(databases: Databases, tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "instance").mkdir()
+    database = databases.empty(tmp_path / "instance")
+    yield ServerSettings.from_environ(database).url.render_as_string(hide_password=False)
+    databases.drop(database)
+
+
+# --- the box office ----------------------------------------------------------------------------
+
+SCANNER = {"X-API-Key": "scan-me", "X-Device-ID": "scanner-7", "X-Device-Model": "Zebra TC58"}
+
+
+@pytest.fixture
+def office(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    monkeypatch.setenv("DATABASE_URL", url)
+    app = box_office.create_app()
+    yield app
+    state_of(app).close()
+
+
+@pytest.fixture
+def scanner(office: Flask) -> FlaskClient:
+    return office.test_client()
+
+
+@pytest.fixture
+def ada(office: Flask) -> Visitor:
+    """The administrator, who has signed in at the box office."""
+    client = office.test_client()
+    form = client.get("/login").text
+    token = form.partition('name="csrf_token" value="')[2].partition('"')[0]
+    typed = {"csrf_token": token, "name": "ada", "password": "tickets"}
+    assert client.post("/login", data=typed).location == LIST
+    return Visitor(client)
+
+
+def scan(scanner: FlaskClient, ticket: str) -> Any:
+    return scanner.post(f"/api/tickets/{ticket}/scan", headers=SCANNER)
+
+
+def test_scanner_is_known_blocked_and_unblocked(scanner: FlaskClient, ada: Visitor) -> None:
+    assert scan(scanner, "ticket-1").json == {"ticket": "ticket-1", "used_by": "scanner-7"}
+    ada.change(f"{LIST}/1", "/name", name="West door")
+    ada.change(f"{LIST}/1", "/block", reason="Lost")
+    assert scan(scanner, "ticket-2").get_json()["code"] == "device_blocked"
+    ada.change(f"{LIST}/1", "/unblock")
+    assert scan(scanner, "ticket-2").json == {"ticket": "ticket-2", "used_by": "West door"}
+
+
+def test_who_did_it_is_who_signed_in_at_the_box_office(scanner: FlaskClient, ada: Visitor) -> None:
+    scan(scanner, "ticket-1")
+    ada.change(f"{LIST}/1", "/block")
+    assert "by ada" in ada.get(f"{LIST}/1").text
+
+
+def test_without_the_key_nothing_is_registered(scanner: FlaskClient, ada: Visitor) -> None:
+    answer = scanner.post("/api/tickets/ticket-1/scan", headers={"X-Device-ID": "x"})
+    assert answer.status_code == 401
+    assert "No devices yet" in ada.get(LIST).text
+
+
+def test_who_is_no_administrator_sees_no_devices(office: Flask) -> None:
+    assert office.test_client().get(LIST).status_code == 403
+
+
+def test_health_is_told_to_a_blocked_scanner(scanner: FlaskClient, ada: Visitor) -> None:
+    scan(scanner, "ticket-1")
+    ada.change(f"{LIST}/1", "/block")
+    assert scan(scanner, "ticket-2").status_code == 403
+    assert scanner.get("/api/health", headers=SCANNER).json == {"ok": True}
+
+
+def test_box_office_starts_with_one_command(tmp_path: Path) -> None:
+    port = free_port()
+    variables = {"PORT": str(port), "DATABASE_URL": f"sqlite:///{tmp_path}/office.sqlite3"}
+    process = launch(
+        [sys.executable, ROOT / "examples" / "box_office" / "app.py"],
+        tmp_path / "log",
+        cwd=tmp_path,
+        env=clean_environment(**variables),
+    )
+    try:
+        wait_until(lambda: "Running on" in (tmp_path / "log").read_text())
+        with urlopen(f"http://127.0.0.1:{port}/login") as answer:
+            assert answer.status == 200
+    finally:
+        process.terminate()
+        process.wait()
+
+
+# --- the host that is in the way ---------------------------------------------------------------
+
+
+@pytest.fixture
+def host(url: str) -> Iterator[Flask]:
+    app = colliding_host.create_app(url)
+    yield app
+    state_of(app).close()
+
+
+@pytest.fixture
+def visitor(host: Flask) -> Visitor:
+    client = host.test_client()
+    client.environ_base["HTTP_X_ADMIN"] = "yes"
+    client.get("/api/devices", headers={"X-Device-ID": "phone-1"})
+    return Visitor(client)
+
+
+@pytest.mark.parametrize("path", ["", "/1", "/1/history"])
+def test_pages_are_ours(visitor: Visitor, path: str) -> None:
+    page = visitor.get(f"{LIST}{path}")
+    assert page.status == 200
+    assert "phone-1" in page.text
+    assert "the host's" not in page.html
+
+
+def test_what_is_done_on_pages_is_done(visitor: Visitor) -> None:
+    visitor.change(f"{LIST}/1", "/name", htmx=True, name="West door")
+    answer = visitor.change(f"{LIST}/1", "/block", htmx=True)
+    assert "Blocked “West door”" in answer.announced
+    denied = visitor.client.get("/api/devices", headers={"X-Device-ID": "phone-1"})
+    assert denied.get_json()["code"] == "device_blocked"
+
+
+def test_forms_of_others_are_refused(visitor: Visitor) -> None:
+    assert visitor.client.post(f"{LIST}/1/block").status_code == 400
+
+
+def test_static_files_are_each_one_s_own(visitor: Visitor) -> None:
+    page = visitor.get(LIST)
+    for link in page.root.all("link", rel="stylesheet"):
+        assert ":root" in visitor.client.get(link["href"], buffered=True).text
+    for address in ("/settings/static/app.css", "/static/app.css"):
+        assert visitor.client.get(address).text == "/* the host's app.css */"
+
+
+def test_what_is_the_host_s_stays_the_host_s(visitor: Visitor) -> None:
+    assert visitor.client.get("/settings/").text == "The host's template page.html: the host&#39;s"
+    assert visitor.client.get("/nothing").text == "The host says 404."
+    assert visitor.client.get("/api/devices").json == {"whose": "the host's"}
+
+
+def test_who_is_not_authorized_hears_it_from_the_host(host: Flask) -> None:
+    assert host.test_client().get(LIST).text == "The host says 403."
+
+
+@pytest.mark.parametrize("command", ["devices", "tokens", "db"])
+def test_commands_of_the_host_stay(host: Flask, command: str) -> None:
+    assert host.test_cli_runner().invoke(args=[command, "list"]).output == "the host's\n"
+
+
+def test_own_commands_are_there(visitor: Visitor, host: Flask) -> None:
+    listed = host.test_cli_runner().invoke(args=["apidevices", "list"])
+    assert "phone-1" in listed.output
+
+
+def test_tables_of_the_host_stay(host: Flask) -> None:
+    with host.app_context(), colliding_host.db.engine.connect() as connection:
+        tables = set(inspect(connection).get_table_names())
+        assert {"devices", "audit_log", "alembic_version"} <= tables
+        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    assert version == "of the host"
