@@ -42,6 +42,7 @@ db = SQLAlchemy()
 csrf = CSRFProtect()
 devices = APIDevices(db=db, authorize=accounts.authorize, actor=accounts.actor, tokens=True)
 devices.protect(api)
+csrf.exempt(devices.gate)
 csrf.exempt(api)  # it is called with tokens, never with the cookie of a session
 
 
@@ -92,6 +93,7 @@ def create_app() -> Flask:
 
     app.register_blueprint(api)
     app.register_blueprint(devices.admin, url_prefix="/settings")
+    app.register_blueprint(devices.gate)
     app.register_blueprint(health.blueprint)
     for path in ("/", "/settings/"):
         app.add_url_rule(path, f"home:{path}", lambda: redirect("/settings/api-devices"))

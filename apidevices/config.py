@@ -82,6 +82,11 @@ class Settings(_Checked):
         default=False,
         description="Refuse requests without a device identifier (400 device_id_required).",
     )
+    gate_tokens: bool = Field(
+        default=True,
+        description="Let no request pass at /verify without a token; false: the API behind"
+        " finds out who calls.",
+    )
     header_identifier: HeaderNames = _header(
         "identifier", "Header that carries the identifier; several, by comma, in order."
     )

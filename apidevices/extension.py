@@ -17,6 +17,7 @@ from apidevices.cli import commands
 from apidevices.config import Settings
 from apidevices.database import Database, engine_for
 from apidevices.errors import Problem
+from apidevices.gate import blueprint as gate_blueprint
 from apidevices.identity import IdentityReader
 from apidevices.lookup import make_lookup
 from apidevices.models import Device
@@ -81,17 +82,27 @@ class APIDevices:
         activity = ActivityBuffer(
             db, interval=settings.activity_interval, limit=settings.activity_limit
         )
-        lookup = make_lookup(db.engine, tokens=self._tokens)
-        tracker = Tracker(
-            db,
-            lookup,
-            activity,
-            IdentityReader(settings.headers),
-            tokens=self._tokens,
-            require_device_id=settings.require_device_id,
-        )
+        trackers = {
+            tokens: Tracker(
+                db,
+                make_lookup(db.engine, tokens=tokens),
+                activity,
+                IdentityReader(settings.headers),
+                tokens=tokens,
+                require_device_id=settings.require_device_id,
+            )
+            for tokens in {self._tokens, settings.gate_tokens}
+        }
+        tracker = trackers[self._tokens]
         app.extensions[EXTENSION] = State(
-            settings, db, lookup, activity, tracker, self._authorize, self._actor, self._tokens
+            settings=settings,
+            db=db,
+            activity=activity,
+            tracker=tracker,
+            gate=trackers[settings.gate_tokens],
+            authorize=self._authorize,
+            actor=self._actor,
+            tokens=self._tokens,
         )
         protection = Protection(app, self._protected)
 
@@ -137,6 +148,11 @@ class APIDevices:
     def admin(self) -> Blueprint:
         """The admin pages; register them where they shall live, say ``url_prefix="/settings"``."""
         return admin_blueprint
+
+    @property
+    def gate(self) -> Blueprint:
+        """``/verify``, which a proxy asks before it passes requests on to an API behind it."""
+        return gate_blueprint
 
     @property
     def current(self) -> Device | None:

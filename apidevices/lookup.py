@@ -39,12 +39,14 @@ class Known(NamedTuple):
     scopes_json: str
     valid: bool
     device_id: int | None
+    device_name: str | None
     blocked: bool
     details: Sequence[str | None]
 
 
 _DEVICE = (
     Device.id,
+    Device.name,
     Device.blocked_at.is_not(None),
     *(getattr(Device, field) for field in DETAILS),
 )
@@ -185,8 +187,10 @@ class SqliteLookup(Lookup):
         row = connection.execute(self._sql, [values[name] for name in self._order]).fetchone()
         if row is None:
             return None
-        token_id, name, scopes, valid, device_id, blocked, *details = row
-        return Known(token_id, name, scopes or "[]", valid, device_id, blocked, details)
+        token_id, name, scopes, valid, device_id, device_name, blocked, *details = row
+        return Known(
+            token_id, name, scopes or "[]", valid, device_id, device_name, blocked, details
+        )
 
 
 class PostgresLookup(Lookup):
@@ -247,13 +251,14 @@ class PostgresLookup(Lookup):
             None if (value := result.get_value(0, column)) is None else value.decode()
             for column in range(result.nfields)
         ]
-        token_id, name, scopes, valid, device_id, blocked, *details = texts
+        token_id, name, scopes, valid, device_id, device_name, blocked, *details = texts
         return Known(
             None if token_id is None else int(token_id),
             name,
             scopes or "[]",
             valid == "t",
             None if device_id is None else int(device_id),
+            device_name,
             blocked == "t",
             details,
         )

@@ -8,7 +8,6 @@ from flask import current_app
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
 from apidevices.database import Database
-from apidevices.lookup import Lookup
 from apidevices.tracking import Tracker
 
 EXTENSION = "apidevices"
@@ -21,9 +20,9 @@ class State:
 
     settings: Settings
     db: Database
-    lookup: Lookup
     activity: ActivityBuffer
     tracker: Tracker
+    gate: Tracker
     authorize: Callable[[], bool]
     actor: Callable[[], str]
     tokens: bool
@@ -31,7 +30,8 @@ class State:
     def close(self) -> None:
         """Write what waits, end the thread and close connections; they come back when needed."""
         self.activity.close()
-        self.lookup.close()
+        self.tracker.close()
+        self.gate.close()
         self.db.engine.dispose()
 
 

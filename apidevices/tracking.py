@@ -37,13 +37,15 @@ T = TypeVar("T")
 class Caller(NamedTuple):
     """Who makes a request: its token, where tokens are checked, and its device, where one is named.
 
-    ``device_id`` is None as well for a device that is new, until the request has been recorded.
+    ``device_name`` is the name that was given to it, if any.
     """
 
     token_id: int | None
     token_name: str | None
     scopes_json: str
     device_id: int | None
+    identifier: str | None
+    device_name: str | None
     at: datetime
 
     @property
@@ -114,7 +116,12 @@ class Tracker:
             Problem: DeviceBlocked or Unavailable.
         """
         device_id = _asked(self._record, request, call.identifier, call.known, None, call.at)
-        return Caller(None, None, "[]", device_id, call.at)
+        name = call.known and call.known.device_name
+        return Caller(None, None, "[]", device_id, call.identifier, name, call.at)
+
+    def close(self) -> None:
+        """Close connections; they come back when needed."""
+        self._lookup.close()
 
     def _check_device(self, request: Request, now: datetime) -> Call | None:
         try:
@@ -152,7 +159,15 @@ class Tracker:
             raise DeviceIdRequired(self.how_to_identify)
         else:
             self._activity.note_token(known.token_id, now)
-        return Caller(known.token_id, known.token_name, known.scopes_json, device_id, now)
+        return Caller(
+            known.token_id,
+            known.token_name,
+            known.scopes_json,
+            device_id,
+            identifier,
+            known.device_name,
+            now,
+        )
 
     def _record(
         self,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import hook, lists, memory, request_path, strictness, writes
+from benchmarks import gate, hook, lists, memory, request_path, strictness, writes
 from benchmarks.context import Run, say
 from benchmarks.databases import backends
 from benchmarks.load import loader
@@ -26,6 +26,7 @@ PARTS = {
     "4": writes,
     "5": memory,
     "6": strictness,
+    "7": gate,
 }
 
 RESULTS = Path(__file__).with_name("results")

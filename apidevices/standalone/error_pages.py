@@ -29,7 +29,7 @@ def init_app(app: Flask) -> None:
 
 
 def _http_error(error: HTTPException) -> ResponseReturnValue:
-    if request.path == api.url_prefix or request.path.startswith(f"{api.url_prefix}/"):
+    if f"{request.path}/".startswith((f"{api.url_prefix}/", "/verify/")):
         return as_problem(error)
     response = error.get_response()
     if response.status_code < 400 or error.response is not None:

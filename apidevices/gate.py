@@ -1,0 +1,72 @@
+"""``/verify``: forward authentication, for a proxy in front of an API in any language.
+
+The proxy asks before it passes a request on. 204 lets it through, with headers for the API behind;
+anything else is the answer to the client, with the same problem bodies as everywhere.
+"""
+
+import logging
+from urllib.parse import quote
+
+from flask import Blueprint, Request, Response, request
+from flask.typing import ResponseReturnValue
+
+from apidevices import state
+from apidevices.errors import Problem
+from apidevices.tracking import Call
+
+logger = logging.getLogger(__name__)
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
+"""Envoy asks with the method of the request itself; the others always with GET."""
+
+_ASCII = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+
+blueprint = Blueprint("apidevices_gate", __name__)
+
+
+# Envoy puts the address of the request behind that of the gate.
+@blueprint.route("/verify", methods=METHODS, provide_automatic_options=False)
+@blueprint.route("/verify/<path:address>", methods=METHODS, provide_automatic_options=False)
+def verify(address: str = "") -> ResponseReturnValue:
+    """Answer whether a request may pass."""
+    try:
+        return Response(status=204, headers=_let_through(_original(request)))
+    except Problem as problem:
+        logger.info("Denied by the gate: %s %s: %s", *_asked(request), problem.problem_code)
+        response = problem.get_response()
+        # nginx can't hand on the body of this answer, but a header of it.
+        response.headers["X-Problem"] = response.get_data(as_text=True).strip()
+        return response
+
+
+def _let_through(original: Request) -> dict[str, str]:
+    """Check and record a request; return what the API behind shall know of it, as headers.
+
+    Raises:
+        Problem: it may not pass.
+    """
+    tracker = state.current().gate
+    caller = tracker.check(original)
+    if isinstance(caller, Call):  # whoever it is, the API behind finds out
+        caller = tracker.record(original, caller)
+    # All of them always, as an empty value: of a header that is missing Caddy makes its own name.
+    values = {
+        "X-Device-Id": caller and caller.identifier,
+        "X-Device-Name": caller and (caller.device_name or caller.identifier),
+        "X-Token-Name": caller and caller.token_name,
+    }
+    return {name: quote(value or "", _ASCII) for name, value in values.items()}
+
+
+def _original(asking: Request) -> Request:
+    """Return the request that the proxy asks about: this one, with the method of that."""
+    method, _ = _asked(asking)
+    return Request({**asking.environ, "REQUEST_METHOD": method})
+
+
+def _asked(asking: Request) -> tuple[str, str]:
+    """Return method and address of the request that the proxy asks about."""
+    said = asking.headers
+    method = said.get("X-Original-Method") or said.get("X-Forwarded-Method") or asking.method
+    address = said.get("X-Original-URI") or said.get("X-Forwarded-Uri") or asking.full_path
+    return method, address
