@@ -1,6 +1,6 @@
 """What can be asked of a device or done to it; the only place that writes devices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,11 +12,19 @@ from apidevices import audit, signals
 from apidevices.database import Database
 from apidevices.identity import MAX_LENGTH, DeviceIdentity, clean_text
 from apidevices.listing import PAGE_SIZE
-from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceToken
+from apidevices.models import MAX_ID, Device, DeviceActivity, DeviceHistory, DeviceToken
 from apidevices.search import search_key
 
 MAX_REASON = 1_000
 """Characters of a reason for a block at most."""
+
+
+Check = Callable[[Device], object]
+"""Is shown a device, locked, before it is changed, and may raise instead."""
+
+
+def nothing_to_check(_device: Device) -> None:
+    """Let a device be changed, whatever it is like."""
 
 
 class DeviceNotFound(LookupError):
@@ -141,7 +149,15 @@ def report(
 # --- done to devices ---------------------------------------------------------------------------
 
 
-def rename(db: Database, device_id: int, name: str, *, actor: str, now: datetime) -> Device:
+def rename(
+    db: Database,
+    device_id: int,
+    name: str,
+    *,
+    actor: str,
+    now: datetime,
+    check: Check = nothing_to_check,
+) -> Device:
     """Give a device a name; an empty one returns it to its identifier.
 
     Raises:
@@ -156,6 +172,7 @@ def rename(db: Database, device_id: int, name: str, *, actor: str, now: datetime
     signal = None
     with db.write() as session:
         device = _get(session, device_id, lock=True)
+        check(device)
         if device.name != wanted:
             audit.record(
                 session,
@@ -173,7 +190,13 @@ def rename(db: Database, device_id: int, name: str, *, actor: str, now: datetime
 
 
 def block(
-    db: Database, device_id: int, *, reason: str | None = None, actor: str, now: datetime
+    db: Database,
+    device_id: int,
+    *,
+    reason: str | None = None,
+    actor: str,
+    now: datetime,
+    check: Check = nothing_to_check,
 ) -> Device:
     """Block a device: each of its requests that starts after this returns is denied.
 
@@ -183,29 +206,36 @@ def block(
         DeviceNotFound: there is no such device.
         InvalidInput: the reason is longer than 1,000 characters.
     """
-    reason = clean_text(reason or "") or None
-    if reason and len(reason) > MAX_REASON:
-        raise InvalidInput("reason", f"A reason has {MAX_REASON:,} characters at most.")
-    signal = None
+    reason = _checked_reason(reason)
     with db.write() as session:
         device = _get(session, device_id, lock=True)
-        if device.blocked_at is None:
-            device.blocked_at = device.activity.last_activity_at = now
-            device.block_reason, device.blocked_by = reason, actor
-            device.activity.blocked = True
-            audit.record(
-                session,
-                audit.Action.DEVICE_BLOCKED,
-                f"device:{device_id}",
-                actor=actor,
-                at=now,
-                reason=reason,
-            )
-            signal = signals.device_blocked
+        check(device)
+        signal = _block(session, device, reason, actor, now)
     return _told(signal, device)
 
 
-def unblock(db: Database, device_id: int, *, actor: str, now: datetime) -> Device:
+def block_all(
+    db: Database, device_ids: Collection[int], *, reason: str | None, actor: str, now: datetime
+) -> Sequence[Device]:
+    """Block devices, all at once or none; return those that there are, by their ids.
+
+    Raises:
+        InvalidInput: the reason is longer than 1,000 characters.
+    """
+    reason = _checked_reason(reason)
+    with db.write() as session:
+        # In one order, whoever locks: nobody deadlocks.
+        query = select(Device).where(Device.id.in_(device_ids)).order_by(Device.id)
+        found = session.scalars(query.with_for_update(key_share=True)).all()
+        signals_due = [_block(session, device, reason, actor, now) for device in found]
+    for device, signal in zip(found, signals_due, strict=True):
+        _told(signal, device)
+    return found
+
+
+def unblock(
+    db: Database, device_id: int, *, actor: str, now: datetime, check: Check = nothing_to_check
+) -> Device:
     """Unblock a device: its next request is served. A device that is not blocked stays as it is.
 
     Raises:
@@ -214,6 +244,7 @@ def unblock(db: Database, device_id: int, *, actor: str, now: datetime) -> Devic
     signal = None
     with db.write() as session:
         device = _get(session, device_id, lock=True)
+        check(device)
         if device.blocked_at is not None:
             device.blocked_at = device.block_reason = device.blocked_by = None
             device.activity.blocked = False
@@ -229,6 +260,33 @@ def unblock(db: Database, device_id: int, *, actor: str, now: datetime) -> Devic
     return _told(signal, device)
 
 
+def _checked_reason(reason: str | None) -> str | None:
+    reason = clean_text(reason or "") or None
+    if reason and len(reason) > MAX_REASON:
+        raise InvalidInput("reason", f"A reason has {MAX_REASON:,} characters at most.")
+    return reason
+
+
+def _block(
+    session: Session, device: Device, reason: str | None, actor: str, now: datetime
+) -> Signal | None:
+    """Block a device that is locked; return what is to be told of it."""
+    if device.blocked_at is not None:
+        return None
+    device.blocked_at = device.activity.last_activity_at = now
+    device.block_reason, device.blocked_by = reason, actor
+    device.activity.blocked = True
+    audit.record(
+        session,
+        audit.Action.DEVICE_BLOCKED,
+        f"device:{device.id}",
+        actor=actor,
+        at=now,
+        reason=reason,
+    )
+    return signals.device_blocked
+
+
 def _told(signal: Signal | None, device: Device) -> Device:
     """Tell who listens what was done, if anything was; return the device."""
     if signal is not None:
@@ -240,6 +298,8 @@ def _told(signal: Signal | None, device: Device) -> Device:
 
 
 def _get(session: Session, device_id: int, *, lock: bool = False) -> Device:
+    if device_id > MAX_ID:
+        raise DeviceNotFound  # no device can have it, and no driver can be asked for it
     query = select(Device).where(Device.id == device_id)
     device = session.scalar(query.with_for_update(key_share=True) if lock else query)
     if device is None:

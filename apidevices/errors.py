@@ -1,6 +1,7 @@
 """Errors of the API: RFC 9457 problems, one class a case, each with its stable code."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from werkzeug.exceptions import HTTPException
@@ -11,6 +12,7 @@ _BY_STATUS = {
     401: ("token_invalid", "Token invalid"),
     404: ("not_found", "Not found"),
     405: ("method_not_allowed", "Method not allowed"),
+    412: ("precondition_failed", "Changed meanwhile"),
     413: ("payload_too_large", "Payload too large"),
     415: ("unsupported_media_type", "Unsupported media type"),
     422: ("invalid_request", "Invalid request"),
@@ -106,6 +108,33 @@ class Unavailable(Problem):
     title = "Temporarily unavailable"
     description = "The request could not be checked or stored just now. Try again shortly."
     headers = (("Retry-After", "2"),)
+
+
+class PreconditionFailed(Problem):
+    """What was to be changed is not any more what the caller had seen."""
+
+    code = 412
+    problem_code = "precondition_failed"
+    title = "Changed meanwhile"
+    description = "Somebody has changed it since. Get it anew, and decide again."
+
+
+class _Internal(Problem):
+    code = 500
+    problem_code = "internal_error"
+
+
+def _codes() -> Mapping[int, Sequence[str]]:
+    codes: dict[int, list[str]] = {}
+    known = [(kind.code, kind.problem_code) for kind in Problem.__subclasses__()]
+    for status, code in [*known, *((status, code) for status, (code, _) in _BY_STATUS.items())]:
+        if code not in codes.setdefault(status, []):
+            codes[status].append(code)
+    return codes
+
+
+CODES = _codes()
+"""Status -> every code that comes with it."""
 
 
 def as_problem(error: HTTPException) -> Response:

@@ -21,7 +21,7 @@ from apidevices.gate import blueprint as gate_blueprint
 from apidevices.identity import IdentityReader
 from apidevices.lookup import make_lookup
 from apidevices.models import Device
-from apidevices.protection import EXEMPT, Protection
+from apidevices.protection import Protection, exempt
 from apidevices.state import EXTENSION, State
 from apidevices.tracking import Call, Caller, Tracker
 
@@ -132,8 +132,7 @@ class APIDevices:
 
     def exempt(self, view: View) -> View:
         """Let requests of a view through unchecked; a decorator, the outermost but ``route``."""
-        setattr(view, EXEMPT, True)
-        return view
+        return exempt(view)
 
     def upgrade(self, connection: Connection | None = None) -> None:
         """Bring the extension's tables to this version, and no others; needs an app context.

@@ -1,13 +1,23 @@
 """Which requests of an application are checked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from posixpath import commonpath
+from typing import Any, TypeVar
 
 from flask import Blueprint, Flask, Request
 
 EXEMPT = "_apidevices_exempt"
 """The attribute of a view that is not checked."""
+
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def exempt(view: View) -> View:
+    """Let requests of a view through unchecked."""
+    setattr(view, EXEMPT, True)
+    return view
 
 
 class Protection:

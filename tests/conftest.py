@@ -211,8 +211,11 @@ class Administrator:
         self._client = app.test_client()
         self._headers = {"Authorization": f"Bearer {token}"}
 
-    def request(self, method: str, path: str, **options: Any) -> TestResponse:
-        return self._client.open(path, method=method, headers=self._headers, **options)
+    def request(
+        self, method: str, path: str, *, if_match: str | None = None, **options: Any
+    ) -> TestResponse:
+        headers = self._headers | ({} if if_match is None else {"If-Match": if_match})
+        return self._client.open(path, method=method, headers=headers, **options)
 
     def device(self, identifier: str = "phone-1") -> dict[str, Any]:
         """Return a device, with all activity that was noted so far."""

@@ -17,6 +17,7 @@ HISTORY = f"{DEVICES}/1/history"
 BLOCK = f"{DEVICES}/1/block"
 UNBLOCK = f"{DEVICES}/1/unblock"
 ONE = f"{DEVICES}/1"
+MANY = f"{DEVICES}/block"
 
 
 # --- scopes ------------------------------------------------------------------------------------
@@ -31,6 +32,7 @@ ONE = f"{DEVICES}/1"
         ("PATCH", ONE, "devices:write"),
         ("POST", BLOCK, "devices:write"),
         ("POST", UNBLOCK, "devices:write"),
+        ("POST", MANY, "devices:write"),
     ],
 )
 def test_each_call_needs_its_scope(
@@ -46,7 +48,7 @@ def test_each_call_needs_its_scope(
 
     def status(*scopes: str) -> int:
         headers = {"Authorization": f"Bearer {new_token(*scopes)}"}
-        body = {"name": "x"} if method == "PATCH" else None
+        body = {"name": "x"} if method == "PATCH" else {"ids": [1]} if path == MANY else None
         return client.open(path, method=method, headers=headers, json=body).status_code
 
     assert status() == 403
@@ -222,18 +224,12 @@ def test_device_is_renamed(
     assert administrator.request("GET", ONE).json == answer
 
 
-def test_lone_surrogate_in_a_name_goes(administrator: Administrator, register: Register) -> None:
-    register("phone-1")
-    body = b'{"name": "a\\ud800b"}'
-    answer = administrator.request("PATCH", ONE, data=body, content_type="application/json")
-    assert answer.get_json()["name"] == "ab"
-
-
 @pytest.mark.parametrize(
     ("body", "status"),
     [
         pytest.param(b'{"name": "%s"}' % (b"x" * 256), 422, id="too long"),
         pytest.param(b'{"name": 7}', 422, id="number"),
+        pytest.param(b'{"name": "a\\ud800b"}', 422, id="half a character"),
         pytest.param(b'{"name": NaN}', 422, id="NaN"),
         pytest.param(b"{}", 422, id="missing"),
         pytest.param(b'{"name": "x", "status": "blocked"}', 422, id="unknown field"),
@@ -329,3 +325,100 @@ def test_the_record_names_the_token(
     with db.read() as session:
         query = select(AuditEntry.actor).where(AuditEntry.action == "device.blocked")
         assert session.scalar(query) == "token administrator"
+
+
+# --- only if nobody else has -------------------------------------------------------------------
+
+CHANGES = [
+    pytest.param("PATCH", ONE, {"name": "West door"}, id="rename"),
+    pytest.param("POST", BLOCK, {"reason": "lost"}, id="block"),
+    pytest.param("POST", UNBLOCK, None, id="unblock"),
+]
+
+
+def tag(administrator: Administrator) -> str:
+    return administrator.request("GET", ONE).headers["ETag"]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CHANGES)
+def test_change_is_made_if_nobody_else_has(
+    administrator: Administrator, register: Register, method: str, path: str, body: Any
+) -> None:
+    register("phone-1")
+    answer = administrator.request(method, path, json=body, if_match=tag(administrator))
+    assert answer.status_code == 200
+    assert answer.headers["ETag"] == tag(administrator)
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CHANGES)
+def test_change_is_not_made_if_somebody_else_has(
+    administrator: Administrator, register: Register, method: str, path: str, body: Any
+) -> None:
+    register("phone-1")
+    seen = tag(administrator)
+    administrator.rename("East door")
+    administrator.block()
+    before = administrator.device()
+    answer = administrator.request(method, path, json=body, if_match=seen)
+    assert (answer.status_code, answer.get_json()["code"]) == (412, "precondition_failed")
+    assert administrator.device() == before
+
+
+@pytest.mark.parametrize("condition", ["*", '"x", {}'])
+def test_condition_may_be_any_or_several(
+    administrator: Administrator, register: Register, condition: str
+) -> None:
+    register("phone-1")
+    wanted = condition.format(tag(administrator))
+    assert administrator.request("POST", BLOCK, if_match=wanted).status_code == 200
+
+
+def test_what_a_device_does_is_no_change(
+    client: FlaskClient, administrator: Administrator, token: str
+) -> None:
+    client.get(DEVICE, headers=as_device(token))
+    seen = tag(administrator)
+    client.post(DEVICE, headers=as_device(token, model="Pixel 9"))
+    assert administrator.device()["model"] == "Pixel 9"
+    assert tag(administrator) == seen
+
+
+# --- many at once ------------------------------------------------------------------------------
+
+
+def test_devices_are_blocked_all_at_once(
+    administrator: Administrator, register: Register, db: Database
+) -> None:
+    ids = [register(f"phone-{number}") for number in range(3)]
+    for _ in range(2):
+        answer = administrator.request("POST", MANY, json={"ids": [*ids, 99], "reason": "stolen"})
+        assert answer.json == {"blocked": ids, "not_found": [99]}
+    blocked = administrator.devices("?status=blocked")
+    assert {(device["id"], device["block_reason"]) for device in blocked} == {
+        (device_id, "stolen") for device_id in ids
+    }
+    with db.read() as session:
+        assert len(session.scalars(select(AuditEntry)).all()) >= len(ids)
+
+
+def test_device_that_was_blocked_stays_as_it_was(
+    administrator: Administrator, register: Register
+) -> None:
+    ids = [register(f"phone-{number}") for number in range(2)]
+    administrator.block("phone-0")
+    before = administrator.device("phone-0")
+    administrator.request("POST", MANY, json={"ids": ids, "reason": "stolen"})
+    assert administrator.device("phone-0") == before
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"ids": []}, {"ids": ["1"]}, {"ids": [-1]}, {"ids": [True]}, {"ids": [1] * 1001}],
+)
+def test_ids_that_can_t_be_any_block_nothing(
+    administrator: Administrator, register: Register, body: Any
+) -> None:
+    register("phone-1")
+    answer = administrator.request("POST", MANY, json=body)
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "invalid_request")
+    assert administrator.devices("?status=blocked") == []

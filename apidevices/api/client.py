@@ -2,26 +2,36 @@
 
 from flask import request
 from flask.typing import ResponseReturnValue
+from pydantic import JsonValue, RootModel
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from apidevices import clock, devices, state, uploads
+from apidevices.api.openapi import DEVICE_HEADERS, OF_A_BODY, described
 from apidevices.api.root import blueprint, read_body
-from apidevices.clock import rfc3339
 from apidevices.errors import DeviceIdRequired, TokenMissing
 from apidevices.extension import current_caller
-from apidevices.representation import device_json
+from apidevices.representation import DeviceJson, UploadJson, device_json, version
+
+TAG = "Devices"
+
+
+class AnyJson(RootModel[JsonValue]):
+    """Any JSON."""
 
 
 @blueprint.get("/v1/device")
+@described(DeviceJson, 400, tag=TAG, headers=DEVICE_HEADERS)
 def show_device() -> ResponseReturnValue:
-    """Return the calling device."""
+    """Show the calling device, as the platform sees it."""
     device_id, _ = _calling_device()
-    return device_json(devices.get(state.database(), device_id))
+    device = devices.get(state.database(), device_id)
+    return device_json(device), {"ETag": f'"{version(device)}"'}
 
 
 @blueprint.post("/v1/uploads")
+@described(UploadJson, *OF_A_BODY, status=201, tag=TAG, headers=DEVICE_HEADERS, json=AnyJson)
 def upload() -> ResponseReturnValue:
-    """Store a JSON body."""
+    """Upload data: any JSON, up to 1 MiB."""
     device_id, token_id = _calling_device()
     if not request.is_json:
         raise UnsupportedMediaType("Send the upload as 'Content-Type: application/json'.")
@@ -35,7 +45,7 @@ def upload() -> ResponseReturnValue:
         )
     except uploads.InvalidUpload as error:
         raise BadRequest(str(error)) from error
-    return {"id": stored.id, "received_at": rfc3339(stored.received_at)}, 201
+    return UploadJson(id=stored.id, received_at=stored.received_at).model_dump(), 201
 
 
 def _calling_device() -> tuple[int, int]:

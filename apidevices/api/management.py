@@ -1,11 +1,12 @@
 """What programs of administrators call: devices as JSON, with a token that has the scope."""
 
 import json
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from flask import current_app, request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 from werkzeug.exceptions import (
     BadRequest,
     NotFound,
@@ -14,50 +15,94 @@ from werkzeug.exceptions import (
 )
 
 from apidevices import clock, devices, listing, state
+from apidevices.api.openapi import OF_A_BODY, described
 from apidevices.api.root import blueprint, read_body
-from apidevices.errors import InsufficientScope, TokenMissing
+from apidevices.errors import InsufficientScope, PreconditionFailed, TokenMissing
 from apidevices.extension import current_caller
+from apidevices.identity import MAX_LENGTH
 from apidevices.listing import Cursor, Filters
-from apidevices.models import MAX_ID
-from apidevices.representation import device_json, history_json
+from apidevices.models import MAX_ID, Device
+from apidevices.representation import (
+    BlockedJson,
+    DeviceJson,
+    DevicePage,
+    HistoryPage,
+    device_json,
+    history_json,
+    version,
+)
+
+TAG = "Management"
+MAX_AT_ONCE = 1_000
 
 DEVICES = "/v1/devices"
-DEVICE = f"{DEVICES}/<int(max={MAX_ID}):device_id>"
+DEVICE = f"{DEVICES}/<int:device_id>"
 
 
-class _Parameters(BaseModel):
+def _whole(number: object) -> object:
+    """Take 7.0 for what it is in JSON: an integer."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+_RowId = Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(_whole)]
+_ListCursor = Annotated[str, Field(pattern="^(older|newer)-[0-9]{1,17}-[0-9]{1,18}$")]
+_CURSOR = "The page: as it is in the address that 'next' gives."
+
+
+class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ListQuery(_Parameters):
+class _Body(_Asked):
+    model_config = ConfigDict(strict=True)
+
+
+class ListQuery(_Asked):
     """The list's filters, and the page."""
 
-    name: str = ""
-    status: listing.Status = "all"
-    cursor: str | None = None
+    name: str = Field("", description="Part of the name or identifier, in any case.")
+    status: listing.Status = Field("all", description="'active' leaves out the blocked ones.")
+    cursor: _ListCursor | SkipJsonSchema[None] = Field(None, description=_CURSOR)
 
 
-class HistoryQuery(_Parameters):
-    """The page of a history: entries below this id."""
+class HistoryQuery(_Asked):
+    """The page of a history."""
 
-    cursor: int | None = Field(default=None, ge=0, le=MAX_ID)
+    cursor: _RowId | SkipJsonSchema[None] = Field(None, description=_CURSOR)
 
 
-class Rename(_Parameters):
+class Rename(_Body):
     """The name to give; null or empty returns the device to its identifier."""
 
-    name: str | None
+    name: str | None = Field(max_length=MAX_LENGTH)
 
 
-class Block(_Parameters):
+class Block(_Body):
     """Why the device is blocked."""
 
-    reason: str | None = None
+    reason: str | None = Field(None, max_length=devices.MAX_REASON)
+
+
+class BlockAll(Block):
+    """Which devices are blocked, and why."""
+
+    ids: list[_RowId] = Field(min_length=1, max_length=MAX_AT_ONCE)
+
+
+class IfMatch(BaseModel):
+    """The device as it was seen."""
+
+    if_match: str | SkipJsonSchema[None] = Field(
+        None,
+        alias="If-Match",
+        description="The ETag of the device as you saw it; 412 if somebody has changed it since.",
+    )
 
 
 @blueprint.get(DEVICES)
+@described(DevicePage, 400, 422, tag=TAG, query=ListQuery)
 def list_devices() -> ResponseReturnValue:
-    """Return a page of the list, narrowed as on the page for people."""
+    """List devices, most recently active first, narrowed as on the page for people."""
     _actor("devices:read")
     query = _checked(ListQuery, request.args.to_dict())
     page = listing.page(
@@ -69,15 +114,17 @@ def list_devices() -> ResponseReturnValue:
 
 
 @blueprint.get(DEVICE)
-def show_one(device_id: int) -> ResponseReturnValue:
-    """Return one device."""
+@described(DeviceJson, 400, 404, tag=TAG)
+def get_device(device_id: int) -> ResponseReturnValue:
+    """Show one device."""
     _actor("devices:read")
-    return device_json(devices.get(state.database(), device_id))
+    return _answer(devices.get(state.database(), device_id))
 
 
 @blueprint.get(f"{DEVICE}/history")
-def show_history(device_id: int) -> ResponseReturnValue:
-    """Return a page of a device's history, newest first."""
+@described(HistoryPage, 400, 404, 422, tag=TAG, query=HistoryQuery)
+def get_device_history(device_id: int) -> ResponseReturnValue:
+    """Show what a device said of itself over time, newest first."""
     _actor("devices:read")
     query = _checked(HistoryQuery, request.args.to_dict())
     db = state.database()
@@ -87,32 +134,43 @@ def show_history(device_id: int) -> ResponseReturnValue:
 
 
 @blueprint.patch(DEVICE)
-def rename_one(device_id: int) -> ResponseReturnValue:
+@described(DeviceJson, 404, 412, *OF_A_BODY, tag=TAG, json=Rename, headers=IfMatch)
+def rename_device(device_id: int) -> ResponseReturnValue:
     """Rename a device."""
     actor = _actor("devices:write")
     body = _checked(Rename, _json_body())
-    now = clock.now()
-    return device_json(
-        devices.rename(state.database(), device_id, body.name or "", actor=actor, now=now)
-    )
+    return _answer(devices.rename(state.database(), device_id, body.name or "", **_by(actor)))
 
 
 @blueprint.post(f"{DEVICE}/block")
-def block_one(device_id: int) -> ResponseReturnValue:
+@described(DeviceJson, 404, 412, *OF_A_BODY, tag=TAG, json=Block, headers=IfMatch)
+def block_device(device_id: int) -> ResponseReturnValue:
     """Block a device; again changes nothing."""
     actor = _actor("devices:write")
     body = _checked(Block, _json_body() if read_body() else {})
-    now = clock.now()
-    return device_json(
-        devices.block(state.database(), device_id, reason=body.reason, actor=actor, now=now)
-    )
+    return _answer(devices.block(state.database(), device_id, reason=body.reason, **_by(actor)))
 
 
 @blueprint.post(f"{DEVICE}/unblock")
-def unblock_one(device_id: int) -> ResponseReturnValue:
+@described(DeviceJson, 400, 404, 412, tag=TAG, headers=IfMatch)
+def unblock_device(device_id: int) -> ResponseReturnValue:
     """Unblock a device; again changes nothing."""
     actor = _actor("devices:write")
-    return device_json(devices.unblock(state.database(), device_id, actor=actor, now=clock.now()))
+    return _answer(devices.unblock(state.database(), device_id, **_by(actor)))
+
+
+@blueprint.post(f"{DEVICES}/block")
+@described(BlockedJson, *OF_A_BODY, tag=TAG, json=BlockAll)
+def block_devices() -> ResponseReturnValue:
+    """Block up to 1,000 devices, all at once; again changes nothing."""
+    actor = _actor("devices:write")
+    body = _checked(BlockAll, _json_body())
+    found = devices.block_all(
+        state.database(), set(body.ids), reason=body.reason, actor=actor, now=clock.now()
+    )
+    blocked = [device.id for device in found]
+    missing = sorted(set(body.ids).difference(blocked))
+    return BlockedJson(blocked=blocked, not_found=missing).model_dump()
 
 
 @blueprint.errorhandler(devices.DeviceNotFound)
@@ -140,7 +198,22 @@ def _actor(scope: str) -> str:
     return f"token {caller.token_name}"
 
 
-M = TypeVar("M", bound=_Parameters)
+def _by(actor: str) -> dict[str, Any]:
+    """Return who changes a device, when, and on which condition."""
+    wanted = request.if_match
+
+    def check(device: Device) -> None:
+        if wanted and version(device) not in wanted:
+            raise PreconditionFailed
+
+    return {"actor": actor, "now": clock.now(), "check": check}
+
+
+def _answer(device: Device) -> ResponseReturnValue:
+    return device_json(device), {"ETag": f'"{version(device)}"'}
+
+
+M = TypeVar("M", bound=_Asked)
 
 
 def _checked(model: type[M], values: object) -> M:
