@@ -22,10 +22,11 @@ from apidevices.representation import device_json, history_json
 from apidevices.simulation import Fleet, run
 
 
-class _Group(AppGroup):
+class Group(AppGroup):
     """Says in one line what could not be done, whichever command it was."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
         try:
             return super().invoke(ctx)
         except (ValueError, LookupError) as error:
@@ -35,7 +36,7 @@ class _Group(AppGroup):
             _fail(f"The database can't be asked: {reason}. If it is new, run 'flask db upgrade'.")
 
 
-commands = _Group("apidevices", help="See devices, block and unblock them, make tokens.")
+commands = Group("apidevices", help="See devices, block and unblock them, make tokens.")
 
 as_json = click.option("--json", "wants_json", is_flag=True, help="JSON, for programs.")
 identifier = click.argument("identifier")

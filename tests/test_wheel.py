@@ -1,12 +1,15 @@
 """Whoever installs the wheel gets the whole product."""
 
+import json
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.conftest import DEVICE, as_device
 from tests.real_server import ROOT, RealServer, clean_environment
@@ -31,10 +34,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with nothing but the wheel and what it needs."""
     folder = tmp_path_factory.mktemp("installed")
+    return environment(folder, "-c", ROOT / "constraints.txt", wheel)
+
+
+def environment(folder: Path, *arguments: str | Path) -> Path:
+    """Make an environment and return its programs."""
+    folder.mkdir(exist_ok=True)
     run(sys.executable, "-m", "venv", folder, cwd=folder)
     programs = folder / "bin"
     pip = (programs / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(*pip, "-c", ROOT / "constraints.txt", wheel, cwd=folder)
+    run(*pip, *arguments, cwd=folder)
     return programs
 
 
@@ -105,16 +114,71 @@ assert ping() == 200
 """
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/flask.md"])
-def test_five_lines_are_enough(installed: Path, tmp_path: Path, document: str) -> None:
-    [five_lines] = re.findall(
+def five_lines(document: str) -> str:
+    [found] = re.findall(
         r"```python\n(from apidevices import APIDevices\n.*?)```",
         (ROOT / document).read_text(),
         re.DOTALL,
     )
-    (tmp_path / "host.py").write_text(HOST % five_lines)
+    return str(found)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/flask.md"])
+def test_five_lines_are_enough(installed: Path, tmp_path: Path, document: str) -> None:
+    (tmp_path / "host.py").write_text(HOST % five_lines(document))
     run(installed / "flask", "--app", "host", "apidevices", "upgrade", cwd=tmp_path)
     run(installed / "python", "-c", VISIT, cwd=tmp_path)
+
+
+SERVE = [("apidevices", "serve"), ("python", "-m", "apidevices")]
+
+
+@pytest.mark.parametrize("command", SERVE)
+def test_installed_wheel_serves(installed: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+    server = RealServer(
+        tmp_path / "instance",
+        program=(str(installed / command[0]), *command[1:]),
+        flask=(str(installed / "apidevices"),),
+    )
+    with server:
+        options = ("ann@example.org", "--password-stdin")
+        made = server.flask("create-user", *options, stdin="long enough")
+        assert made.returncode == 0, made.stderr
+        token = server.flask("create-token", "x").stdout.strip()
+        assert server.call("GET", DEVICE, as_device(token)).status == 200
+        assert "phone-1" in server.flask("list").stdout
+        assert is_healthy(installed, server.port)
+    assert not is_healthy(installed, server.port)
+
+
+def is_healthy(programs: Path, port: int) -> bool:
+    """Ask as a container is asked."""
+    [check] = re.findall(r"^    CMD (\[.+\])$", (ROOT / "Containerfile").read_text(), re.MULTILINE)
+    name, *arguments = json.loads(check)
+    asked = subprocess.run(
+        [programs / name, *arguments], env={"PORT": str(port)}, capture_output=True
+    )
+    return asked.returncode == 0
+
+
+def test_oldest_versions_do(wheel: Path, tmp_path: Path) -> None:
+    """The versions that pyproject.toml says to be enough, each in its oldest."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [Requirement(text) for text in project["dependencies"]]
+    oldest = [
+        f"{requirement.name}=={specifier.version}"
+        for requirement in wanted
+        for specifier in requirement.specifier
+        if specifier.operator == ">="
+    ]
+    (tmp_path / "oldest.txt").write_text("\n".join(oldest))
+    programs = environment(tmp_path / "environment", "-c", tmp_path / "oldest.txt", wheel)
+    server = RealServer(tmp_path / "instance", program=(str(programs / "apidevices"),))
+    with server:
+        assert server.call("GET", "/login").status == 200
+    (tmp_path / "host.py").write_text(HOST % five_lines("README.md"))
+    run(programs / "flask", "--app", "host", "apidevices", "upgrade", cwd=tmp_path)
+    run(programs / "python", "-c", VISIT, cwd=tmp_path)
 
 
 def test_installed_wheel_runs_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 ALWAYS = (401, 403, 500, 503)
 """Whatever is asked may be answered so."""
-OF_DEVICE_HEADERS = (400,)
 OF_A_BODY = (400, 413, 415, 422)
 
 _MaybeText: Any = str | SkipJsonSchema[None]  # type: ignore[misc]  # mypy takes it for no type

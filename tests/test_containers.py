@@ -1,0 +1,75 @@
+"""Containerfile and compose.yaml, as far as they can be checked without an engine."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from apidevices.config import ServerSettings, Settings
+from tests.real_server import ROOT
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = YAML(typ="safe").load(ROOT / "compose.yaml")["services"]
+    return found
+
+
+CONTAINERFILE = (ROOT / "Containerfile").read_text()
+
+
+def test_variables_of_the_composition_are_settings(services: dict[str, Any]) -> None:
+    given = services["apidevices"]["environment"]
+    known = {name.upper() for name in ServerSettings.model_fields}
+    known |= {f"APIDEVICES_{name.upper()}" for name in Settings.model_fields}
+    assert set(given) <= known
+    ServerSettings.from_environ({**given, "SECRET_KEY": "s" * 32})
+
+
+def test_what_is_mounted_is_there(services: dict[str, Any]) -> None:
+    mounted = [
+        volume.split(":")[0]
+        for service in services.values()
+        for volume in service.get("volumes", ())
+        if volume.startswith("./")
+    ]
+    assert mounted == ["./deploy/nginx.conf"]
+    assert all((ROOT / path).exists() for path in mounted)
+
+
+def test_container_of_the_composition_can_write_nothing_but_its_data(
+    services: dict[str, Any],
+) -> None:
+    service = services["apidevices"]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    [volume] = service["volumes"]
+    assert volume.split(":")[1] == "/data"
+    assert "APIDEVICES_INSTANCE=/data" in CONTAINERFILE
+
+
+def test_container_is_not_root() -> None:
+    last = CONTAINERFILE.rpartition("\nFROM ")[2]
+    [user] = re.findall(r"^USER (.+)$", last, re.MULTILINE)
+    assert int(user) > 0
+
+
+def test_everything_that_the_build_needs_is_let_in() -> None:
+    let_in = {
+        line.removeprefix("!")
+        for line in (ROOT / ".containerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    project = (ROOT / "pyproject.toml").read_text()
+    needed = set(re.findall(r'^"(.+)" = "apidevices/', project, re.MULTILINE))
+    needed |= {"apidevices", "pyproject.toml", "README.md", "LICENSE", "constraints.txt"}
+    assert let_in == needed
+    assert all(Path(ROOT / name).exists() for name in let_in)
+
+
+def test_secrets_are_asked_for(services: dict[str, Any]) -> None:
+    text = (ROOT / "compose.yaml").read_text()
+    for secret in ("POSTGRES_PASSWORD", "SECRET_KEY"):
+        assert set(re.findall(rf"[$]{{{secret}(.)", text)) == {":"}
