@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 import app as product
 from apidevices import clock, devices, migration, tokens
+from apidevices.config import ServerSettings
 from apidevices.database import Database
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.state import State
@@ -113,6 +114,15 @@ def migrated(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> 
             migration.upgrade()
         state_of(app).close()
     return variables
+
+
+@pytest.fixture
+def url(databases: Databases, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without tables, for a host application."""
+    (tmp_path / "instance").mkdir()
+    database = databases.empty(tmp_path / "instance")
+    yield ServerSettings.from_environ(database).url.render_as_string(hide_password=False)
+    databases.drop(database)
 
 
 @contextmanager

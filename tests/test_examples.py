@@ -11,23 +11,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import inspect, text
 
-from apidevices.config import ServerSettings
 from examples.box_office import app as box_office
 from examples.colliding_host import app as colliding_host
 from tests.conftest import state_of
-from tests.databases import Databases
 from tests.pages.visitor import Visitor
 from tests.real_server import ROOT, clean_environment, free_port, launch, wait_until
 
 LIST = "/settings/api-devices"
-
-
-@pytest.fixture
-def url(databases: Databases, tmp_path: Path) -> Iterator[str]:
-    (tmp_path / "instance").mkdir()
-    database = databases.empty(tmp_path / "instance")
-    yield ServerSettings.from_environ(database).url.render_as_string(hide_password=False)
-    databases.drop(database)
 
 
 # --- the box office ----------------------------------------------------------------------------

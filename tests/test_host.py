@@ -13,10 +13,8 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import create_engine, inspect
 
 from apidevices import APIDevices, ConfigError, clock, devices, listing
-from apidevices.config import ServerSettings
 from apidevices.listing import Filters
 from tests.conftest import state_of
-from tests.databases import Databases
 
 KEY = {"X-API-Key": "sesame"}
 
@@ -25,14 +23,6 @@ ORDERS = "/shop/api/orders"
 
 def phone(identifier: str = "phone-1", **headers: str) -> dict[str, str]:
     return {"X-Device-ID": identifier, **KEY, **headers}
-
-
-@pytest.fixture
-def url(databases: Databases, tmp_path: Path) -> Iterator[str]:
-    (tmp_path / "instance").mkdir()
-    database = databases.empty(tmp_path / "instance")
-    yield ServerSettings.from_environ(database).url.render_as_string(hide_password=False)
-    databases.drop(database)
 
 
 Close = Callable[[Flask], Flask]
