@@ -270,6 +270,17 @@ def test_prefix_is_of_whole_names(url: str, closing: Close) -> None:
 PATHS = {"/api/ping": 403, "/api/nothing": 403, "/api": 403, "/apiary": 200, "/nothing": 404}
 
 
+def test_admin_pages_are_not_of_an_api_that_is_everything(url: str, closing: Close) -> None:
+    extension = APIDevices(db=url, authorize=lambda: True, tokens=True)
+    app = make_app(extension, closing)
+    app.secret_key = "s" * 32
+    extension.protect("/")
+    app.register_blueprint(extension.admin, url_prefix="/settings")
+    client = app.test_client()
+    assert client.get("/apiary").status_code == 401
+    assert client.get(ADMIN).status_code == 200
+
+
 def test_applications_in_one_process_are_apart(tmp_path: Path, closing: Close) -> None:
     first, second = (
         make_app(APIDevices(db=f"sqlite:///{tmp_path}/{name}.sqlite3"), closing) for name in "ab"
