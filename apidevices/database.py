@@ -38,6 +38,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeEngine
 
 from apidevices.config import ConfigError
@@ -85,6 +86,20 @@ class Database:
         """Open a session without a transaction: each query sees what is committed by then."""
         with Session(self._autocommit, expire_on_commit=False) as session:
             yield session
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """Open a session that only reads, and in which each query sees the same."""
+        with self.read() as session:
+            if isinstance(self.engine.pool, StaticPool):
+                yield session  # on the one connection that everybody has
+                return
+            run = session.connection().exec_driver_sql
+            run("BEGIN" if self.is_sqlite else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                yield session
+            finally:
+                run("ROLLBACK")
 
     @contextmanager
     def write(self, patience: float | None = None, *, alone: bool = False) -> Iterator[Session]:

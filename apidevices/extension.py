@@ -1,10 +1,11 @@
 """APIDevices: the Flask extension that puts tracking, admin pages and commands into an app."""
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Blueprint, Flask, Response, g
+from flask import Blueprint, Flask, Response, has_request_context
 from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 from flask_sqlalchemy import SQLAlchemy
@@ -29,8 +30,13 @@ logger = logging.getLogger(__name__)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-_CALL = "_apidevices_call"
-"""The name in ``g`` of who makes the request, or of what is to be recorded of it."""
+_PLAIN_PREFIX = re.compile(r"[^<>*?#]*")
+
+_CALL = "apidevices.call"
+"""The key, in the environment of a request, of who makes it or of what is to be recorded of it.
+
+Not in ``g``, which may outlive the request.
+"""
 
 
 class APIDevices:
@@ -60,6 +66,7 @@ class APIDevices:
         self._actor = actor
         self._tokens = tokens
         self._protected: list[Blueprint | str] = []
+        self._protections: list[Protection] = []
 
     def init_app(self, app: Flask) -> None:
         """Connect to an application; its ``SQLAlchemy()`` must be connected before.
@@ -105,6 +112,7 @@ class APIDevices:
             tokens=self._tokens,
         )
         protection = Protection(app, self._protected)
+        self._protections.append(protection)
 
         def check() -> ResponseReturnValue | None:
             # A hook of the application, not of a blueprint: those don't run for a path or a method
@@ -112,12 +120,13 @@ class APIDevices:
             request = request_ctx.request  # not through the proxy, which is slow
             if protection.covers(request):
                 try:
-                    setattr(g, _CALL, tracker.check(request))
+                    request.environ[_CALL] = tracker.check(request)
                 except Problem as problem:
                     return problem.get_response()
             return None
 
-        app.before_request(check)
+        # First of all hooks: one that answers by itself must not let a blocked device in.
+        app.before_request_funcs.setdefault(None, []).insert(0, check)
         if not self._tokens:
             app.after_request(_record_success)
         app.cli.add_command(commands)
@@ -127,7 +136,21 @@ class APIDevices:
 
         Of a blueprint, these are its views, those of the blueprints in it, and paths beside them
         that have none.
+
+        Raises:
+            TypeError: it is neither.
+            ValueError: it is no plain prefix.
+            RuntimeError: a request has been answered already.
         """
+        for part in what:
+            if not isinstance(part, Blueprint | str):
+                raise TypeError(f"This can't be protected, only blueprints and prefixes: {part!r}")
+            if isinstance(part, str) and not _PLAIN_PREFIX.fullmatch(part):
+                raise ValueError(f"This is no plain prefix of paths: {part!r}")
+        if any(protection.is_in_use for protection in self._protections):
+            raise RuntimeError(
+                "Protect before the first request, or what it asked was not checked."
+            )
         self._protected += what
 
     def exempt(self, view: View) -> View:
@@ -180,18 +203,23 @@ class APIDevices:
 
 def current_caller() -> Caller | None:
     """Return who makes the current request, recorded by now; None outside a protected API."""
-    call: Caller | Call | None = g.get(_CALL)
+    if not has_request_context():
+        return None
+    request = request_ctx.request
+    call: Caller | Call | None = request.environ.get(_CALL)
     if isinstance(call, Call):
-        call = g._apidevices_call = state.current().tracker.record(request_ctx.request, call)
+        call = request.environ[_CALL] = state.current().tracker.record(request, call)
     return call
 
 
 def _record_success(response: Response) -> Response:
     """Record a request that the application has let through, unless its view has led to that.
 
-    Only success tells that it has: what it refuses, whoever sent it, must leave no trace.
+    Only success tells that it has: what it refuses, whoever sent it, must leave no trace. To
+    OPTIONS Flask answers by itself, or what handles CORS, and nobody has been asked who it is.
     """
-    if response.status_code < 300 or response.status_code == 304:
+    succeeded = response.status_code < 300 or response.status_code == 304
+    if succeeded and request_ctx.request.method != "OPTIONS":
         try:
             current_caller()
         except Problem as problem:

@@ -8,7 +8,9 @@ import logging
 from urllib.parse import quote
 
 from flask import Blueprint, Request, Response, request
+from flask.sansio.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
+from werkzeug.routing import BaseConverter, Rule
 
 from apidevices import state
 from apidevices.errors import Problem
@@ -16,17 +18,38 @@ from apidevices.tracking import Call
 
 logger = logging.getLogger(__name__)
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
-"""Envoy asks with the method of the request itself; the others always with GET."""
-
 _ASCII = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 blueprint = Blueprint("apidevices_gate", __name__)
 
 
-# Envoy puts the address of the request behind that of the gate.
-@blueprint.route("/verify", methods=METHODS, provide_automatic_options=False)
-@blueprint.route("/verify/<path:address>", methods=METHODS, provide_automatic_options=False)
+class _Address(BaseConverter):
+    """Any address, with slashes wherever they are."""
+
+    regex = ".*"
+    part_isolating = False
+
+
+@blueprint.record
+def _add_rules(setup: BlueprintSetupState) -> None:
+    """Answer whatever is asked: Envoy asks with the request's own method and address.
+
+    That address is behind the one of the gate. Other proxies ask with GET, and say both in headers.
+    """
+    endpoint = f"{setup.name_prefix}.{setup.name}.verify".lstrip(".")
+    setup.app.view_functions[endpoint] = verify
+    setup.app.url_map.converters["apidevices_address"] = _Address
+    for path in ("/verify", "/verify/<apidevices_address:address>"):
+        setup.app.url_map.add(
+            Rule(
+                f"{setup.url_prefix or ''}{path}",
+                endpoint=endpoint,
+                strict_slashes=False,
+                merge_slashes=False,
+            )
+        )
+
+
 def verify(address: str = "") -> ResponseReturnValue:
     """Answer whether a request may pass."""
     try:

@@ -134,7 +134,8 @@ class Page:
 
 def page(db: Database, filters: Filters, cursor: Cursor | None = None) -> Page:
     """Return a page of the list: most recently active first, ``id`` breaks ties."""
-    with db.read() as session:
+    # A device that moves to the top between two looks must not be found twice, nor another missed.
+    with db.snapshot() as session:
         found, count = _Finder(session, filters, cursor, PAGE_SIZE + 1).page()
         if cursor is not None and cursor.direction == "newer":
             if len(found) > PAGE_SIZE:
@@ -185,8 +186,7 @@ class _Finder:
             if with_text <= COUNT_LIMIT:
                 return first, Count(in_status, exact=True)
         found = self._further_on(found)
-        least = COUNT_LIMIT if len(self._statuses) > 1 else min(len(found), PAGE_SIZE)
-        return found, Count(least, exact=False)
+        return found, self._count_of_many(found)
 
     def among(self, number: int | None, skipped: int = 0) -> Sequence[Device]:
         """Find the devices of a page and one more among the next so many of the list, or all."""
@@ -212,14 +212,31 @@ class _Finder:
         """Tell whether more than are counted have the text, as far as that is quick to see."""
         some = select(Device.search_key).limit(10 * COUNT_LIMIT).subquery()
         with_text = search.contains(self._dialect, self._text, some.c.search_key)
-        query = select(some).where(with_text).limit(COUNT_LIMIT + 1)
-        number = self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
-        return number > COUNT_LIMIT
+        return self._number(select(some).where(with_text)) > COUNT_LIMIT
+
+    def _count_of_many(self, found: Sequence[Device]) -> Count:
+        """Count where more have the text than are counted; ``found`` are those of the page."""
+        if len(self._statuses) > 1:
+            return Count(COUNT_LIMIT, exact=False)
+        blocked = select(_activity.device_id).where(_activity.blocked)
+        if self._number(blocked) > COUNT_LIMIT:
+            if len(found) > PAGE_SIZE or self._cursor is not None:
+                return Count(PAGE_SIZE, exact=False)
+            return Count(len(found), exact=True)  # it was looked through to the end
+        with_text = blocked.join(Device, Device.id == _activity.device_id).where(*self._has_text)
+        number = self._number(with_text)
+        if self._statuses[0]:
+            return Count(number, exact=True)
+        return Count(max(COUNT_LIMIT - number, 0), exact=False)
+
+    def _number(self, query: Select[Any]) -> int:
+        """Count rows, to one more than the limit."""
+        limited = query.limit(COUNT_LIMIT + 1).subquery()
+        return self._session.scalar(select(func.count()).select_from(limited)) or 0
 
     def _count(self) -> Count:
         either = or_(*map(_has_status, self._statuses))
-        query = select(_activity.device_id).where(either).limit(COUNT_LIMIT + 1)
-        number = self._session.scalar(select(func.count()).select_from(query.subquery())) or 0
+        number = self._number(select(_activity.device_id).where(either))
         return Count(min(number, COUNT_LIMIT), exact=number <= COUNT_LIMIT)
 
     def _sorted(self, matches: Select[Any]) -> tuple[int, int, Sequence[Device]]:

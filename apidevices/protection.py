@@ -6,6 +6,7 @@ from posixpath import commonpath
 from typing import Any, TypeVar
 
 from flask import Blueprint, Flask, Request
+from werkzeug.exceptions import MethodNotAllowed
 
 EXEMPT = "_apidevices_exempt"
 """The attribute of a view that is not checked."""
@@ -31,12 +32,14 @@ class Protection:
     def __init__(self, app: Flask, protected: Sequence[Blueprint | str]) -> None:
         self._app = app
         self._protected = protected
+        self.is_in_use = False
 
     def covers(self, request: Request) -> bool:
         """Tell whether a request is to be checked."""
+        self.is_in_use = True
         path = f"{request.path}/"
         if request.url_rule is None:
-            return path.startswith(self._all_prefixes)
+            return path.startswith(self._all_prefixes) or self._is_beside_a_view(request)
         if request.blueprint in _OURS:
             return False
         if not (
@@ -44,7 +47,21 @@ class Protection:
         ):
             return False
         view = self._app.view_functions[request.url_rule.endpoint]
-        return not (hasattr(view, EXEMPT) or hasattr(getattr(view, "view_class", None), EXEMPT))
+        # Of a class itself, not of those that it inherits from.
+        return not (hasattr(view, EXEMPT) or EXEMPT in vars(getattr(view, "view_class", view)))
+
+    def _is_beside_a_view(self, request: Request) -> bool:
+        """Tell whether a protected view has this path, but not this method."""
+        error = request.routing_exception
+        if not isinstance(error, MethodNotAllowed) or not error.valid_methods:
+            return False
+        adapter = self._app.create_url_adapter(request)
+        if adapter is None:
+            return False
+        method = next(iter(error.valid_methods))
+        endpoint, _ = adapter.match(method=method)
+        blueprint = endpoint.rpartition(".")[0]
+        return any(f"{blueprint}.".startswith(f"{name}.") for name in self._blueprints)
 
     @cached_property
     def _prefixes(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Blueprint, Flask, abort, request
+from flask import Blueprint, Flask, Response, abort, request
 from flask.testing import FlaskClient
 from flask.views import MethodView
 from flask_sqlalchemy import SQLAlchemy
@@ -98,6 +98,23 @@ def app(url: str, closing: Close) -> Flask:
     app.register_blueprint(api, url_prefix="/shop/api")
     app.register_blueprint(extension.admin, url_prefix="/settings")
 
+    @app.get("/shop/who")
+    def who() -> dict[str, Any]:
+        return {"device": extension.current and extension.current.identifier}
+
+    # A blueprint without a prefix, whose views ask by themselves who calls.
+    stock = Blueprint("stock", __name__)
+    extension.protect(stock)
+
+    @stock.get("/shop/open/stock")
+    @stock.get("/elsewhere/stock")
+    def stock_of_it() -> dict[str, Any]:
+        if request.headers.get("X-API-Key") != "sesame":
+            abort(401)
+        return {}
+
+    app.register_blueprint(stock)
+
     @app.get("/shop/about")
     def about() -> dict[str, Any]:
         return {}
@@ -186,6 +203,19 @@ def test_identifier_that_can_t_be_one_is_refused(client: FlaskClient) -> None:
     assert (answer.status_code, answer.get_json()["code"]) == (400, "device_id_invalid")
 
 
+def test_options_that_flask_answers_leave_no_trace(app: Flask, client: FlaskClient) -> None:
+    answer = client.options("/shop/open/stock", headers={"X-Device-ID": "phone-1"})
+    assert answer.status_code == 200
+    assert known(app) == []
+
+
+def test_request_leaves_nothing_to_the_next_one(app: Flask, client: FlaskClient) -> None:
+    with app.app_context():  # as a test suite may have it around everything
+        client.get(f"{ORDERS}/401", headers=phone())
+        assert client.get("/shop/who").json == {"device": None}
+    assert known(app) == []
+
+
 # --- what is denied ----------------------------------------------------------------------------
 
 
@@ -198,6 +228,7 @@ def test_identifier_that_can_t_be_one_is_refused(client: FlaskClient) -> None:
         ("GET", f"{ORDERS}/later"),
         ("GET", f"{ORDERS}/goods"),
         ("GET", f"{ORDERS}/nothing"),
+        ("DELETE", "/elsewhere/stock"),
     ],
 )
 def test_blocked_device_is_denied(app: Flask, client: FlaskClient, method: str, path: str) -> None:
@@ -221,6 +252,63 @@ def test_other_views_serve_a_blocked_device(app: Flask, client: FlaskClient, pat
     client.get(f"{ORDERS}/", headers=phone())
     block(app)
     assert client.get(path, headers=phone()).status_code == 200
+
+
+def test_view_of_a_class_that_inherits_from_an_exempt_one_is_protected(
+    url: str, closing: Close
+) -> None:
+    extension = APIDevices(db=url)
+    app = Flask(__name__)
+    extension.init_app(closing(app))
+    extension.protect("/api")
+
+    @extension.exempt
+    class Free(MethodView):
+        def get(self) -> dict[str, Any]:
+            return {}
+
+    class Dear(Free):
+        pass
+
+    app.add_url_rule("/api/free", view_func=Free.as_view("free"))
+    app.add_url_rule("/api/dear", view_func=Dear.as_view("dear"))
+    with app.app_context():
+        extension.upgrade()
+    client = app.test_client()
+    client.get("/api/dear", headers=phone())
+    block(app)
+    assert client.get("/api/free", headers=phone()).status_code == 200
+    assert client.get("/api/dear", headers=phone()).status_code == 403
+
+
+def test_hook_that_answers_by_itself_lets_no_blocked_device_in(url: str, closing: Close) -> None:
+    extension = APIDevices(db=url)
+    app = Flask(__name__)
+    app.before_request(lambda: "out of a cache")
+    extension.init_app(closing(app))
+    extension.protect("/api")
+    with app.app_context():
+        extension.upgrade()
+    client = app.test_client()
+    assert client.get("/api/x", headers=phone()).text == "out of a cache"
+    with app.app_context():
+        devices.block(state_of(app).db, 1, actor="ann", now=clock.now())
+    assert client.get("/api/x", headers=phone()).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("what", "error"), [(None, TypeError), (Flask, TypeError), ("/api/*", ValueError)]
+)
+def test_what_can_t_be_protected_is_refused(what: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        APIDevices(db="sqlite://").protect(what)
+
+
+def test_it_is_too_late_to_protect_after_a_request(url: str, closing: Close) -> None:
+    extension = APIDevices(db=url)
+    make_app(extension, closing).test_client().get("/apiary")
+    with pytest.raises(RuntimeError):
+        extension.protect("/apiary")
 
 
 # --- where it is put ---------------------------------------------------------------------------
@@ -320,6 +408,25 @@ def test_nobody_is_let_in_unless_somebody_is_named(url: str, closing: Close) -> 
     extension.init_app(closing(app))
     app.register_blueprint(extension.admin, url_prefix="/settings")
     assert app.test_client().get(ADMIN).status_code == 403
+
+
+async def nobody() -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    ("authorize", "status"), [(nobody, 403), (lambda: Response(status=302), 302)]
+)
+def test_who_is_authorized_may_be_told_in_any_way(
+    url: str, closing: Close, authorize: Any, status: int
+) -> None:
+    app = Flask(__name__)
+    extension = APIDevices(db=url, authorize=authorize)
+    extension.init_app(closing(app))
+    app.register_blueprint(extension.admin, url_prefix="/settings")
+    with ThreadPoolExecutor() as threads:  # see above
+        asked = threads.submit(app.test_client().get, ADMIN)
+        assert asked.result().status_code == status
 
 
 def test_who_is_named_sees_the_devices(client: FlaskClient) -> None:

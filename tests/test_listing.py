@@ -1,13 +1,15 @@
 """The list of devices: its order, its pages, its filters and its counts."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from itertools import count
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apidevices import devices, listing, search
+from apidevices.activity import ActivityBuffer
 from apidevices.database import Database
 from apidevices.listing import PAGE_SIZE, Count, Cursor, Filters, InvalidCursor, Page, Status
 from tests.conftest import NOON, Register
@@ -177,8 +179,9 @@ def test_both_filters_hold_at_once(db: Database, register: Register) -> None:
         ("", "blocked", Count(1, exact=True)),
         ("device", "all", Count(3, exact=False)),
         ("device-5", "all", Count(1, exact=True)),
-        # How many of "many" are blocked is not known without looking at all of them.
-        ("device", "blocked", Count(1, exact=False)),
+        # Those that are blocked are few: they are counted, and the others are the rest at least.
+        ("device", "blocked", Count(1, exact=True)),
+        ("device", "active", Count(2, exact=False)),
     ],
 )
 def test_count_stops_where_it_is_many(
@@ -296,3 +299,30 @@ def test_pages_are_what_a_search_of_everything_finds(
         assert page.newer is not None
         assert identifiers(listing.page(db, filters, page.newer)) == identifiers(last)
     assert there == expected
+
+
+def test_device_that_moves_while_it_is_looked_for_is_found_once(
+    db: Database, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "PAGE_SIZE", 5)
+    monkeypatch.setattr(listing, "NEARBY", 5)
+    monkeypatch.setattr(listing, "COMMON", 1)
+    monkeypatch.setattr(listing, "COUNT_LIMIT", 4)
+    for number in range(60):
+        kind = "apple" if number % 4 == 0 else "pear"
+        register(f"{kind}-{number:02}", NOON - timedelta(minutes=number))
+    moments = count(1)
+    buffer = ActivityBuffer(db, interval=3600, limit=100)
+    look = listing._Finder.among
+
+    def look_and_move(self: Any, *place: Any) -> Any:
+        found = look(self, *place)
+        for device_id in (41, 45, 49, 53):
+            buffer.note(device_id, None, NOON + timedelta(minutes=next(moments)), upload=False)
+        buffer.flush()
+        return found
+
+    monkeypatch.setattr(listing._Finder, "among", look_and_move)
+    found = identifiers(listing.page(db, Filters("apple")))
+    buffer.close()
+    assert found == [f"apple-{number:02}" for number in (0, 4, 8, 12, 16)]

@@ -373,6 +373,14 @@ def test_condition_may_be_any_or_several(
     assert administrator.request("POST", BLOCK, if_match=wanted).status_code == 200
 
 
+@pytest.mark.parametrize("condition", [",", '"', "W/"])
+def test_condition_that_can_t_be_read_does_not_hold(
+    administrator: Administrator, register: Register, condition: str
+) -> None:
+    register("phone-1")
+    assert administrator.request("POST", BLOCK, if_match=condition).status_code == 412
+
+
 def test_what_a_device_does_is_no_change(
     client: FlaskClient, administrator: Administrator, token: str
 ) -> None:

@@ -54,9 +54,15 @@ blueprint = _AdminBlueprint(
 
 
 @blueprint.before_request
-def _authorize() -> None:
-    if request.endpoint != "apidevices.static" and not state.current().authorize():
+def _authorize() -> ResponseReturnValue | None:
+    if request.endpoint == "apidevices.static":
+        return None
+    allowed = current_app.ensure_sync(state.current().authorize)()
+    if isinstance(allowed, Response):
+        return allowed  # say, to where one signs in
+    if not allowed:
         abort(403)
+    return None
 
 
 @blueprint.after_request

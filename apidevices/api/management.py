@@ -200,10 +200,10 @@ def _actor(scope: str) -> str:
 
 def _by(actor: str) -> dict[str, Any]:
     """Return who changes a device, when, and on which condition."""
-    wanted = request.if_match
+    is_conditional, wanted = "If-Match" in request.headers, request.if_match
 
     def check(device: Device) -> None:
-        if wanted and version(device) not in wanted:
+        if is_conditional and version(device) not in wanted:
             raise PreconditionFailed
 
     return {"actor": actor, "now": clock.now(), "check": check}
@@ -221,7 +221,7 @@ def _checked(model: type[M], values: object) -> M:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "body"
+        field = str(first["loc"][0]) if first["loc"] else "body"
         raise UnprocessableEntity(f"{field}: {first['msg']}.") from None
 
 

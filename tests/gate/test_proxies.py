@@ -118,10 +118,17 @@ def test_api_is_told_who_calls(proxied: Proxied, headers: dict[str, str], identi
 
 def test_what_a_client_says_of_these_is_dropped(proxied: Proxied, token: str) -> None:
     made_up = {"X-Device-Name": "boss", "X-Token-Name": "root"}
+    made_up |= {"X_Device_Name": "boss", "X-Device_Name": "boss", "X_Token_Name": "root"}
     told = proxied.call(as_device(token, None) | made_up).json["headers"]
     assert told["x-token-name"] == "shop"
     assert not told.get("x-device-name")
     assert not told.get("x-device-id")
+    assert [name for name in told if "_" in name] == []
+
+
+def test_websocket_may_pass(proxied: Proxied, headers: dict[str, str]) -> None:
+    asked = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    assert proxied.call(headers | asked).status == 200
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,13 @@ def test_only_a_post_is_an_upload(
     assert administrator.device()["last_upload_at"] is not None
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"])
+@pytest.mark.parametrize("path", ["/", "//x", "/a//b", "/orders/"])
+def test_envoy_asks_for_any_address(client: FlaskClient, token: str, path: str) -> None:
+    answer = client.get(f"http://localhost{VERIFY}{path}", headers=as_device(token))
+    assert answer.status_code == 204
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PURGE"])
 def test_envoy_asks_with_the_request_s_own_method_and_address(
     client: FlaskClient, token: str, administrator: Administrator, method: str
 ) -> None:
