@@ -73,6 +73,7 @@ spec = SpecTree(
     "flask",
     mode="strict",
     annotations=False,
+    path="verify",  # below which it looks for nothing: the gate takes any method, unheard of there
     title="API Devices",
     version=version("apidevices"),
     description="Which devices use the API, and how to shut one out.",
