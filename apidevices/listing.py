@@ -37,6 +37,12 @@ NEARBY = 150
 COMMON = 15
 """Of these, so many with a text are a sign that the index would name most devices there are."""
 
+RATHER_SORTED = 5_000
+"""Devices of the list that are looked through before more are sorted than are counted."""
+
+SORTED_LIMIT = 50_000
+"""Devices with a text that are sorted at most: a list of a million is looked through as fast."""
+
 Status = Literal["all", "active", "blocked"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -180,12 +186,17 @@ class _Finder:
         if not self._text:
             return self.among(self._limit), self._count()
         found = self.among(NEARBY)
-        if len(found) < COMMON or not self._is_common():
-            matches = search.by_index(self._dialect, self._text)
-            with_text, in_status, first = self._sorted(matches)
+        is_common = len(found) >= COMMON and self._is_common()
+        if not is_common:
+            with_text, in_status, first = self._sorted(COUNT_LIMIT)
             if with_text <= COUNT_LIMIT:
                 return first, Count(in_status, exact=True)
-        found = self._further_on(found)
+        found, is_whole = self._further_on(found, NEARBY, RATHER_SORTED)
+        if not is_whole:  # none of the next devices has it: it may be one of those of long ago
+            with_text, _, first = self._sorted(SORTED_LIMIT)
+            found = (
+                first if with_text <= SORTED_LIMIT else self._further_on(found, RATHER_SORTED)[0]
+            )
         return found, self._count_of_many(found)
 
     def among(self, number: int | None, skipped: int = 0) -> Sequence[Device]:
@@ -198,15 +209,29 @@ class _Finder:
         query = self._devices(select(Device).select_from(places), places)
         return self._session.scalars(query).all()
 
-    def _further_on(self, found: Sequence[Device]) -> Sequence[Device]:
-        """Look through more and more of the list, until there is a page: quick where many match."""
-        end = self._session.scalar(select(func.max(Device.id))) or 0
-        looked, number = NEARBY, NEARBY
-        while len(found) <= PAGE_SIZE and looked < end:
-            number *= 4
+    def _further_on(
+        self, found: Sequence[Device], looked: int, until: int | None = None
+    ) -> tuple[Sequence[Device], bool]:
+        """Look through more and more of the list, until there is a page: quick where many match.
+
+        Returns:
+            What was found with what had been, and whether that is all there is to a page.
+        """
+        end = self._end()
+        last = end if until is None else min(until, end)
+        while len(found) <= PAGE_SIZE and looked < last:
+            number = min(3 * looked, last - looked)
             found = [*found, *self.among(number, looked)]
             looked += number
-        return found[: self._limit]
+        return found[: self._limit], len(found) > PAGE_SIZE or looked >= end
+
+    def _end(self) -> int:
+        """Return how many devices the list has at most."""
+        if self._statuses == (True,):
+            blocked = self._number(select(_activity.device_id).where(_activity.blocked))
+            if blocked <= COUNT_LIMIT:
+                return blocked
+        return self._session.scalar(select(func.max(Device.id))) or 0
 
     def _is_common(self) -> bool:
         """Tell whether more than are counted have the text, as far as that is quick to see."""
@@ -239,20 +264,21 @@ class _Finder:
         number = self._number(select(_activity.device_id).where(either))
         return Count(min(number, COUNT_LIMIT), exact=number <= COUNT_LIMIT)
 
-    def _sorted(self, matches: Select[Any]) -> tuple[int, int, Sequence[Device]]:
-        """Sort the devices that match: quick where few do.
+    def _sorted(self, limit: int) -> tuple[int, int, Sequence[Device]]:
+        """Sort the devices that the index names: quick where these are few.
 
         Returns:
-            How many match, ``COUNT_LIMIT + 1`` at most; and, unless these are too many, how many
+            How many have the text, ``limit + 1`` at most; and, unless these are too many, how many
             of them have the status, and the first of those.
         """
-        found = matches.limit(COUNT_LIMIT + 1).cte("matches").prefix_with("MATERIALIZED")
+        matches = search.by_index(self._dialect, self._text)
+        found = matches.limit(limit + 1).cte("matches").prefix_with("MATERIALIZED")
         number = select(func.count()).select_from(found).scalar_subquery()
         # Kept apart from what narrows it, or a planner may start from all that have the status.
         places = (
             select(_activity.device_id, _activity.last_activity_at, _activity.blocked)
             .join(found, found.c.id == _activity.device_id)
-            .where(number <= COUNT_LIMIT)
+            .where(number <= limit)
             .cte("places")
             .prefix_with("MATERIALIZED")
         )

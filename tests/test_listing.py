@@ -257,6 +257,8 @@ def fleet(db: Database, register: Register, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(listing, "NEARBY", 5)
     monkeypatch.setattr(listing, "COMMON", 2)
     monkeypatch.setattr(listing, "COUNT_LIMIT", 12)
+    monkeypatch.setattr(listing, "RATHER_SORTED", 10)
+    monkeypatch.setattr(listing, "SORTED_LIMIT", 16)
     for number in range(60):
         digits = [(number * 7 + 3) // 5**place % 5 for place in range(4)]
         identifier = "".join(ALPHABET[digit] for digit in digits)
