@@ -19,8 +19,7 @@ from flask_wtf import CSRFProtect
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from apidevices import APIDevices, ConfigError, migration, paths, state, uploads
-from apidevices.admin import rendering
+from apidevices import APIDevices, ConfigError, migration, paths, rendering, state, uploads
 from apidevices.admin.frame import harden
 from apidevices.api import blueprint as api
 from apidevices.config import ServerSettings, environment

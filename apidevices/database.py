@@ -304,6 +304,8 @@ def engine_for(source: Engine | URL | str) -> Engine:
     """
     if isinstance(source, Engine):
         if source.dialect.name == "sqlite" or source.dialect.driver == _DRIVER:
+            # What else listens may leave a transaction open, in which nothing new would be seen.
+            event.listen(source, "connect", lambda connection, _record: connection.rollback())
             return source
         source = source.url
     try:

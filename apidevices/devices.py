@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from blinker import Signal
 from sqlalchemy import select, update
@@ -125,25 +126,11 @@ def report(
     changed, with one ``changed`` entry. Calls that race for the same news write it once. A device
     that is blocked changes nothing.
     """
-    changes: dict[str, list[str | None]] = {}
-    registered = False
     with db.write() as session:
-        device = _lock(session, identity.identifier)
-        if device is None:
-            device_id = _register(db, session, identity, token_id, address, now)
-            registered = device_id is not None
-            device = None if registered else _lock(session, identity.identifier)
-        if device is not None:
-            if device.blocked_at is not None:
-                return Reported(device.id, blocked=True)
-            device_id = device.id
-            changes = _change(session, device, identity, token_id, address, now)
-    assert device_id is not None, "a row that an INSERT met is there"  # noqa: S101 - can't fail
-    if registered:
-        signals.send(signals.device_registered, lambda: get(db, device_id))
-    elif changes:
-        signals.send(signals.device_changed, lambda: get(db, device_id), changes=changes)
-    return Reported(device_id, blocked=False)
+        reported, signal, details = _report(db, session, identity, token_id, address, now)
+    if signal is not None:
+        signals.send(signal, lambda: get(db, reported.device_id), **details)
+    return reported
 
 
 # --- done to devices ---------------------------------------------------------------------------
@@ -307,10 +294,31 @@ def _get(session: Session, device_id: int, *, lock: bool = False) -> Device:
     return device
 
 
-def _lock(session: Session, identifier: str) -> Device | None:
-    return session.scalar(
-        select(Device).where(Device.identifier == identifier).with_for_update(key_share=True)
+def _report(
+    db: Database,
+    session: Session,
+    identity: DeviceIdentity,
+    token_id: int | None,
+    address: str | None,
+    now: datetime,
+) -> tuple[Reported, Signal | None, dict[str, Any]]:
+    """Store what is new; return what came of it, and the signal and its details that are due."""
+    locked = (
+        select(Device)
+        .where(Device.identifier == identity.identifier)
+        .with_for_update(key_share=True)
     )
+    device = session.scalar(locked)
+    if device is None:
+        device_id = _register(db, session, identity, token_id, address, now)
+        if device_id is not None:
+            return Reported(device_id, blocked=False), signals.device_registered, {}
+        device = session.scalars(locked).one()  # that the INSERT met
+    if device.blocked_at is not None:
+        return Reported(device.id, blocked=True), None, {}
+    changes = _change(session, device, identity, token_id, address, now)
+    signal = signals.device_changed if changes else None
+    return Reported(device.id, blocked=False), signal, {"changes": changes}
 
 
 def _register(

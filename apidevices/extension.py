@@ -5,13 +5,13 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Blueprint, Flask, Response, has_request_context
+from flask import Blueprint, Flask, Response
 from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Connection, Engine
 
-from apidevices import devices, migration, state
+from apidevices import calls, devices, migration, state
 from apidevices.activity import ActivityBuffer
 from apidevices.admin import blueprint as admin_blueprint
 from apidevices.cli import commands
@@ -24,19 +24,13 @@ from apidevices.lookup import make_lookup
 from apidevices.models import Device
 from apidevices.protection import Protection, exempt
 from apidevices.state import EXTENSION, State
-from apidevices.tracking import Call, Caller, Tracker
+from apidevices.tracking import Caller, Tracker
 
 logger = logging.getLogger(__name__)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 _PLAIN_PREFIX = re.compile(r"[^<>*?#]*")
-
-_CALL = "apidevices.call"
-"""The key, in the environment of a request, of who makes it or of what is to be recorded of it.
-
-Not in ``g``, which may outlive the request.
-"""
 
 
 class APIDevices:
@@ -66,7 +60,6 @@ class APIDevices:
         self._actor = actor
         self._tokens = tokens
         self._protected: list[Blueprint | str] = []
-        self._protections: list[Protection] = []
 
     def init_app(self, app: Flask) -> None:
         """Connect to an application; its ``SQLAlchemy()`` must be connected before.
@@ -112,7 +105,6 @@ class APIDevices:
             tokens=self._tokens,
         )
         protection = Protection(app, self._protected)
-        self._protections.append(protection)
 
         def check() -> ResponseReturnValue | None:
             # A hook of the application, not of a blueprint: those don't run for a path or a method
@@ -120,7 +112,7 @@ class APIDevices:
             request = request_ctx.request  # not through the proxy, which is slow
             if protection.covers(request):
                 try:
-                    request.environ[_CALL] = tracker.check(request)
+                    calls.keep(request, tracker.check(request))
                 except Problem as problem:
                     return problem.get_response()
             return None
@@ -140,18 +132,13 @@ class APIDevices:
         Raises:
             TypeError: it is neither.
             ValueError: it is no plain prefix.
-            RuntimeError: a request has been answered already.
         """
         for part in what:
             if not isinstance(part, Blueprint | str):
                 raise TypeError(f"This can't be protected, only blueprints and prefixes: {part!r}")
             if isinstance(part, str) and not _PLAIN_PREFIX.fullmatch(part):
                 raise ValueError(f"This is no plain prefix of paths: {part!r}")
-        if any(protection.is_in_use for protection in self._protections):
-            raise RuntimeError(
-                "Protect before the first request, or what it asked was not checked."
-            )
-        self._protected += what
+        self._protected += [part for part in what if part not in self._protected]
 
     def exempt(self, view: View) -> View:
         """Let requests of a view through unchecked; a decorator, the outermost but ``route``."""
@@ -198,18 +185,7 @@ class APIDevices:
         Raises:
             Problem: as ``current`` does.
         """
-        return current_caller()
-
-
-def current_caller() -> Caller | None:
-    """Return who makes the current request, recorded by now; None outside a protected API."""
-    if not has_request_context():
-        return None
-    request = request_ctx.request
-    call: Caller | Call | None = request.environ.get(_CALL)
-    if isinstance(call, Call):
-        call = request.environ[_CALL] = state.current().tracker.record(request, call)
-    return call
+        return calls.current_caller()
 
 
 def _record_success(response: Response) -> Response:
@@ -221,7 +197,7 @@ def _record_success(response: Response) -> Response:
     succeeded = response.status_code < 300 or response.status_code == 304
     if succeeded and request_ctx.request.method != "OPTIONS":
         try:
-            current_caller()
+            calls.current_caller()
         except Problem as problem:
             # The answer stays: what was asked has been done, and would be done again.
             logger.warning("A request was answered and not recorded: %s", problem.description)

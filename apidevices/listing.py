@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 from sqlalchemy import (
@@ -191,12 +192,13 @@ class _Finder:
             with_text, in_status, first = self._sorted(COUNT_LIMIT)
             if with_text <= COUNT_LIMIT:
                 return first, Count(in_status, exact=True)
-        found, is_whole = self._further_on(found, NEARBY, RATHER_SORTED)
-        if not is_whole:  # none of the next devices has it: it may be one of those of long ago
+        found = self._further_on(found, NEARBY, RATHER_SORTED)
+        if len(found) <= PAGE_SIZE and self._end > RATHER_SORTED:
             with_text, _, first = self._sorted(SORTED_LIMIT)
-            found = (
-                first if with_text <= SORTED_LIMIT else self._further_on(found, RATHER_SORTED)[0]
-            )
+            if with_text <= SORTED_LIMIT:  # they are of long ago
+                found = first
+            else:
+                found = self._further_on(found, RATHER_SORTED, self._end)
         return found, self._count_of_many(found)
 
     def among(self, number: int | None, skipped: int = 0) -> Sequence[Device]:
@@ -209,29 +211,32 @@ class _Finder:
         query = self._devices(select(Device).select_from(places), places)
         return self._session.scalars(query).all()
 
-    def _further_on(
-        self, found: Sequence[Device], looked: int, until: int | None = None
-    ) -> tuple[Sequence[Device], bool]:
+    def _further_on(self, found: Sequence[Device], looked: int, until: int) -> Sequence[Device]:
         """Look through more and more of the list, until there is a page: quick where many match.
 
-        Returns:
-            What was found with what had been, and whether that is all there is to a page.
+        Args:
+            found: what was found among those that were looked at.
+            looked: how many were looked at.
+            until: how many shall be looked at, at most.
         """
-        end = self._end()
-        last = end if until is None else min(until, end)
-        while len(found) <= PAGE_SIZE and looked < last:
-            number = min(3 * looked, last - looked)
+        until = min(until, self._end)
+        while len(found) <= PAGE_SIZE and looked < until:
+            number = min(3 * looked, until - looked)
             found = [*found, *self.among(number, looked)]
             looked += number
-        return found[: self._limit], len(found) > PAGE_SIZE or looked >= end
+        return found[: self._limit]
 
+    @cached_property
     def _end(self) -> int:
-        """Return how many devices the list has at most."""
-        if self._statuses == (True,):
-            blocked = self._number(select(_activity.device_id).where(_activity.blocked))
-            if blocked <= COUNT_LIMIT:
-                return blocked
+        """How many devices the list has at most."""
+        if self._statuses == (True,) and self._blocked <= COUNT_LIMIT:
+            return self._blocked
         return self._session.scalar(select(func.max(Device.id))) or 0
+
+    @cached_property
+    def _blocked(self) -> int:
+        """How many devices are blocked, to one more than the limit."""
+        return self._number(select(_activity.device_id).where(_activity.blocked))
 
     def _is_common(self) -> bool:
         """Tell whether more than are counted have the text, as far as that is quick to see."""
@@ -243,11 +248,11 @@ class _Finder:
         """Count where more have the text than are counted; ``found`` are those of the page."""
         if len(self._statuses) > 1:
             return Count(COUNT_LIMIT, exact=False)
-        blocked = select(_activity.device_id).where(_activity.blocked)
-        if self._number(blocked) > COUNT_LIMIT:
+        if self._blocked > COUNT_LIMIT:
             if len(found) > PAGE_SIZE or self._cursor is not None:
                 return Count(PAGE_SIZE, exact=False)
             return Count(len(found), exact=True)  # it was looked through to the end
+        blocked = select(_activity.device_id).where(_activity.blocked)
         with_text = blocked.join(Device, Device.id == _activity.device_id).where(*self._has_text)
         number = self._number(with_text)
         if self._statuses[0]:

@@ -149,14 +149,11 @@ class Lookup(ABC):
             # nobody would wait for that.
             self._engine.connect().close()
         pooled = self._pool.connect()
-        connection: Any = pooled.driver_connection
+        connection = pooled.driver_connection
         if self._is_shared:
             pooled.close()  # the one connection that there is, to a database in memory
         else:
             pooled.detach()
-            # What listens for new connections may have left a transaction open, and each question
-            # in it would be answered as of its beginning.
-            connection.rollback()
         return connection
 
     def _discard(self, connection: Any) -> None:
@@ -227,9 +224,7 @@ class PostgresLookup(Lookup):
         self._watch = _Watch()
 
     def _open(self) -> Any:
-        opened = super()._open()
-        opened.autocommit = True
-        connection = _Connection(opened)
+        connection = _Connection(super()._open())
         self._watch.add(connection)
         try:
             self._checked(connection.pgconn.prepare(self._NAME, self._sql))

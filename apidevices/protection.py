@@ -1,7 +1,6 @@
 """Which requests of an application are checked."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from posixpath import commonpath
 from typing import Any, TypeVar
 
@@ -10,7 +9,6 @@ from werkzeug.exceptions import MethodNotAllowed
 
 EXEMPT = "_apidevices_exempt"
 """The attribute of a view that is not checked."""
-
 
 _OURS = ("apidevices", "apidevices_gate")  # which have checks of their own
 
@@ -26,17 +24,36 @@ def exempt(view: View) -> View:
 class Protection:
     """The protected part of an application: blueprints, and prefixes of paths.
 
-    What has been registered when the first request comes is what counts, as Flask has it.
+    What an application has registered when its first request comes is what counts, as Flask has it.
     """
 
     def __init__(self, app: Flask, protected: Sequence[Blueprint | str]) -> None:
         self._app = app
         self._protected = protected
-        self.is_in_use = False
+        self._known = -1  # how many of these the rest was read from
+
+    def _read(self) -> None:
+        self._known = len(self._protected)
+        self._prefixes = tuple(
+            f"/{prefix.strip('/')}/" if prefix.strip("/") else "/"
+            for prefix in self._protected
+            if isinstance(prefix, str)
+        )
+        # The names under which protected blueprints are registered.
+        self._blueprints = frozenset(
+            name
+            for name, registered in self._app.blueprints.items()
+            if any(registered is part for part in self._protected)
+        )
+        # Below these a path without a view is checked, too. Where a blueprint was registered is
+        # nowhere kept, and shows in what its paths have in common.
+        of_blueprints = (self._common_prefix(name) for name in self._blueprints)
+        self._all_prefixes = (*self._prefixes, *(found for found in of_blueprints if found != "/"))
 
     def covers(self, request: Request) -> bool:
         """Tell whether a request is to be checked."""
-        self.is_in_use = True
+        if self._known != len(self._protected):
+            self._read()
         path = f"{request.path}/"
         if request.url_rule is None:
             return path.startswith(self._all_prefixes) or self._is_beside_a_view(request)
@@ -47,8 +64,9 @@ class Protection:
         ):
             return False
         view = self._app.view_functions[request.url_rule.endpoint]
-        # Of a class itself, not of those that it inherits from.
-        return not (hasattr(view, EXEMPT) or EXEMPT in vars(getattr(view, "view_class", view)))
+        # Said of the class itself, not of one that it inherits from.
+        declared = (view, getattr(view, "view_class", None))
+        return not any(EXEMPT in getattr(part, "__dict__", ()) for part in declared)
 
     def _is_beside_a_view(self, request: Request) -> bool:
         """Tell whether a protected view has this path, but not this method."""
@@ -62,34 +80,6 @@ class Protection:
         endpoint, _ = adapter.match(method=method)
         blueprint = endpoint.rpartition(".")[0]
         return any(f"{blueprint}.".startswith(f"{name}.") for name in self._blueprints)
-
-    @cached_property
-    def _prefixes(self) -> tuple[str, ...]:
-        return tuple(
-            f"/{prefix.strip('/')}/" if prefix.strip("/") else "/"
-            for prefix in self._protected
-            if isinstance(prefix, str)
-        )
-
-    @cached_property
-    def _blueprints(self) -> frozenset[str]:
-        """The names under which protected blueprints are registered."""
-        protected = [part for part in self._protected if isinstance(part, Blueprint)]
-        return frozenset(
-            name
-            for name, registered in self._app.blueprints.items()
-            if any(registered is blueprint for blueprint in protected)
-        )
-
-    @cached_property
-    def _all_prefixes(self) -> tuple[str, ...]:
-        """The prefixes below which a path without a view is checked, too.
-
-        Where a blueprint was registered is nowhere kept, and shows in what its paths have in
-        common.
-        """
-        of_blueprints = (self._common_prefix(name) for name in self._blueprints)
-        return (*self._prefixes, *(prefix for prefix in of_blueprints if prefix != "/"))
 
     def _common_prefix(self, name: str) -> str:
         paths = [

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from apidevices.clock import rfc3339
-from apidevices.identity import DETAILS
 from apidevices.models import Device, DeviceHistory
 
 Time = Annotated[
@@ -20,7 +20,12 @@ Time = Annotated[
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(from_attributes=True)
+
+
+def _of_activity(name: str, description: str | None = None) -> Any:
+    """Return a field that is kept with the activity of a device."""
+    return Field(validation_alias=AliasPath("activity", name), description=description)
 
 
 class DeviceJson(_Answer):
@@ -37,13 +42,15 @@ class DeviceJson(_Answer):
     manufacturer: str | None
     model: str | None
     first_seen_at: Time
-    last_active_at: Time
-    last_upload_at: Time | None = Field(description="When it last made a POST.")
-    last_activity_at: Time = Field(description="blocked_at while blocked, else last_active_at.")
+    last_active_at: Time = _of_activity("last_active_at")
+    last_upload_at: Time | None = _of_activity("last_upload_at", "When it last made a POST.")
+    last_activity_at: Time = _of_activity(
+        "last_activity_at", "blocked_at while blocked, else last_active_at."
+    )
     blocked_at: Time | None
     block_reason: str | None
-    denied_count: int
-    last_denied_at: Time | None
+    denied_count: int = _of_activity("denied_count")
+    last_denied_at: Time | None = _of_activity("last_denied_at")
     status: Literal["active", "blocked"]
 
 
@@ -61,6 +68,11 @@ class ChangeJson(_Answer):
     new: str | None
 
 
+def _old_and_new(pair: Sequence[str | None]) -> dict[str, str | None]:
+    old, new = pair
+    return {"old": old, "new": new}
+
+
 class TokenJson(_Answer):
     """A token, by its name."""
 
@@ -74,7 +86,7 @@ class HistoryJson(_Answer):
     id: int
     kind: Literal["registered", "changed"]
     at: Time
-    changes: dict[str, ChangeJson]
+    changes: dict[str, Annotated[ChangeJson, BeforeValidator(_old_and_new)]]
     token: TokenJson | None = Field(description="The token that it came with.")
     address: str | None = Field(description="Where it came from.")
 
@@ -102,23 +114,7 @@ class BlockedJson(_Answer):
 
 def device_json(device: Device) -> dict[str, Any]:
     """Return a device as every JSON answer gives it."""
-    activity = device.activity
-    return DeviceJson(
-        id=device.id,
-        identifier=device.identifier,
-        name=device.name,
-        display_name=device.display_name,
-        **{field: getattr(device, field) for field in DETAILS},
-        first_seen_at=device.first_seen_at,
-        last_active_at=activity.last_active_at,
-        last_upload_at=activity.last_upload_at,
-        last_activity_at=activity.last_activity_at,
-        blocked_at=device.blocked_at,
-        block_reason=device.block_reason,
-        denied_count=activity.denied_count,
-        last_denied_at=activity.last_denied_at,
-        status=device.status,
-    ).model_dump()
+    return DeviceJson.model_validate(device).model_dump()
 
 
 def version(device: Device) -> str:
@@ -133,13 +129,4 @@ def version(device: Device) -> str:
 
 def history_json(entry: DeviceHistory) -> dict[str, Any]:
     """Return an entry of a device's history; ``changes`` has old and new value of each field."""
-    return HistoryJson(
-        id=entry.id,
-        kind="registered" if entry.kind == "registered" else "changed",
-        at=entry.at,
-        changes={
-            field: ChangeJson(old=old, new=new) for field, (old, new) in entry.changes.items()
-        },
-        token=TokenJson(id=entry.token.id, name=entry.token.name) if entry.token else None,
-        address=entry.address,
-    ).model_dump()
+    return HistoryJson.model_validate(entry).model_dump()

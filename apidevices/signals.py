@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from blinker import Namespace, Signal
-from flask import current_app
+from flask.globals import app_ctx
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,6 @@ def send(signal: Signal, device: Callable[[], Any], **details: Any) -> None:
     if not signal.receivers:
         return
     try:
-        application = current_app._get_current_object()  # type: ignore[attr-defined]  # as Flask does
-        signal.send(application, device=device(), **details)
+        signal.send(app_ctx.app, device=device(), **details)
     except Exception:
         logger.exception("A receiver of the signal %s failed", signal)

@@ -150,9 +150,9 @@ class Tracker:
         known = self._lookup.find(digest(token), identifier, now)
         if known is None or not known.valid or known.token_id is None:
             raise TokenInvalid
-        device_id = None
         if invalid is not None:
             raise DeviceIdInvalid(str(invalid))
+        device_id = None
         if identifier is not None:
             device_id = self._record(request, identifier, known, known.token_id, now)
         elif self._require_device_id:

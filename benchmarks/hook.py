@@ -13,8 +13,8 @@ from sqlalchemy.engine import make_url
 
 from apidevices import clock
 from apidevices.activity import ActivityBuffer
+from apidevices.calls import current_caller
 from apidevices.config import ServerSettings
-from apidevices.extension import current_caller
 from apidevices.identity import DeviceIdentity, IdentityReader
 from apidevices.lookup import Known, make_lookup
 from apidevices.tokens import digest

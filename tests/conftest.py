@@ -27,6 +27,8 @@ DEVICE = "/api/v1/device"
 UPLOADS = "/api/v1/uploads"
 DEVICES = "/api/v1/devices"
 
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
+
 NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
 
 # How long an example takes says more about the machine than about the code.

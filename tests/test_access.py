@@ -11,6 +11,7 @@ from apidevices.database import Database
 from tests.conftest import (
     DEVICE,
     DEVICES,
+    METHODS,
     NOON,
     UPLOADS,
     Administrator,
@@ -22,7 +23,6 @@ from tests.conftest import (
     state_of,
 )
 
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
 PATHS = [
     pytest.param(DEVICE, id="device"),
     pytest.param(UPLOADS, id="uploads"),

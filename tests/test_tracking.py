@@ -11,6 +11,7 @@ from apidevices import tokens
 from apidevices.database import Database
 from tests.conftest import (
     DEVICE,
+    METHODS,
     NOON,
     UPLOADS,
     Administrator,
@@ -21,8 +22,6 @@ from tests.conftest import (
     on_the_wire,
     state_of,
 )
-
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
 
 # --- an unknown device ----------------------------------------------------------------------
 

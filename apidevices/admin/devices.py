@@ -10,10 +10,10 @@ from apidevices import clock, devices, listing, state, uploads
 from apidevices.admin.forms import BlockForm, FilterForm, RenameForm
 from apidevices.admin.frame import blueprint, not_found
 from apidevices.admin.htmx import wants_fragment
-from apidevices.admin.rendering import render
 from apidevices.devices import DeviceNotFound, InvalidInput
 from apidevices.listing import Cursor, InvalidCursor
 from apidevices.models import MAX_ID, Device
+from apidevices.rendering import render
 
 DEVICE = f"/api-devices/<int(max={MAX_ID}):device_id>"
 

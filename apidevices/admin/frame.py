@@ -13,8 +13,8 @@ from markupsafe import Markup
 from werkzeug.exceptions import NotFound
 
 from apidevices import clock, paths, state
-from apidevices.admin.rendering import environment
 from apidevices.devices import DeviceNotFound
+from apidevices.rendering import environment
 
 YEAR = 365 * 24 * 3600
 

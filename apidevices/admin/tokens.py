@@ -10,8 +10,8 @@ from apidevices import clock, state, tokens
 from apidevices.admin.forms import TokenForm
 from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import wants_fragment
-from apidevices.admin.rendering import render
 from apidevices.models import MAX_ID
+from apidevices.rendering import render
 
 _NEW_TOKEN = "_apidevices_new_token"  # noqa: S105 - the name of a key
 

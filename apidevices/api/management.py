@@ -5,7 +5,14 @@ from typing import Annotated, Any, TypeVar
 
 from flask import current_app, request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+)
 from pydantic.json_schema import SkipJsonSchema
 from werkzeug.exceptions import (
     BadRequest,
@@ -17,8 +24,8 @@ from werkzeug.exceptions import (
 from apidevices import clock, devices, listing, state
 from apidevices.api.openapi import OF_A_BODY, described
 from apidevices.api.root import blueprint, read_body
+from apidevices.calls import current_caller
 from apidevices.errors import InsufficientScope, PreconditionFailed, TokenMissing
-from apidevices.extension import current_caller
 from apidevices.identity import MAX_LENGTH
 from apidevices.listing import Cursor, Filters
 from apidevices.models import MAX_ID, Device
@@ -89,14 +96,17 @@ class BlockAll(Block):
     ids: list[_RowId] = Field(min_length=1, max_length=MAX_AT_ONCE)
 
 
-class IfMatch(BaseModel):
-    """The device as it was seen."""
-
-    if_match: str | SkipJsonSchema[None] = Field(
-        None,
-        alias="If-Match",
-        description="The ETag of the device as you saw it; 412 if somebody has changed it since.",
-    )
+IF_MATCH = create_model(
+    "IfMatch",
+    if_match=(
+        str,
+        Field(
+            None,
+            alias="If-Match",
+            description="The ETag of the device as you saw it; 412 if it was changed since.",
+        ),
+    ),
+)
 
 
 @blueprint.get(DEVICES)
@@ -134,7 +144,7 @@ def get_device_history(device_id: int) -> ResponseReturnValue:
 
 
 @blueprint.patch(DEVICE)
-@described(DeviceJson, 404, 412, *OF_A_BODY, tag=TAG, json=Rename, headers=IfMatch)
+@described(DeviceJson, 404, 412, *OF_A_BODY, tag=TAG, json=Rename, headers=IF_MATCH)
 def rename_device(device_id: int) -> ResponseReturnValue:
     """Rename a device."""
     actor = _actor("devices:write")
@@ -143,7 +153,7 @@ def rename_device(device_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post(f"{DEVICE}/block")
-@described(DeviceJson, 404, 412, *OF_A_BODY, tag=TAG, json=Block, headers=IfMatch)
+@described(DeviceJson, 404, 412, *OF_A_BODY, tag=TAG, json=Block, headers=IF_MATCH)
 def block_device(device_id: int) -> ResponseReturnValue:
     """Block a device; again changes nothing."""
     actor = _actor("devices:write")
@@ -152,7 +162,7 @@ def block_device(device_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post(f"{DEVICE}/unblock")
-@described(DeviceJson, 400, 404, 412, tag=TAG, headers=IfMatch)
+@described(DeviceJson, 400, 404, 412, tag=TAG, headers=IF_MATCH)
 def unblock_device(device_id: int) -> ResponseReturnValue:
     """Unblock a device; again changes nothing."""
     actor = _actor("devices:write")

@@ -40,9 +40,9 @@ from wtforms.validators import EqualTo, InputRequired
 from apidevices import audit, clock, state
 from apidevices.admin import htmx
 from apidevices.admin.frame import TEMPLATE_GLOBALS
-from apidevices.admin.rendering import render
 from apidevices.database import Database
 from apidevices.models import PREFIX, Base, Id, Moment
+from apidevices.rendering import render
 
 MIN_PASSWORD = 8
 

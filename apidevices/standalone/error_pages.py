@@ -8,10 +8,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from apidevices.admin import htmx
-from apidevices.admin.rendering import render
 from apidevices.api import blueprint as api
 from apidevices.database import is_unavailable
 from apidevices.errors import Unavailable, as_problem
+from apidevices.rendering import render
 from apidevices.standalone.accounts import to_sign_in
 
 _MESSAGES = {

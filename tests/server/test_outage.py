@@ -72,10 +72,14 @@ def test_a_server_that_hangs_is_not_waited_for(primary: Postgres, tmp_path: Path
             asked_at = time.monotonic()
             assert status(server, token) == 503
             assert time.monotonic() - asked_at < 10
+            for _ in range(2):  # a probe does not wait either, nor for the one before it
+                assert server.call("GET", "/readyz").status == 503
             assert server.call("GET", "/livez").status == 200
+            assert time.monotonic() - asked_at < 20
         finally:
             _signal(processes, signal.SIGCONT)
         wait_until(lambda: status(server, token) == 200)
+        wait_until(server.is_ready)
 
 
 def _signal(processes: Iterable[int], number: signal.Signals) -> None:

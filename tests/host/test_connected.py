@@ -1,0 +1,69 @@
+"""Which databases and applications it can be put into."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import create_engine, event, inspect
+
+from apidevices import APIDevices, ConfigError
+from tests.host.conftest import Close, block, known, make_app, phone
+
+
+@pytest.mark.parametrize("make_db", [str, create_engine], ids=["url", "engine"])
+def test_any_database_will_do(url: str, closing: Close, make_db: Callable[[str], Any]) -> None:
+    app = make_app(APIDevices(db=make_db(url)), closing)
+    assert app.test_client().get("/api/ping", headers=phone()).status_code == 200
+    assert known(app) == ["phone-1"]
+
+
+@pytest.mark.parametrize("given", ["mysql://db/shop", "no url at all"])
+def test_other_database_is_refused(given: str) -> None:
+    with pytest.raises(ConfigError, match=r"\Adb: "):
+        APIDevices(db=given).init_app(Flask(__name__))
+
+
+def test_applications_in_one_process_are_apart(tmp_path: Path, closing: Close) -> None:
+    first, second = (
+        make_app(APIDevices(db=f"sqlite:///{tmp_path}/{name}.sqlite3"), closing) for name in "ab"
+    )
+    first.test_client().get("/api/ping", headers=phone())
+    assert (known(first), known(second)) == (["phone-1"], [])
+
+
+def test_one_extension_serves_several_applications(url: str, closing: Close) -> None:
+    extension = APIDevices(db=url)
+    first = make_app(extension, closing)
+    first.test_client().get("/api/ping", headers=phone())
+    block(first)
+    second = make_app(extension, closing)  # as a factory does that protects each time
+    assert second.test_client().get("/api/ping", headers=phone()).status_code == 403
+
+
+def test_tables_are_made_in_a_migration_of_the_application(url: str, closing: Close) -> None:
+    app = Flask(__name__)
+    extension = APIDevices(db=url)
+    extension.init_app(closing(app))
+    engine = create_engine(url)
+    with app.app_context(), engine.begin() as connection:
+        extension.upgrade(connection)
+    assert "apidevices_devices" in inspect(engine).get_table_names()
+    engine.dispose()
+
+
+@pytest.mark.database("postgresql")
+def test_transaction_that_a_listener_leaves_open_hides_no_block(url: str, closing: Close) -> None:
+    engine = create_engine(url, isolation_level="REPEATABLE READ")
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: object) -> None:
+        connection.execute("SET search_path TO public")
+
+    app = make_app(APIDevices(db=engine), closing)
+    client = app.test_client()
+    for _ in range(2):  # the second is asked on the connection of the first
+        assert client.get("/api/ping", headers=phone()).status_code == 200
+    block(app)
+    assert client.get("/api/ping", headers=phone()).status_code == 403
