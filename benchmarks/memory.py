@@ -16,7 +16,7 @@ from benchmarks.applications import tracked
 from benchmarks.context import BenchmarkFailed, Run, check, say
 from benchmarks.databases import close
 from benchmarks.report import Table
-from tests.real_server import ROOT, clean_environment
+from harness.real_server import ROOT, clean_environment
 
 WARM_UP = 10_000
 

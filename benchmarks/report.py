@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from apidevices.database import sqlite_module
 from benchmarks.goals import Verdict
-from tests.real_server import ROOT
+from harness.real_server import ROOT
 
 LIBRARIES = (
     "apidevices",

@@ -24,7 +24,7 @@ from benchmarks.context import BenchmarkFailed, Run, check, say
 from benchmarks.databases import Backend
 from benchmarks.load import CONNECTIONS, Load, Requests, raw_request
 from benchmarks.report import Table, median
-from tests.real_server import ROOT, RealServer, clean_environment
+from harness.real_server import ROOT, RealServer, clean_environment
 
 VARIANTS = {
     "untracked": "no hook",

@@ -24,7 +24,7 @@ from benchmarks.context import BenchmarkFailed, Run, check, say
 from benchmarks.databases import Backend, application, state_of
 from benchmarks.load import exchange, raw_request
 from benchmarks.report import Table, percentile
-from tests.real_server import RealServer
+from harness.real_server import RealServer
 
 DEVICES = 6
 """Each is blocked and unblocked again and again, by a thread of its own."""

@@ -14,7 +14,7 @@ from benchmarks.context import Run, check, say
 from benchmarks.databases import Backend, application, state_of
 from benchmarks.load import CONNECTIONS, Requests, raw_request
 from benchmarks.report import Table, median
-from tests.real_server import RealServer
+from harness.real_server import RealServer
 
 PATH = "/api/v1/device"
 

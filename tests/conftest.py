@@ -19,9 +19,9 @@ from apidevices.config import ServerSettings
 from apidevices.database import Database
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.state import State
-from tests.databases import Databases, PostgresDatabases, SqliteDatabases, Variables
-from tests.postgres import UNSAFE_AND_FAST, Postgres
-from tests.real_server import RealServer, configures_the_product
+from harness.databases import Databases, PostgresDatabases, SqliteDatabases, Variables
+from harness.postgres import UNSAFE_AND_FAST, Postgres
+from harness.real_server import RealServer, configures_the_product
 
 DEVICE = "/api/v1/device"
 UPLOADS = "/api/v1/uploads"

@@ -22,8 +22,8 @@ from apidevices import devices, tokens
 from apidevices.activity import ActivityBuffer
 from apidevices.database import Database
 from apidevices.models import ApiToken, Device, DeviceActivity
+from harness.real_server import ROOT, wait_until
 from tests.conftest import NOON, Register
-from tests.real_server import ROOT, wait_until
 
 NEVER = 3600.0  # seconds between two writes: the test asks for each
 

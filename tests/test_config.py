@@ -7,8 +7,8 @@ import pytest
 from apidevices import ConfigError
 from apidevices.config import ServerSettings, Settings, environment
 from apidevices.identity import DEFAULT_HEADERS
+from harness.real_server import ROOT
 from tests.conftest import MakeApp
-from tests.real_server import ROOT
 
 # --- the server --------------------------------------------------------------------------------
 

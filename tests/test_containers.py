@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from apidevices.config import ServerSettings, Settings
-from tests.real_server import ROOT
+from harness.real_server import ROOT
 
 
 @pytest.fixture(scope="module")

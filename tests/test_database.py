@@ -21,7 +21,7 @@ from apidevices.database import (
     prepare,
     sqlite_warning,
 )
-from tests.real_server import ROOT
+from harness.real_server import ROOT
 
 
 @pytest.fixture

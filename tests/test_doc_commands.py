@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from apidevices.config import ServerSettings, Settings
+from harness.real_server import ROOT, RealServer
 from tests.conftest import DEVICE, StartServer, as_device
-from tests.real_server import ROOT, RealServer
 
 ELSEWHERE = {
     "git clone … apidevices && cd apidevices": "how this checkout came to be",

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from harness.real_server import ROOT, RealServer
 from tests.conftest import DEVICE, as_device
-from tests.real_server import ROOT, RealServer
 
 DOCUMENTS = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 

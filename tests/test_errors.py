@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from apidevices import database, devices
 from apidevices.database import Database, engine_options
 from apidevices.uploads import MAX_BYTES
+from harness.databases import FILE, Databases
 from tests.conftest import (
     DEVICE,
     DEVICES,
@@ -23,7 +24,6 @@ from tests.conftest import (
     as_device,
     state_of,
 )
-from tests.databases import FILE, Databases
 
 
 def problem(answer: TestResponse, status: int, code: str) -> dict[str, Any]:

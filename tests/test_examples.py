@@ -13,9 +13,9 @@ from sqlalchemy import inspect, text
 
 from examples.box_office import app as box_office
 from examples.colliding_host import app as colliding_host
+from harness.real_server import ROOT, clean_environment, free_port, launch, wait_until
 from tests.conftest import state_of
 from tests.pages.visitor import Visitor
-from tests.real_server import ROOT, clean_environment, free_port, launch, wait_until
 
 LIST = "/settings/api-devices"
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from flask.testing import FlaskClient
 
+from harness.databases import Databases
 from tests.conftest import MakeApp
-from tests.databases import Databases
 
 
 def test_livez_does_not_need_the_database(

@@ -13,8 +13,8 @@ from apidevices.activity import ActivityBuffer
 from apidevices.database import Database
 from apidevices.identity import DeviceIdentity
 from apidevices.models import DeviceActivity
+from harness.real_server import wait_until
 from tests.conftest import NOON, Register
-from tests.real_server import wait_until
 
 pytestmark = pytest.mark.database("postgresql")
 

@@ -28,8 +28,8 @@ from apidevices.config import ServerSettings
 from apidevices.identity import DeviceIdentity
 from apidevices.models import PREFIX, Base
 from apidevices.standalone import accounts
+from harness.databases import Databases
 from tests.conftest import MakeApp, state_of
-from tests.databases import Databases
 
 
 def revisions() -> list[str]:

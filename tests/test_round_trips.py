@@ -7,9 +7,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from apidevices.activity import ActivityBuffer
+from harness.counting_proxy import CountingProxy, counting_proxy
+from harness.postgres import Postgres
 from tests.conftest import Administrator, MakeApp, as_device
-from tests.counting_proxy import CountingProxy, counting_proxy
-from tests.postgres import Postgres
 
 pytestmark = pytest.mark.database("postgresql")
 

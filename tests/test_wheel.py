@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from harness.real_server import ROOT, RealServer, clean_environment
 from tests.conftest import DEVICE, as_device
-from tests.real_server import ROOT, RealServer, clean_environment
 
 
 def run(*command: str | Path, cwd: Path) -> None:

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Locator, Page, expect
 
+from harness.real_server import RealServer
 from tests.browser.site import ANN, LIST, PASSWORD, Device
-from tests.real_server import RealServer
 
 
 @contextmanager

@@ -20,9 +20,9 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from harness.databases import Databases, Variables
+from harness.real_server import RealServer
 from tests.browser.site import ANN, PASSWORD, Site
-from tests.databases import Databases, Variables
-from tests.real_server import RealServer
 
 ARGUMENTS = (
     "--no-sandbox",

@@ -6,8 +6,8 @@ from itertools import count
 from typing import Any
 from urllib.parse import quote
 
+from harness.real_server import RealServer
 from tests.conftest import DEVICE, DEVICES, UPLOADS, as_device
-from tests.real_server import RealServer
 
 ANN = "ann@example.org"
 BOB = "bob@example.org"  # who signs out: that ends all sessions of an account

@@ -4,10 +4,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from harness.real_server import RealServer, wait_until
 from tests.browser.actions import ask, set_up
 from tests.browser.conftest import DESK, PHONE, Visit, Watch
 from tests.browser.site import ACCOUNT, LIST, TOKENS, Site
-from tests.real_server import RealServer, wait_until
 
 # What is looked at here is the same whatever the database.
 pytestmark = pytest.mark.database("sqlite")

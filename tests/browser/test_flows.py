@@ -5,11 +5,11 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect
 
+from harness.real_server import RealServer
 from tests.browser.actions import ask, expect_said, in_place, open_details, open_list, set_up
 from tests.browser.conftest import EVERYWHERE, Visit, Watch, sign_in
 from tests.browser.site import ACCOUNT, ANN, BOB, LIST, TOKENS, Site
 from tests.conftest import DEVICE, as_device
-from tests.real_server import RealServer
 
 # --- the first visit ---------------------------------------------------------------------------
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from harness.real_server import RealServer
 from tests.browser.actions import ask, set_up
 from tests.browser.conftest import DESK, PHONE, Visit
 from tests.browser.site import ACCOUNT, LIST, TOKENS, Device, Site
-from tests.real_server import RealServer
 
 # What is looked at here is the same whatever the database.
 pytestmark = pytest.mark.database("sqlite")

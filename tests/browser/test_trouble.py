@@ -5,11 +5,11 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from harness.real_server import RealServer
 from tests.browser.actions import ask, expect_said, in_place, open_list, set_up
 from tests.browser.conftest import Visit, Watch, sign_in
 from tests.browser.site import BOB, LIST, Site
 from tests.conftest import DEVICE, as_device
-from tests.real_server import RealServer
 
 NO_ANSWER = "The server did not answer."
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.proxies import PROXIES, running_proxy
+from harness.real_server import Answer, RealServer, wait_until
 from tests.conftest import StartServer, as_device
-from tests.gate.proxies import PROXIES, running_proxy
 from tests.gate.upstream import Upstream, upstream
-from tests.real_server import Answer, RealServer, wait_until
 from tests.server.seen import devices
 
 # Every proxy of every test has the same gate and the same API; each test has devices of its own.

@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 
 from apidevices import devices, tokens
 from apidevices.database import Database
+from harness.databases import Databases
 from tests.conftest import NOON, Administrator, MakeApp, as_device, on_the_wire
-from tests.databases import Databases
 
 VERIFY = "/verify"
 

@@ -12,8 +12,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from harness.real_server import RealServer
 from tests.conftest import DEVICE, StartServer, as_device
-from tests.real_server import RealServer
 
 DESCRIPTION = "/api/openapi.json"
 HERE = Path(__file__).parent

@@ -6,8 +6,8 @@ from jinja2 import FileSystemBytecodeCache
 
 import app as product
 from apidevices import migration
+from harness.databases import Databases, Variables
 from tests.conftest import NOON, Clock, MakeApp, only, state_of
-from tests.databases import Databases, Variables
 from tests.pages.visitor import Visitor
 
 ANN = "ann@example.org"

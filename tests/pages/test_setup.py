@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from apidevices.standalone.accounts import setup_path
-from tests.databases import Variables
+from harness.databases import Variables
 from tests.pages.conftest import ANN, PASSWORD, create_account, sign_in
 from tests.pages.visitor import Page, Visitor
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.real_server import RealServer
+from harness.real_server import RealServer
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from harness.real_server import RealServer
 from tests.conftest import DEVICES, as_device
-from tests.real_server import RealServer
 
 
 def devices(server: RealServer, token: str, name: str) -> list[dict[str, Any]]:

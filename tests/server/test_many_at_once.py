@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import DEVICE, DEVICES, as_device
-from tests.real_server import (
+from harness.real_server import (
     Answer,
     RealServer,
     wait_until,
 )
+from tests.conftest import DEVICE, DEVICES, as_device
 from tests.server.seen import devices, history
 from tests.server.threads import Threads
 

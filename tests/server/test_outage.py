@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
+from harness.postgres import UNSAFE_AND_FAST, Postgres
+from harness.real_server import RealServer, wait_until
 from tests.conftest import DEVICE, UPLOADS, as_device
-from tests.postgres import UNSAFE_AND_FAST, Postgres
-from tests.real_server import RealServer, wait_until
 
 
 @pytest.fixture

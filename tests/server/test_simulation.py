@@ -2,7 +2,7 @@
 
 import json
 
-from tests.real_server import (
+from harness.real_server import (
     RealServer,
 )
 

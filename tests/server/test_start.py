@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.real_server import PROGRAM, RealServer, clean_environment, free_port
 from tests.conftest import StartServer
-from tests.real_server import PROGRAM, RealServer, clean_environment, free_port
 
 
 def test_first_start_prints_one_setup_link(make_server: StartServer) -> None:

@@ -16,8 +16,8 @@ from functools import partial
 import pytest
 
 from apidevices.clock import now, rfc3339
+from harness.real_server import Answer, RealServer, read_answer, wait_until
 from tests.conftest import DEVICE, UPLOADS, StartServer, as_device
-from tests.real_server import Answer, RealServer, read_answer, wait_until
 from tests.server.threads import Threads
 
 BODY = b'{"count": 3}'

@@ -6,11 +6,11 @@ from contextlib import closing, suppress
 import pytest
 
 from apidevices.uploads import MAX_BYTES
-from tests.conftest import DEVICE, UPLOADS, as_device
-from tests.real_server import (
+from harness.real_server import (
     Answer,
     RealServer,
 )
+from tests.conftest import DEVICE, UPLOADS, as_device
 
 
 def request(token: str, *lines: bytes, method: bytes = b"GET", path: bytes = b"") -> bytes:

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, create_engine, text
 
 from apidevices.config import ServerSettings
 from apidevices.database import engine_options
+from harness.real_server import RealServer
 from tests.conftest import DEVICES, as_device
-from tests.real_server import RealServer
 from tests.replay import details, replay
 from tests.torture.ledger import DeviceRecord, Ledger
 

@@ -13,8 +13,8 @@ import time
 from abc import ABC, abstractmethod
 
 from apidevices.identity import DETAILS
+from harness.real_server import Answer, RealServer
 from tests.conftest import DEVICE, DEVICES, UPLOADS, as_device
-from tests.real_server import Answer, RealServer
 from tests.torture.ledger import DeviceRecord, Ledger, Promise, Span
 
 LIVE_DEVICES = 6

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apidevices.config import Settings
-from tests.postgres import Postgres
-from tests.real_server import RealServer, wait_until
+from harness.postgres import Postgres
+from harness.real_server import RealServer, wait_until
 from tests.torture.checks import Audit
 from tests.torture.clients import Administrator, Client, Fleet
 from tests.torture.ledger import Ledger

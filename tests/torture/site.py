@@ -7,8 +7,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.postgres import Postgres
-from tests.real_server import RealServer
+from harness.postgres import Postgres
+from harness.real_server import RealServer
 from tests.torture.ledger import Ledger
 
 

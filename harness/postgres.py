@@ -17,7 +17,7 @@ from typing import Any, LiteralString, Self
 import psycopg
 from psycopg import sql
 
-from tests.real_server import free_port, launch
+from harness.real_server import free_port, launch
 
 
 def _wheel() -> Path:

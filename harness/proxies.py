@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from tests.real_server import ROOT, free_port, launch, wait_until
+from harness.real_server import ROOT, free_port, launch, wait_until
 
 Said = Mapping[str, str]
 """What a configuration in deploy/ says -> what it says here."""

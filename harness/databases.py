@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from psycopg import Connection, sql
 
-from tests.postgres import Postgres
-from tests.real_server import free_port
+from harness.postgres import Postgres
+from harness.real_server import free_port
 
 Variables = dict[str, str]
 
