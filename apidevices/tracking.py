@@ -7,9 +7,8 @@ cache that could be stale; where the database can't be asked, nothing passes.
 
 import json
 import logging
-from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple, NoReturn, TypeVar
+from typing import NamedTuple, NoReturn
 
 from flask import Request
 from sqlalchemy.exc import SQLAlchemyError
@@ -26,12 +25,10 @@ from apidevices.errors import (
     Unavailable,
 )
 from apidevices.identity import DETAILS, DeviceIdentity, IdentityReader, InvalidIdentifier
-from apidevices.lookup import Known, Lookup, LookupFailed
+from apidevices.lookup import FoundDevice, Lookup, LookupFailed
 from apidevices.tokens import digest
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 class Caller(NamedTuple):
@@ -59,7 +56,7 @@ class Call(NamedTuple):
     """A request that was let through and has not been recorded yet."""
 
     identifier: str
-    known: Known | None
+    device: FoundDevice | None
     at: datetime
 
 
@@ -107,7 +104,11 @@ class Tracker:
             Problem: one of TokenMissing, TokenInvalid, DeviceIdInvalid, DeviceIdRequired,
                 DeviceBlocked, Unavailable.
         """
-        return _asked(self._check, request, clock.now())
+        try:
+            return self._check(request, clock.now())
+        except (LookupFailed, SQLAlchemyError) as error:
+            _raise_if_unavailable(error)
+            raise
 
     def record(self, request: Request, call: Call) -> Caller:
         """Record a request that was let through: registration, changes, activity.
@@ -115,8 +116,12 @@ class Tracker:
         Raises:
             Problem: DeviceBlocked or Unavailable.
         """
-        device_id = _asked(self._record, request, call.identifier, call.known, None, call.at)
-        name = call.known and call.known.device_name
+        try:
+            device_id = self._record(request, call.identifier, call.device, None, call.at)
+        except (LookupFailed, SQLAlchemyError) as error:
+            _raise_if_unavailable(error)
+            raise
+        name = call.device and call.device.name
         return Caller(None, None, "[]", device_id, call.identifier, name, call.at)
 
     def close(self) -> None:
@@ -132,10 +137,10 @@ class Tracker:
             if self._require_device_id:
                 raise DeviceIdRequired(self.how_to_identify)
             return None
-        known = self._lookup.find(None, identifier, now)
-        if known is not None and known.device_id is not None and known.blocked:
-            self._deny(known.device_id, now)
-        return Call(identifier, known, now)
+        device = self._lookup.find(None, identifier, now).device
+        if device is not None and device.blocked:
+            self._deny(device.id, now)
+        return Call(identifier, device, now)
 
     def _check_with_token(self, request: Request, now: datetime) -> Caller:
         scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
@@ -147,25 +152,25 @@ class Tracker:
             identifier = self._reader.identifier(request.environ)
         except InvalidIdentifier as error:
             invalid = error  # the token is judged first
-        known = self._lookup.find(digest(token), identifier, now)
-        if known is None or not known.valid or known.token_id is None:
+        valid_token, device = self._lookup.find(digest(token), identifier, now)
+        if valid_token is None:
             raise TokenInvalid
         if invalid is not None:
             raise DeviceIdInvalid(str(invalid))
         device_id = None
         if identifier is not None:
-            device_id = self._record(request, identifier, known, known.token_id, now)
+            device_id = self._record(request, identifier, device, valid_token.id, now)
         elif self._require_device_id:
             raise DeviceIdRequired(self.how_to_identify)
         else:
-            self._activity.note_token(known.token_id, now)
+            self._activity.note_token(valid_token.id, now)
         return Caller(
-            known.token_id,
-            known.token_name,
-            known.scopes_json,
+            valid_token.id,
+            valid_token.name,
+            valid_token.scopes_json,
             device_id,
             identifier,
-            known.device_name,
+            None if device is None else device.name,
             now,
         )
 
@@ -173,19 +178,19 @@ class Tracker:
         self,
         request: Request,
         identifier: str,
-        known: Known | None,
+        device: FoundDevice | None,
         token_id: int | None,
         now: datetime,
     ) -> int:
         # Read no sooner than here: it is work, and who is not let in shall not cause it.
         identity = DeviceIdentity(identifier, self._reader.details(request.environ))
-        device_id = None if known is None else known.device_id
-        blocked = known is not None and known.blocked
-        if device_id is None or known is None or (not blocked and _changed(known, identity)):
+        if device is None or (not device.blocked and _changed(device, identity)):
             reported = devices.report(
                 self._db, identity, token_id=token_id, address=request.remote_addr, now=now
             )
             device_id, blocked = reported.device_id, reported.blocked
+        else:
+            device_id, blocked = device.id, device.blocked
         if blocked:
             self._deny(device_id, now)
         self._activity.note(device_id, token_id, now, upload=request.method == "POST")
@@ -197,21 +202,16 @@ class Tracker:
         raise DeviceBlocked
 
 
-def _asked(ask: Callable[..., T], *arguments: object) -> T:
-    """Call what asks the database; that it can't be asked is a problem like any other."""
-    try:
-        return ask(*arguments)
-    except (LookupFailed, SQLAlchemyError) as error:
-        if isinstance(error, LookupFailed) or is_unavailable(error):
-            logger.error("The database can't be asked: %s", error)
-            raise Unavailable from error
-        raise
+def _raise_if_unavailable(error: Exception) -> None:
+    if isinstance(error, LookupFailed) or is_unavailable(error):
+        logger.error("The database is unavailable: %s", error)
+        raise Unavailable from error
 
 
-def _changed(known: Known, identity: DeviceIdentity) -> bool:
+def _changed(device: FoundDevice, identity: DeviceIdentity) -> bool:
     said = identity.details
     return any(
         said[field] != value
-        for field, value in zip(DETAILS, known.details, strict=True)
+        for field, value in zip(DETAILS, device.details, strict=True)
         if field in said
     )

@@ -16,7 +16,7 @@ from apidevices.activity import ActivityBuffer
 from apidevices.calls import current_caller
 from apidevices.config import ServerSettings
 from apidevices.identity import DeviceIdentity, IdentityReader
-from apidevices.lookup import Known, make_lookup
+from apidevices.lookup import FoundDevice, FoundToken, make_lookup
 from apidevices.tokens import digest
 from apidevices.tracking import Tracker, _changed  # "_changed": it is timed alone
 from benchmarks import fleet, goals
@@ -119,20 +119,20 @@ def _steps(app: Flask, token: str) -> dict[str, Step]:
     def find(environ: Environ) -> float:
         return _timed(partial(lookup.find, token_digest, read(environ).identifier, now))
 
-    def known(environ: Environ) -> tuple[Known, int]:
-        row = lookup.find(token_digest, read(environ).identifier, now)
-        if row is None or row.device_id is None:
+    def found(environ: Environ) -> tuple[FoundToken, FoundDevice]:
+        token, device = lookup.find(token_digest, read(environ).identifier, now)
+        if token is None or device is None:
             raise BenchmarkFailed("a device is not known")
-        return row, row.device_id
+        return token, device
 
     def compare(environ: Environ) -> float:
-        row, _ = known(environ)
-        return _timed(partial(_changed, row, read(environ)))
+        _, device = found(environ)
+        return _timed(partial(_changed, device, read(environ)))
 
     def note(environ: Environ) -> float:
-        row, device_id = known(environ)
+        token, device = found(environ)
         moment = clock.now()
-        return _timed(partial(state.activity.note, device_id, row.token_id, moment, upload=False))
+        return _timed(partial(state.activity.note, device.id, token.id, moment, upload=False))
 
     steps = (
         lambda environ: _timed(partial(read, environ)),

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, create_engine
 
 from apidevices import devices, tokens
 from apidevices.database import Database
-from apidevices.lookup import Known, Lookup, LookupFailed, make_lookup
+from apidevices.lookup import Found, FoundDevice, FoundToken, Lookup, LookupFailed, make_lookup
 from tests.conftest import NOON, Register
 
 
@@ -28,22 +28,28 @@ def digest(db: Database) -> bytes:
     return tokens.digest(text)
 
 
-def found(lookup: Lookup, digest: bytes, identifier: str | None = "phone-1") -> Known:
-    known = lookup.find(digest, identifier, NOON)
-    assert known is not None
-    return known
+def find(lookup: Lookup, digest: bytes, identifier: str | None = "phone-1") -> Found:
+    return lookup.find(digest, identifier, NOON)
 
 
-def test_token_and_device_come_together(lookup: Lookup, digest: bytes, register: Register) -> None:
+def is_blocked(lookup: Lookup, digest: bytes) -> bool:
+    device = find(lookup, digest).device
+    assert device is not None
+    return device.blocked
+
+
+def test_token_and_device_come_together(
+    lookup: Lookup, digest: bytes, db: Database, register: Register
+) -> None:
     device_id = register("phone-1", os="iOS", model="红米")
-    known = found(lookup, digest)
-    assert (known.token_name, known.scopes_json) == ("té", '["devices:read"]')
-    assert (known.valid, known.device_id, known.blocked) == (True, device_id, False)
-    assert list(known.details) == [None, None, "iOS", None, None, "红米"]
+    token, device = find(lookup, digest)
+    assert token == FoundToken(tokens.find(db, "té").id, "té", '["devices:read"]')
+    assert device == FoundDevice(device_id, None, False, [None, None, "iOS", None, None, "红米"])
 
 
-def test_unknown_token_is_not_found(lookup: Lookup) -> None:
-    assert lookup.find(b"x" * 32, "phone-1", NOON) is None
+def test_unknown_token_finds_nothing(lookup: Lookup, register: Register) -> None:
+    register("phone-1")
+    assert find(lookup, b"x" * 32) == Found(None, None)
 
 
 @pytest.mark.parametrize("identifier", ["phone-2", "PHONE-1", None])
@@ -51,16 +57,25 @@ def test_token_is_found_without_its_device(
     lookup: Lookup, digest: bytes, register: Register, identifier: str | None
 ) -> None:
     register("phone-1")
-    known = found(lookup, digest, identifier)
-    assert (known.valid, known.device_id, bool(known.blocked)) == (True, None, False)
+    token, device = find(lookup, digest, identifier)
+    assert token is not None
+    assert device is None
 
 
-def test_token_is_valid_until_it_expires(lookup: Lookup, digest: bytes) -> None:
+@pytest.mark.parametrize("identifier", ["phone-1", "phone-2"])
+def test_device_is_found_without_tokens(db: Database, register: Register, identifier: str) -> None:
+    device_id = register("phone-1")
+    lookup = make_lookup(db.engine, tokens=False)
+    token, device = lookup.find(None, identifier, NOON)
+    lookup.close()
+    assert token is None
+    assert (device and device.id) == (device_id if identifier == "phone-1" else None)
+
+
+def test_token_is_found_until_it_expires(lookup: Lookup, digest: bytes) -> None:
     expires_at = NOON + timedelta(hours=1)
     for moment, valid in ((expires_at - timedelta(microseconds=1), True), (expires_at, False)):
-        known = lookup.find(digest, None, moment)
-        assert known is not None
-        assert bool(known.valid) is valid
+        assert (lookup.find(digest, None, moment).token is not None) is valid
 
 
 def test_each_call_sees_what_is_committed(
@@ -68,12 +83,12 @@ def test_each_call_sees_what_is_committed(
 ) -> None:
     device_id = register("phone-1")
     for _ in range(2):
-        assert not found(lookup, digest).blocked
+        assert not is_blocked(lookup, digest)
         devices.block(db, device_id, actor="ann", now=NOON)
-        assert found(lookup, digest).blocked
+        assert is_blocked(lookup, digest)
         devices.unblock(db, device_id, actor="ann", now=NOON)
     tokens.revoke(db, tokens.find(db, "té").id, actor="ann", now=NOON)
-    assert not found(lookup, digest).valid
+    assert find(lookup, digest) == Found(None, None)
 
 
 @pytest.fixture
@@ -83,7 +98,7 @@ def empty_engine() -> Iterator[Engine]:
     engine.dispose()
 
 
-def test_database_without_tables_can_t_be_asked(empty_engine: Engine) -> None:
+def test_database_without_tables_is_unavailable(empty_engine: Engine) -> None:
     lookup = make_lookup(empty_engine, tokens=True)
     with pytest.raises(LookupFailed, match="no such table"):
         lookup.find(b"x" * 32, "phone-1", NOON)
@@ -95,7 +110,7 @@ def test_threads_share_the_connections(lookup: Lookup, digest: bytes) -> None:
     sys.setswitchinterval(1e-6)  # let threads meet where they seldom do
     try:
         with ThreadPoolExecutor(16) as pool:
-            asked = [pool.submit(found, lookup, digest, None) for _ in range(2_000)]
-            assert all(future.result().valid for future in asked)
+            found = [pool.submit(find, lookup, digest, None) for _ in range(2_000)]
+            assert all(future.result().token for future in found)
     finally:
         sys.setswitchinterval(interval)

@@ -1,0 +1,32 @@
+"""The lookup on SQLite."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from apidevices.database import sqlite_time
+from apidevices.lookup.base import NOTHING_FOUND, Found, FoundDevice, FoundToken, Lookup
+
+
+class SqliteLookup(Lookup):
+    """The query through ``sqlite3``, which keeps prepared statements by their text."""
+
+    def __init__(self, engine: Engine, *, tokens: bool) -> None:
+        super().__init__(engine, tokens=tokens)
+        self._sql, self._order = self._compile(engine.dialect)
+
+    def _query(
+        self, connection: Any, digest: bytes | None, identifier: str | None, now: datetime
+    ) -> Found:
+        values = {"digest": digest, "identifier": identifier, "now": sqlite_time(now)}
+        row = connection.execute(self._sql, [values[name] for name in self._order]).fetchone()
+        if row is None:
+            return NOTHING_FOUND
+        token_id, token_name, scopes, device_id, device_name, blocked, *details = row
+        return Found(
+            None if token_id is None else FoundToken(token_id, token_name, scopes),
+            None
+            if device_id is None
+            else FoundDevice(device_id, device_name, bool(blocked), details),
+        )
