@@ -1,32 +1,23 @@
 """APIDevices: the Flask extension that puts tracking, admin pages and commands into an app."""
 
-import logging
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Blueprint, Flask, Response
-from flask.globals import request_ctx
-from flask.typing import ResponseReturnValue
+from flask import Blueprint, Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Connection, Engine
 
-from apidevices import calls, devices, migration, state
-from apidevices.activity import ActivityBuffer
+from apidevices import devices, migration, request_hook, state
 from apidevices.admin import blueprint as admin_blueprint
 from apidevices.cli import commands
 from apidevices.config import Settings
 from apidevices.database import Database, engine_for
-from apidevices.errors import Problem
 from apidevices.gate import blueprint as gate_blueprint
-from apidevices.identity import IdentityReader
-from apidevices.lookup import make_lookup
 from apidevices.models import Device
 from apidevices.protection import Protection, exempt
-from apidevices.state import EXTENSION, State
-from apidevices.tracking import Caller, Tracker
-
-logger = logging.getLogger(__name__)
+from apidevices.state import EXTENSION
+from apidevices.tracking import Caller
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -74,53 +65,15 @@ class APIDevices:
         if EXTENSION in app.extensions:
             raise RuntimeError("APIDevices is connected to this application already.")
         settings = Settings.from_mapping(app.config)
-        source = self._source
-        if isinstance(source, SQLAlchemy):
-            with app.app_context():
-                source = source.engine
-        db = Database(engine_for(source))
-        activity = ActivityBuffer(
-            db, interval=settings.activity_interval, limit=settings.activity_limit
-        )
-        trackers = {
-            tokens: Tracker(
-                db,
-                make_lookup(db.engine, tokens=tokens),
-                activity,
-                IdentityReader(settings.headers),
-                tokens=tokens,
-                require_device_id=settings.require_device_id,
-            )
-            for tokens in {self._tokens, settings.gate_tokens}
-        }
-        tracker = trackers[self._tokens]
-        app.extensions[EXTENSION] = State(
-            settings=settings,
-            db=db,
-            activity=activity,
-            tracker=tracker,
-            gate=trackers[settings.gate_tokens],
+        kept = state.build(
+            settings,
+            Database(engine_for(self._engine_or_url(app))),
             authorize=self._authorize,
             actor=self._actor,
             tokens=self._tokens,
         )
-        protection = Protection(app, self._protected)
-
-        def check() -> ResponseReturnValue | None:
-            # A hook of the application, not of a blueprint: those don't run for a path or a method
-            # that no view has, and a blocked device must not learn which these are.
-            request = request_ctx.request  # not through the proxy, which is slow
-            if protection.covers(request):
-                try:
-                    calls.keep(request, tracker.check(request))
-                except Problem as problem:
-                    return problem.get_response()
-            return None
-
-        # First of all hooks: one that answers by itself must not let a blocked device in.
-        app.before_request_funcs.setdefault(None, []).insert(0, check)
-        if not self._tokens:
-            app.after_request(_record_success)
+        app.extensions[EXTENSION] = kept
+        request_hook.register(app, kept, Protection(app, self._protected))
         app.cli.add_command(commands)
 
     def protect(self, *what: Blueprint | str) -> None:
@@ -185,20 +138,10 @@ class APIDevices:
         Raises:
             Problem: as ``current`` does.
         """
-        return calls.current_caller()
+        return request_hook.current_caller()
 
-
-def _record_success(response: Response) -> Response:
-    """Record a request that the application has let through, unless its view has led to that.
-
-    Only success tells that it has: what it refuses, whoever sent it, must leave no trace. To
-    OPTIONS Flask answers by itself, or what handles CORS, and nobody has been asked who it is.
-    """
-    succeeded = response.status_code < 300 or response.status_code == 304
-    if succeeded and request_ctx.request.method != "OPTIONS":
-        try:
-            calls.current_caller()
-        except Problem as problem:
-            # The answer stays: what was asked has been done, and would be done again.
-            logger.warning("A request was answered and not recorded: %s", problem.description)
-    return response
+    def _engine_or_url(self, app: Flask) -> Engine | URL | str:
+        if not isinstance(self._source, SQLAlchemy):
+            return self._source
+        with app.app_context():
+            return self._source.engine

@@ -14,7 +14,6 @@ from werkzeug.routing import BaseConverter, Rule
 
 from apidevices import state
 from apidevices.errors import Problem
-from apidevices.tracking import Call
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +67,7 @@ def _let_through(original: Request) -> dict[str, str]:
     Raises:
         Problem: it may not pass.
     """
-    tracker = state.current().gate
-    caller = tracker.check(original)
-    if isinstance(caller, Call):  # whoever it is, the API behind finds out
-        caller = tracker.record(original, caller)
+    caller = state.current().gate.check_and_record(original)
     # All of them always, as an empty value: of a header that is missing Caddy makes its own name.
     values = {
         "X-Device-Id": caller and caller.identifier,

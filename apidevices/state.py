@@ -1,4 +1,4 @@
-"""What the extension keeps for one application."""
+"""What the extension keeps for one application, and how it is built."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from flask import current_app
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
 from apidevices.database import Database
+from apidevices.identity import IdentityReader
+from apidevices.lookup import make_lookup
 from apidevices.tracking import Tracker
 
 EXTENSION = "apidevices"
@@ -33,6 +35,41 @@ class State:
         self.tracker.close()
         self.gate.close()
         self.db.engine.dispose()
+
+
+def build(
+    settings: Settings,
+    db: Database,
+    *,
+    authorize: Callable[[], bool],
+    actor: Callable[[], str],
+    tokens: bool,
+) -> State:
+    """Build the state of an application: one tracker, or two where its gate checks otherwise."""
+    activity = ActivityBuffer(
+        db, interval=settings.activity_interval, limit=settings.activity_limit
+    )
+    trackers = {
+        checked: Tracker(
+            db,
+            make_lookup(db.engine, tokens=checked),
+            activity,
+            IdentityReader(settings.headers),
+            tokens=checked,
+            require_device_id=settings.require_device_id,
+        )
+        for checked in {tokens, settings.gate_tokens}
+    }
+    return State(
+        settings=settings,
+        db=db,
+        activity=activity,
+        tracker=trackers[tokens],
+        gate=trackers[settings.gate_tokens],
+        authorize=authorize,
+        actor=actor,
+        tokens=tokens,
+    )
 
 
 def current() -> State:

@@ -1,8 +1,8 @@
-"""The hook before each request of a protected API: who calls, may it, and what is new of it.
+"""The decision on each request of a protected API: let it through or deny it, and record it.
 
 The order of the checks is the contract with clients: token, identifier, block, registration,
 changes, activity. "Blocked?" and "revoked?" are read from the database each time, so there is no
-cache that could be stale; where the database can't be asked, nothing passes.
+cache that could be stale; while the database is unavailable, nothing passes.
 """
 
 import json
@@ -52,7 +52,7 @@ class Caller(NamedTuple):
         return scopes
 
 
-class Call(NamedTuple):
+class PendingCall(NamedTuple):
     """A request that was let through and has not been recorded yet."""
 
     identifier: str
@@ -93,7 +93,7 @@ class Tracker:
         """What a client is told that named no device where one is needed."""
         return f"Send the identifier of the device in the header {self._reader.header}."
 
-    def check(self, request: Request) -> "Caller | Call | None":
+    def check(self, request: Request) -> "Caller | PendingCall | None":
         """Let a request through, or raise the problem that answers it.
 
         Returns:
@@ -110,7 +110,16 @@ class Tracker:
             _raise_if_unavailable(error)
             raise
 
-    def record(self, request: Request, call: Call) -> Caller:
+    def check_and_record(self, request: Request) -> Caller | None:
+        """Let a request through and record it, or raise the problem that answers it.
+
+        Raises:
+            Problem: as ``check`` does.
+        """
+        outcome = self.check(request)
+        return self.record(request, outcome) if isinstance(outcome, PendingCall) else outcome
+
+    def record(self, request: Request, call: PendingCall) -> Caller:
         """Record a request that was let through: registration, changes, activity.
 
         Raises:
@@ -128,7 +137,7 @@ class Tracker:
         """Close connections; they come back when needed."""
         self._lookup.close()
 
-    def _check_device(self, request: Request, now: datetime) -> Call | None:
+    def _check_device(self, request: Request, now: datetime) -> PendingCall | None:
         try:
             identifier = self._reader.identifier(request.environ)
         except InvalidIdentifier as error:
@@ -140,7 +149,7 @@ class Tracker:
         device = self._lookup.find(None, identifier, now).device
         if device is not None and device.blocked:
             self._deny(device.id, now)
-        return Call(identifier, device, now)
+        return PendingCall(identifier, device, now)
 
     def _check_with_token(self, request: Request, now: datetime) -> Caller:
         scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")

@@ -10,9 +10,9 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from apidevices import devices, state, uploads
 from apidevices.api.openapi import DEVICE_HEADERS, OF_A_BODY, described
 from apidevices.api.root import blueprint, read_body
-from apidevices.calls import current_caller
 from apidevices.errors import DeviceIdRequired, TokenMissing
 from apidevices.representation import DeviceJson, UploadJson, device_json, version
+from apidevices.request_hook import current_caller
 
 TAG = "Devices"
 

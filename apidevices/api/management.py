@@ -24,7 +24,6 @@ from werkzeug.exceptions import (
 from apidevices import clock, devices, listing, state
 from apidevices.api.openapi import OF_A_BODY, described
 from apidevices.api.root import blueprint, read_body
-from apidevices.calls import current_caller
 from apidevices.errors import InsufficientScope, PreconditionFailed, TokenMissing
 from apidevices.identity import MAX_LENGTH
 from apidevices.listing import Cursor, Filters
@@ -38,6 +37,7 @@ from apidevices.representation import (
     history_json,
     version,
 )
+from apidevices.request_hook import current_caller
 
 TAG = "Management"
 MAX_AT_ONCE = 1_000

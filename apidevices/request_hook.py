@@ -1,0 +1,83 @@
+"""The hooks around each request of a protected API, and what a request carries between them.
+
+A request carries its caller, once it is recorded, or the call that is still to be recorded.
+"""
+
+import logging
+
+from flask import Flask, Request, Response, has_request_context
+from flask.globals import request_ctx
+from flask.typing import ResponseReturnValue
+
+from apidevices import state
+from apidevices.errors import Problem
+from apidevices.protection import Protection
+from apidevices.state import State
+from apidevices.tracking import Caller, PendingCall
+
+logger = logging.getLogger(__name__)
+
+# Keys of the request's own environment: "g" may outlive the request.
+_CALLER = "apidevices.caller"
+_PENDING_CALL = "apidevices.pending_call"
+
+
+def register(app: Flask, kept: State, protection: Protection) -> None:
+    """Check each protected request of an application before anything else sees it."""
+
+    def check() -> ResponseReturnValue | None:
+        request = request_ctx.request  # not through the proxy, which is slow
+        if protection.covers(request):
+            try:
+                _check(request, kept)
+            except Problem as problem:
+                return problem.get_response()
+        return None
+
+    # A hook of the application, not of a blueprint: those don't run for a path or a method that no
+    # view has, and a blocked device must not learn which these are. And the first of all hooks: one
+    # that answers by itself must not let a blocked device in.
+    app.before_request_funcs.setdefault(None, []).insert(0, check)
+    if not kept.tokens:
+        app.after_request(_record_success)
+
+
+def current_caller() -> Caller | None:
+    """Return who makes the current request, and record it; None outside a protected API.
+
+    Raises:
+        Problem: the device has just been blocked, or the database is unavailable.
+    """
+    if not has_request_context():
+        return None
+    environ = request_ctx.request.environ
+    pending: PendingCall | None = environ.get(_PENDING_CALL)
+    if pending is not None:
+        environ[_CALLER] = state.current().tracker.record(request_ctx.request, pending)
+        del environ[_PENDING_CALL]
+    caller: Caller | None = environ.get(_CALLER)
+    return caller
+
+
+def _check(request: Request, kept: State) -> None:
+    outcome = kept.tracker.check(request)
+    if isinstance(outcome, Caller):
+        request.environ[_CALLER] = outcome
+    elif outcome is not None:
+        request.environ[_PENDING_CALL] = outcome
+
+
+def _record_success(response: Response) -> Response:
+    """Record a request that the application has let through, unless its view has led to that.
+
+    Only success tells that it has: what it refuses, whoever sent it, must leave no trace. To
+    OPTIONS Flask answers by itself, or what handles CORS, and nobody has been asked who it is.
+    """
+    succeeded = response.status_code < 300 or response.status_code == 304
+    if succeeded and request_ctx.request.method != "OPTIONS":
+        try:
+            current_caller()
+        except Problem as problem:
+            # The answer stays: what was asked has been done, and would be done again.
+            logger.warning("A request was answered and not recorded: %s", problem.description)
+    return response
