@@ -1,6 +1,7 @@
 """APIDevices: the Flask extension that puts tracking, admin pages and commands into an app."""
 
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -116,29 +117,41 @@ class APIDevices:
         """``/verify``, which a proxy asks before it passes requests on to an API behind it."""
         return gate_blueprint
 
-    @property
-    def current(self) -> Device | None:
-        """The device that makes the current request; None where it named none, or elsewhere.
+    def current_device(self) -> Device | None:
+        """Return the device that makes the current request; None where it named none, or elsewhere.
 
-        Without ``tokens``, a new device is registered now if it was not yet: ask for it where the
-        request has been let in.
+        It reads the database, and without ``tokens`` it may write as well: a device that is not
+        yet registered is registered now. Call it once the request is authenticated.
 
         Raises:
-            Problem: the device has just been blocked, or the database can't be asked.
+            Problem: the device has just been blocked, or the database is unavailable.
         """
-        caller = self.caller
+        caller = self.current_caller()
         if caller is None or caller.device_id is None:
             return None
         return devices.get(state.database(), caller.device_id)
 
-    @property
-    def caller(self) -> Caller | None:
-        """Who makes the current request, by token and device; None outside a protected API.
+    def current_caller(self) -> Caller | None:
+        """Return the token and device of the current request; None outside a protected API.
+
+        It may register a device, as ``current_device`` does.
 
         Raises:
-            Problem: as ``current`` does.
+            Problem: as ``current_device`` does.
         """
         return request_hook.current_caller()
+
+    @property
+    def current(self) -> Device | None:
+        """Deprecated: call ``current_device()``, since a property should not write."""
+        warnings.warn("Call current_device() instead.", DeprecationWarning, stacklevel=2)
+        return self.current_device()
+
+    @property
+    def caller(self) -> Caller | None:
+        """Deprecated: call ``current_caller()``, since a property should not write."""
+        warnings.warn("Call current_caller() instead.", DeprecationWarning, stacklevel=2)
+        return self.current_caller()
 
     def _engine_or_url(self, app: Flask) -> Engine | URL | str:
         if not isinstance(self._source, SQLAlchemy):

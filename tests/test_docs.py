@@ -11,7 +11,7 @@ from tests.conftest import DEVICE, as_device
 
 DOCUMENTS = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
-QUOTED = ["devices = APIDevices(\n", "    device = devices.current\n"]
+QUOTED = ["devices = APIDevices(\n", "    device = devices.current_device()\n"]
 
 
 @pytest.mark.parametrize("beginning", QUOTED)

@@ -71,7 +71,7 @@ def scan(code: str) -> dict[str, str]:
     ticket = db.get_or_404(Ticket, code)
     if ticket.used_by:
         abort(409, f"This ticket was used at {ticket.used_by}.")
-    device = devices.current
+    device = devices.current_device()
     ticket.used_by = device.display_name if device else "a door without a name"
     db.session.commit()
     return {"ticket": code, "used_by": ticket.used_by}

@@ -70,7 +70,7 @@ def app(url: str, closing: Close) -> Flask:
 
     @orders.get("/mine")
     def my_orders() -> dict[str, Any]:
-        device = extension.current
+        device = extension.current_device()
         return {"device": device and [device.id, device.identifier, device.model]}
 
     @orders.get("/later")
@@ -80,12 +80,12 @@ def app(url: str, closing: Close) -> Flask:
     @orders.get("/free")
     @extension.exempt
     def free() -> dict[str, Any]:
-        return {"device": extension.current}
+        return {"device": extension.current_device()}
 
     @extension.exempt
     class Free(MethodView):
         def get(self) -> dict[str, Any]:
-            return {"device": extension.current}
+            return {"device": extension.current_device()}
 
     class Goods(MethodView):
         def get(self) -> dict[str, Any]:
@@ -99,7 +99,8 @@ def app(url: str, closing: Close) -> Flask:
 
     @app.get("/shop/who")
     def who() -> dict[str, Any]:
-        return {"device": extension.current and extension.current.identifier}
+        device = extension.current_device()
+        return {"device": device and device.identifier}
 
     # A blueprint without a prefix, whose views ask by themselves who calls.
     stock = Blueprint("stock", __name__)

@@ -6,9 +6,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from apidevices import devices
+from apidevices import APIDevices, devices
 from tests.conftest import state_of
-from tests.host.conftest import KEY, ORDERS, known, phone
+from tests.host.conftest import KEY, ORDERS, Close, known, make_app, phone
 
 
 def test_request_with_success_registers_its_device(app: Flask, client: FlaskClient) -> None:
@@ -39,6 +39,19 @@ def test_view_knows_a_device_with_its_first_request(client: FlaskClient) -> None
 
 def test_view_knows_when_no_device_was_named(client: FlaskClient) -> None:
     assert client.get(f"{ORDERS}/mine", headers=KEY).json == {"device": None}
+
+
+@pytest.mark.parametrize("name", ["current", "caller"])
+def test_property_of_old_still_works_and_warns(url: str, closing: Close, name: str) -> None:
+    extension = APIDevices(db=url)
+    app = make_app(extension, closing)
+
+    @app.get("/api/who")
+    def who() -> str:
+        return str(getattr(extension, name).identifier)
+
+    with pytest.warns(DeprecationWarning, match=r"\ACall current_\w+\(\) instead"):
+        assert app.test_client().get("/api/who", headers=phone()).text == "phone-1"
 
 
 def test_changed_details_are_kept_without_a_token(app: Flask, client: FlaskClient) -> None:

@@ -34,13 +34,13 @@ def host(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
 
     @shop.get("/orders")
     def orders() -> dict[str, object]:
-        caller = extension.caller
+        caller = extension.current_caller()
         assert caller is not None
         return {"token": caller.token_name, "device": caller.device_id, "at": str(caller.at)}
 
     @app.get("/shopping")
     def shopping() -> dict[str, object]:
-        return {"caller": extension.caller}
+        return {"caller": extension.current_caller()}
 
     app.register_blueprint(shop)
     with app.app_context():
