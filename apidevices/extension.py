@@ -1,6 +1,5 @@
 """APIDevices: the Flask extension that puts tracking, admin pages and commands into an app."""
 
-import re
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -16,13 +15,11 @@ from apidevices.config import Settings
 from apidevices.database import Database, engine_for
 from apidevices.gate import blueprint as gate_blueprint
 from apidevices.models import Device
-from apidevices.protection import Protection, exempt
+from apidevices.protection import Protected, exempt
 from apidevices.state import EXTENSION
 from apidevices.tracking import Caller
 
 View = TypeVar("View", bound=Callable[..., Any])
-
-_PLAIN_PREFIX = re.compile(r"[^<>*?#]*")
 
 
 class APIDevices:
@@ -51,7 +48,7 @@ class APIDevices:
         self._authorize = authorize
         self._actor = actor
         self._tokens = tokens
-        self._protected: list[Blueprint | str] = []
+        self._protected = Protected()
 
     def init_app(self, app: Flask) -> None:
         """Connect to an application; its ``SQLAlchemy()`` must be connected before.
@@ -61,10 +58,12 @@ class APIDevices:
 
         Raises:
             ConfigError: a setting has a wrong value, or the database is none that can be used.
-            RuntimeError: the application has this extension already.
+            RuntimeError: the application has this extension already, or has registered a blueprint
+                before it was protected.
         """
         if EXTENSION in app.extensions:
             raise RuntimeError("APIDevices is connected to this application already.")
+        protection = self._protected.connect(app)
         settings = Settings.from_mapping(app.config)
         kept = state.build(
             settings,
@@ -74,25 +73,22 @@ class APIDevices:
             tokens=self._tokens,
         )
         app.extensions[EXTENSION] = kept
-        request_hook.register(app, kept, Protection(app, self._protected))
+        request_hook.register(app, kept, protection)
         app.cli.add_command(commands)
 
     def protect(self, *what: Blueprint | str) -> None:
         """Check each request for a blueprint, or for all that begins with a prefix (``"/api"``).
 
-        Of a blueprint, these are its views, those of the blueprints in it, and paths beside them
-        that have none.
+        A blueprint stands for its views, those of the blueprints in it, and all other paths beneath
+        its ``url_prefix``. Protect it before it is registered, be it before ``init_app`` or after
+        it, and as often as you like.
 
         Raises:
             TypeError: it is neither.
             ValueError: it is no plain prefix.
+            RuntimeError: the blueprint was registered before it was protected.
         """
-        for part in what:
-            if not isinstance(part, Blueprint | str):
-                raise TypeError(f"This can't be protected, only blueprints and prefixes: {part!r}")
-            if isinstance(part, str) and not _PLAIN_PREFIX.fullmatch(part):
-                raise ValueError(f"This is no plain prefix of paths: {part!r}")
-        self._protected += [part for part in what if part not in self._protected]
+        self._protected.add(*what)
 
     def exempt(self, view: View) -> View:
         """Let requests of a view through unchecked; a decorator, the outermost but ``route``."""

@@ -12,6 +12,8 @@ from benchmarks.applications import new_api, new_app
 def create_app(settings: ServerSettings) -> Flask:
     """Make the application."""
     api, db = new_api(), SQLAlchemy()
+    devices = APIDevices(db=db, tokens=True)
+    devices.protect(api)
     app = new_app(__name__, api)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=settings.url,
@@ -20,7 +22,5 @@ def create_app(settings: ServerSettings) -> Flask:
     db.init_app(app)
     with app.app_context():
         prepare(db.engine)
-    devices = APIDevices(db=db, tokens=True)
-    devices.protect(api)
     devices.init_app(app)
     return app
