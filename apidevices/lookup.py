@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from apidevices.database import PATIENCE, sqlite_time
+from apidevices.database import LOCK_TIMEOUT, sqlite_time
 from apidevices.identity import DETAILS
 from apidevices.models import ApiToken, Device, Moment
 from apidevices.processes import after_fork, at_exit
@@ -318,8 +318,8 @@ class _Watch:
         self._closed.set()
 
     def _run(self) -> None:
-        while not self._closed.wait(PATIENCE / 3):
-            late = time.monotonic() - PATIENCE
+        while not self._closed.wait(LOCK_TIMEOUT / 3):
+            late = time.monotonic() - LOCK_TIMEOUT
             for connection in list(self._connections):
                 if connection.asked_at is not None and connection.asked_at < late:
                     connection.hang_up()
