@@ -98,7 +98,7 @@ class Device(Base):
     block_reason: Mapped[str | None] = mapped_column(Text)
     blocked_by: Mapped[str | None] = mapped_column(Text)
     # Name and identifier, case folded: what the list's search looks in, in any alphabet. The
-    # database keeps an index of its substrings: see apidevices.search.
+    # database keeps an index of its substrings: see listing/search.py.
     search_key: Mapped[str] = mapped_column(Text)
 
     activity: Mapped["DeviceActivity"] = relationship(lazy="joined", innerjoin=True)
