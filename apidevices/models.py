@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from apidevices.identity import MAX_LENGTH
+from apidevices.text import MAX_LENGTH
 
 PREFIX = "apidevices_"
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from apidevices.identity import clean_text
 from apidevices.listing import search
+from apidevices.text import clean_text
 
 Status = Literal["all", "active", "blocked"]
 
