@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from apidevices.database import BulkStatement, Database
-from apidevices.models import ApiToken, Device, DeviceActivity, DeviceToken, Id, Moment
+from apidevices.models import ApiToken, Device, DeviceActivity, DeviceToken, Id, UTCDateTime
 from apidevices.processes import after_fork, at_exit
 
 logger = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class ActivityBuffer:
         self._db = db
         self._interval = interval
         self._limit = limit
-        moment = Moment()
+        moment = UTCDateTime()
         self._touch = BulkStatement(
             db,
             _touch,

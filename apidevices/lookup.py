@@ -24,7 +24,7 @@ from sqlalchemy.pool import StaticPool
 
 from apidevices.database import LOCK_TIMEOUT, sqlite_time
 from apidevices.identity import DETAILS
-from apidevices.models import ApiToken, Device, Moment
+from apidevices.models import ApiToken, Device, UTCDateTime
 from apidevices.processes import after_fork, at_exit
 
 
@@ -58,7 +58,9 @@ _TOKEN_AND_DEVICE = (
         ApiToken.name,
         ApiToken.scopes,
         ApiToken.revoked_at.is_(None)
-        & or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now", type_=Moment)),
+        & or_(
+            ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now", type_=UTCDateTime)
+        ),
         *_DEVICE,
     )
     .select_from(ApiToken)

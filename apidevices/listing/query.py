@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, contains_eager
 from apidevices.listing import limits, search
 from apidevices.listing.cursor import Cursor
 from apidevices.listing.filters import Filters, Status
-from apidevices.models import Device, DeviceActivity, Moment
+from apidevices.models import Device, DeviceActivity, UTCDateTime
 
 activity = DeviceActivity.__table__.c
 
@@ -112,7 +112,7 @@ class ListQuery:
         if self.cursor is None:
             return ()
         position = tuple_(columns.last_activity_at, columns.device_id)
-        here = tuple_(literal(self.cursor.moment, Moment), literal(self.cursor.device_id))
+        here = tuple_(literal(self.cursor.moment, UTCDateTime), literal(self.cursor.device_id))
         return [position > here if self.cursor.direction == "newer" else position < here]
 
     def ordered(self, query: Ordered, columns: Any) -> Ordered:
