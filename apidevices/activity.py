@@ -25,8 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from apidevices.database import Database, Many
-from apidevices.models import ApiToken, Device, DeviceActivity, DeviceToken, Id, Moment
+from apidevices.database import BulkStatement, Database
+from apidevices.models import ApiToken, Device, DeviceActivity, DeviceToken, Id, UTCDateTime
 from apidevices.processes import after_fork, at_exit
 
 logger = logging.getLogger(__name__)
@@ -119,8 +119,8 @@ class ActivityBuffer:
         self._db = db
         self._interval = interval
         self._limit = limit
-        moment = Moment()
-        self._touch = Many(
+        moment = UTCDateTime()
+        self._touch = BulkStatement(
             db,
             _touch,
             id=Id,
@@ -129,7 +129,7 @@ class ActivityBuffer:
             denied=BigInteger(),
             denied_at=moment,
         )
-        self._use = Many(
+        self._use = BulkStatement(
             db,
             partial(_use, db),
             device_id=Id,
@@ -137,7 +137,7 @@ class ActivityBuffer:
             first_used_at=moment,
             last_used_at=moment,
         )
-        self._use_token = Many(db, _use_token, id=Id, used_at=moment)
+        self._use_token = BulkStatement(db, _use_token, id=Id, used_at=moment)
         self._reset()
         # What the parent noted is the parent's to write, and its thread is not in the child.
         after_fork(self._reset)

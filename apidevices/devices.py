@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from apidevices import audit, signals
 from apidevices.database import Database
-from apidevices.identity import MAX_LENGTH, DeviceIdentity, clean_text
+from apidevices.identity import DeviceIdentity
 from apidevices.listing import PAGE_SIZE
+from apidevices.listing.search import search_key
 from apidevices.models import MAX_ID, Device, DeviceActivity, DeviceHistory, DeviceToken
-from apidevices.search import search_key
+from apidevices.text import MAX_LENGTH, clean_text
 
 MAX_REASON = 1_000
 """Characters of a reason for a block at most."""

@@ -1,17 +1,15 @@
-"""Request headers -> DeviceIdentity: what a device says of itself. Pure, and imports nothing else.
+"""Request headers -> DeviceIdentity: what a device says of itself. Pure, like ``text``.
 
 A header arrives in the WSGI environment as its bytes read as Latin-1. Clients send UTF-8, or
 percent-encoded UTF-8 where their HTTP library refuses anything but ASCII.
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MAX_LENGTH = 255
-"""Characters of an identifier at most; a longer detail is cut to this."""
+from apidevices.text import MAX_LENGTH, clean_text, decode_percent, decode_utf8
 
 DETAILS = (
     "application",
@@ -34,13 +32,6 @@ DEFAULT_HEADERS: Mapping[str, Sequence[str]] = {
 }
 """Field -> the header names that carry it; the first one present and not empty wins."""
 
-# Zero-width joiners, and the tags that make up the flags of England, Scotland and Wales.
-_JOINERS = frozenset("\u200c\u200d") | frozenset(map(chr, range(0xE0020, 0xE0080)))
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols without a shape
-
-_ESCAPE = 0xDC00  # where "surrogateescape" puts a byte that is not UTF-8
-_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
-_PERCENT_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _PRINTABLE_ASCII = re.compile(r"[!-$&-~]+(?: [!-$&-~]+)*")  # nothing to decode, fold or remove
 
 
@@ -117,28 +108,10 @@ def clean_identifier(raw: str) -> str:
 
 
 def clean_detail(raw: str) -> str:
-    """Return a detail as the text that it means, cleaned, at most ``MAX_LENGTH`` characters."""
+    """Return a detail decoded, cleaned and cut to ``MAX_LENGTH`` characters."""
     if _PRINTABLE_ASCII.fullmatch(raw):
         return raw[:MAX_LENGTH].rstrip()
-    return clean_text(_decode_percent(_decode_bytes(raw)))[:MAX_LENGTH].rstrip()
-
-
-def clean_text(text: str) -> str:
-    """Remove control characters, fold white space to single spaces and trim the ends.
-
-    Control characters are those that turn the direction of text or take no room, too, but for the
-    joiners that scripts and emoji need. What has nothing left to see is empty.
-    """
-    kept = [
-        " " if character.isspace() or character in _BLANK else character
-        for character in text
-        if character.isspace()
-        or character in _JOINERS
-        or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
-    ]
-    if all(character == " " or character in _JOINERS for character in kept):
-        return ""
-    return " ".join("".join(kept).split())
+    return clean_text(decode_percent(decode_utf8(raw)))[:MAX_LENGTH].rstrip()
 
 
 def _environ_key(header: str) -> str:
@@ -155,31 +128,3 @@ def _first(environ: Mapping[str, Any], keys: Sequence[str]) -> str | None:
         if value is not None:
             found = value
     return found
-
-
-def _decode_bytes(raw: str) -> str:
-    """Read Latin-1 text as the UTF-8 that it carries; bytes that are not UTF-8 stay as they are."""
-    try:
-        data = raw.encode("latin-1")
-    except UnicodeEncodeError:
-        return raw  # no server made this environment, and it is text already
-    text = data.decode("utf-8", "surrogateescape")
-    return _ESCAPED_BYTE.sub(lambda match: chr(ord(match.group()) - _ESCAPE), text)
-
-
-def _decode_percent(text: str) -> str:
-    """Decode runs of ``%XX`` that are UTF-8; the other sequences stay as they are."""
-
-    def decode(match: re.Match[str]) -> str:
-        run, position, decoded = match.group(), 0, []
-        data = bytes.fromhex(run.replace("%", ""))
-        for character in data.decode("utf-8", "surrogateescape"):
-            if _ESCAPED_BYTE.match(character):
-                decoded.append(run[position : position + 3])
-                position += 3
-            else:
-                decoded.append(character)
-                position += 3 * len(character.encode())
-        return "".join(decoded)
-
-    return _PERCENT_ENCODED.sub(decode, text)

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from apidevices.identity import MAX_LENGTH
+from apidevices.text import MAX_LENGTH
 
 PREFIX = "apidevices_"
 
@@ -39,23 +39,23 @@ class Base(DeclarativeBase):
     )
 
 
-class Moment(TypeDecorator[datetime]):
-    """An aware time in UTC: ``timestamptz`` on PostgreSQL, sortable text on SQLite."""
+class UTCDateTime(TypeDecorator[datetime]):
+    """A timezone-aware datetime in UTC: ``timestamptz`` on PostgreSQL, sortable text on SQLite."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a time without a zone, and hand the rest over in UTC."""
+        """Convert to UTC; refuse a naive datetime."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a time without a zone can't be stored")
+            raise ValueError("a datetime without a time zone can't be stored")
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the time aware, in UTC."""
+        """Return a timezone-aware datetime in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -93,12 +93,12 @@ class Device(Base):
     os_version: Mapped[str | None] = mapped_column(Detail)
     manufacturer: Mapped[str | None] = mapped_column(Detail)
     model: Mapped[str | None] = mapped_column(Detail)
-    first_seen_at: Mapped[datetime] = mapped_column(Moment)
-    blocked_at: Mapped[datetime | None] = mapped_column(Moment)
+    first_seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    blocked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     block_reason: Mapped[str | None] = mapped_column(Text)
     blocked_by: Mapped[str | None] = mapped_column(Text)
     # Name and identifier, case folded: what the list's search looks in, in any alphabet. The
-    # database keeps an index of its substrings: see apidevices.search.
+    # database keeps an index of its substrings: see listing/search.py.
     search_key: Mapped[str] = mapped_column(Text)
 
     activity: Mapped["DeviceActivity"] = relationship(lazy="joined", innerjoin=True)
@@ -125,12 +125,12 @@ class DeviceActivity(Base):
     # A copy of "devices.blocked_at is set", written in the same transaction: it lets one row decide
     # what an activity time may change, and which index of the list's order it is in.
     blocked: Mapped[bool] = mapped_column(default=False)
-    last_active_at: Mapped[datetime] = mapped_column(Moment)
-    last_upload_at: Mapped[datetime | None] = mapped_column(Moment)
+    last_active_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    last_upload_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # The list's column and order: blocked_at of a blocked device, last_active_at of any other.
-    last_activity_at: Mapped[datetime] = mapped_column(Moment)
+    last_activity_at: Mapped[datetime] = mapped_column(UTCDateTime)
     denied_count: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
-    last_denied_at: Mapped[datetime | None] = mapped_column(Moment)
+    last_denied_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 # The order of the list, once for each status: every row is in one of them, so that a new time
@@ -156,10 +156,10 @@ class ApiToken(Base):
     prefix: Mapped[str] = mapped_column(String(16))
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     scopes: Mapped[list[str]] = mapped_column(JSON)
-    created_at: Mapped[datetime] = mapped_column(Moment)
-    expires_at: Mapped[datetime | None] = mapped_column(Moment)
-    last_used_at: Mapped[datetime | None] = mapped_column(Moment)
-    revoked_at: Mapped[datetime | None] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     def status_at(self, moment: datetime) -> Literal["active", "expired", "revoked"]:
         """``revoked``, ``expired`` or ``active`` at a time."""
@@ -185,7 +185,7 @@ class DeviceHistory(Base):
         Id, ForeignKey(f"{PREFIX}devices.id", ondelete="CASCADE")
     )
     kind: Mapped[str] = mapped_column(String(16))
-    at: Mapped[datetime] = mapped_column(Moment)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
     changes: Mapped[dict[str, list[str | None]]] = mapped_column(JSON)
     token_id: Mapped[int | None] = mapped_column(Id, ForeignKey(f"{PREFIX}api_tokens.id"))
     address: Mapped[str | None] = mapped_column(String(64))
@@ -207,8 +207,8 @@ class DeviceToken(Base):
     token_id: Mapped[int] = mapped_column(
         Id, ForeignKey(f"{PREFIX}api_tokens.id"), primary_key=True, index=True
     )
-    first_used_at: Mapped[datetime] = mapped_column(Moment)
-    last_used_at: Mapped[datetime] = mapped_column(Moment)
+    first_used_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    last_used_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     token: Mapped[ApiToken] = relationship(lazy="joined", innerjoin=True)
 
@@ -224,7 +224,7 @@ class Upload(Base):
         Id, ForeignKey(f"{PREFIX}devices.id", ondelete="CASCADE")
     )
     token_id: Mapped[int] = mapped_column(Id, ForeignKey(f"{PREFIX}api_tokens.id"))
-    received_at: Mapped[datetime] = mapped_column(Moment)
+    received_at: Mapped[datetime] = mapped_column(UTCDateTime)
     size: Mapped[int] = mapped_column(Integer)
     body: Mapped[str] = mapped_column(Text, deferred=True)
 
@@ -238,7 +238,7 @@ class AuditEntry(Base):
     __table_args__ = (Index("apidevices_audit_log_subject", "subject", "id"),)
 
     id: Mapped[int] = _id()
-    at: Mapped[datetime] = mapped_column(Moment)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
     actor: Mapped[str] = mapped_column(Text)
     action: Mapped[str] = mapped_column(String(32))
     subject: Mapped[str] = mapped_column(String(64))

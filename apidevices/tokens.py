@@ -9,8 +9,8 @@ from sqlalchemy import select, update
 
 from apidevices import audit
 from apidevices.database import Database
-from apidevices.identity import MAX_LENGTH, clean_text
 from apidevices.models import ApiToken
+from apidevices.text import MAX_LENGTH, clean_text
 
 SCOPES = {
     "devices:read": "See devices and their history through the management API",

@@ -20,8 +20,8 @@ from sqlalchemy.engine import make_url
 import app as product
 from apidevices import clock, migration
 from apidevices.database import sqlite_module
+from apidevices.listing.search import search_key
 from apidevices.models import ApiToken, Device, DeviceActivity, DeviceHistory, DeviceToken
-from apidevices.search import search_key
 from apidevices.state import EXTENSION, State
 from apidevices.tokens import SCOPES, digest
 from benchmarks import fleet

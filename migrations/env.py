@@ -24,5 +24,5 @@ if (given := context.config.attributes.get(migration.CONNECTION)) is not None:
     run(given)
 else:
     # Two servers that start at once wait for each other here; the second one finds nothing to do.
-    with state.database().write(patience=60, alone=True) as session:
+    with state.database().write(timeout=60, exclusive=True) as session:
         run(session.connection())

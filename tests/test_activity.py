@@ -38,10 +38,10 @@ class Moody(Database):
     away = False
 
     @contextmanager
-    def write(self, patience: float | None = None, *, alone: bool = False) -> Iterator[Session]:
+    def write(self, timeout: float | None = None, *, exclusive: bool = False) -> Iterator[Session]:
         if self.away:
             raise OSError("the database is away")
-        with super().write(patience, alone=alone) as session:
+        with super().write(timeout, exclusive=exclusive) as session:
             yield session
 
 

@@ -12,23 +12,23 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from apidevices import database
 from apidevices.database import (
+    LOCK_TIMEOUT,
     Database,
     engine_options,
-    has_wal_race,
     is_unavailable,
     prepare,
+    sqlite,
+    sqlite_module,
     sqlite_warning,
 )
+from apidevices.database.sqlite import has_wal_race
 from harness.real_server import ROOT
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = create_engine(
-        f"sqlite:///{tmp_path}/database", module=database.sqlite_module(), pool_size=20
-    )
+    made = create_engine(f"sqlite:///{tmp_path}/database", module=sqlite_module(), pool_size=20)
     yield made
     made.dispose()
 
@@ -58,7 +58,7 @@ def use(version: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     module = SimpleNamespace(
         sqlite_version_info=version, sqlite_version=".".join(map(str, version))
     )
-    monkeypatch.setattr(database, "sqlite_module", lambda: module)
+    monkeypatch.setattr(sqlite, "sqlite_module", lambda: module)
 
 
 # --- which SQLite ------------------------------------------------------------------------------
@@ -110,12 +110,12 @@ def test_connections_are_durable_patient_and_strict(engine: Engine) -> None:
     prepare(engine)
     with engine.connect() as connection:
         assert connection.scalar(text("PRAGMA synchronous")) == 2
-        assert connection.scalar(text("PRAGMA busy_timeout")) == database.PATIENCE * 1000
+        assert connection.scalar(text("PRAGMA busy_timeout")) == LOCK_TIMEOUT * 1000
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
 
 
 def test_engine_of_sqlite_has_the_newest_module(engine: Engine) -> None:
-    assert engine_options(engine.url, threads=8)["module"] is database.sqlite_module()
+    assert engine_options(engine.url, threads=8)["module"] is sqlite_module()
 
 
 # --- writing -----------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
-from apidevices import database, devices
-from apidevices.database import Database, engine_options
+from apidevices import devices
+from apidevices.database import Database, backend, engine_options
 from apidevices.uploads import MAX_BYTES
 from harness.databases import FILE, Databases
 from tests.conftest import (
@@ -234,7 +234,7 @@ def test_503_where_the_database_goes_away_during_the_request(
 @pytest.fixture
 def impatient_app(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> Flask:
     """An application that waits only shortly for another process's write."""
-    monkeypatch.setattr(database, "PATIENCE", 0.05)
+    monkeypatch.setattr(backend, "LOCK_TIMEOUT", 0.05)
     return make_app()
 
 

@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from apidevices.identity import (
     DEFAULT_HEADERS,
     DETAILS,
-    MAX_LENGTH,
     DeviceIdentity,
     IdentityReader,
     InvalidIdentifier,
     clean_detail,
     clean_identifier,
-    clean_text,
 )
+from apidevices.text import MAX_LENGTH, clean_text
 from tests.conftest import on_the_wire
 
 
@@ -100,11 +99,6 @@ def test_any_detail_comes_out_clean(sent: str) -> None:
     assert not any(unicodedata.category(character) == "Cc" for character in text)
     assert text == " ".join(text.split())
     assert text.encode("utf-8").decode("utf-8") == text
-
-
-@given(texts)
-def test_cleaning_again_changes_nothing(text: str) -> None:
-    assert clean_text(clean_text(text)) == clean_text(text)
 
 
 @given(texts)

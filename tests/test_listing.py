@@ -8,10 +8,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apidevices import devices, listing, search
+from apidevices import devices, listing
 from apidevices.activity import ActivityBuffer
 from apidevices.database import Database
-from apidevices.listing import PAGE_SIZE, Count, Cursor, Filters, InvalidCursor, Page, Status
+from apidevices.listing import (
+    PAGE_SIZE,
+    Count,
+    Cursor,
+    Filters,
+    InvalidCursor,
+    Page,
+    Status,
+    limits,
+    search,
+    strategies,
+)
 from tests.conftest import NOON, Register
 
 LATER = NOON + timedelta(hours=1)
@@ -192,7 +203,7 @@ def test_count_stops_where_it_is_many(
     status: Status,
     count: Count,
 ) -> None:
-    monkeypatch.setattr(listing, "COUNT_LIMIT", 3)
+    monkeypatch.setattr(limits, "COUNT_LIMIT", 3)
     for number in range(6):
         register(f"device-{number}")
     devices.block(db, register("device-6"), actor="ann", now=LATER)
@@ -202,12 +213,12 @@ def test_count_stops_where_it_is_many(
 def test_text_that_only_the_latest_devices_have_is_counted(
     db: Database, register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "COUNT_LIMIT", 3)
+    monkeypatch.setattr(limits, "COUNT_LIMIT", 3)
     for number in range(6):
         register(f"tablet-{number}")
     for number in range(2):
         register(f"kiosk-{number}", LATER)
-    monkeypatch.setattr(listing, "COMMON", 2)
+    monkeypatch.setattr(limits, "COMMON_MATCHES", 2)
     assert listing.page(db, Filters("kiosk")).count == Count(2, exact=True)
 
 
@@ -253,12 +264,12 @@ ALPHABET = "ab-é米"
 @pytest.fixture
 def fleet(db: Database, register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
     """Devices whose texts meet, on pages so small that every way to find them is taken."""
-    monkeypatch.setattr(listing, "PAGE_SIZE", 3)
-    monkeypatch.setattr(listing, "NEARBY", 5)
-    monkeypatch.setattr(listing, "COMMON", 2)
-    monkeypatch.setattr(listing, "COUNT_LIMIT", 12)
-    monkeypatch.setattr(listing, "RATHER_SORTED", 10)
-    monkeypatch.setattr(listing, "SORTED_LIMIT", 16)
+    monkeypatch.setattr(limits, "PAGE_SIZE", 3)
+    monkeypatch.setattr(limits, "FIRST_SCAN", 5)
+    monkeypatch.setattr(limits, "COMMON_MATCHES", 2)
+    monkeypatch.setattr(limits, "COUNT_LIMIT", 12)
+    monkeypatch.setattr(limits, "LONG_SCAN", 10)
+    monkeypatch.setattr(limits, "SORT_LIMIT", 16)
     for number in range(60):
         digits = [(number * 7 + 3) // 5**place % 5 for place in range(4)]
         identifier = "".join(ALPHABET[digit] for digit in digits)
@@ -306,25 +317,25 @@ def test_pages_are_what_a_search_of_everything_finds(
 def test_device_that_moves_while_it_is_looked_for_is_found_once(
     db: Database, register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "PAGE_SIZE", 5)
-    monkeypatch.setattr(listing, "NEARBY", 5)
-    monkeypatch.setattr(listing, "COMMON", 1)
-    monkeypatch.setattr(listing, "COUNT_LIMIT", 4)
+    monkeypatch.setattr(limits, "PAGE_SIZE", 5)
+    monkeypatch.setattr(limits, "FIRST_SCAN", 5)
+    monkeypatch.setattr(limits, "COMMON_MATCHES", 1)
+    monkeypatch.setattr(limits, "COUNT_LIMIT", 4)
     for number in range(60):
         kind = "apple" if number % 4 == 0 else "pear"
         register(f"{kind}-{number:02}", NOON - timedelta(minutes=number))
     moments = count(1)
     buffer = ActivityBuffer(db, interval=3600, limit=100)
-    look = listing._Finder.among
+    scan = strategies.scan
 
-    def look_and_move(self: Any, *place: Any) -> Any:
-        found = look(self, *place)
+    def scan_and_move(*arguments: Any) -> Any:
+        found = scan(*arguments)
         for device_id in (41, 45, 49, 53):
             buffer.note(device_id, None, NOON + timedelta(minutes=next(moments)), upload=False)
         buffer.flush()
         return found
 
-    monkeypatch.setattr(listing._Finder, "among", look_and_move)
+    monkeypatch.setattr(strategies, "scan", scan_and_move)
     found = identifiers(listing.page(db, Filters("apple")))
     buffer.close()
     assert found == [f"apple-{number:02}" for number in (0, 4, 8, 12, 16)]

@@ -10,8 +10,8 @@ from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from apidevices import tokens
-from apidevices.identity import MAX_LENGTH, clean_text
 from apidevices.listing import Filters, Status
+from apidevices.text import MAX_LENGTH, clean_text
 
 
 def _clean(value: str | None) -> str:

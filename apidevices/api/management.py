@@ -25,7 +25,6 @@ from apidevices import clock, devices, listing, state
 from apidevices.api.openapi import OF_A_BODY, described
 from apidevices.api.root import blueprint, read_body
 from apidevices.errors import InsufficientScope, PreconditionFailed, TokenMissing
-from apidevices.identity import MAX_LENGTH
 from apidevices.listing import Cursor, Filters
 from apidevices.models import MAX_ID, Device
 from apidevices.representation import (
@@ -38,6 +37,7 @@ from apidevices.representation import (
     version,
 )
 from apidevices.request_hook import current_caller
+from apidevices.text import MAX_LENGTH
 
 TAG = "Management"
 MAX_AT_ONCE = 1_000

@@ -15,10 +15,11 @@ from spectree.models import SecureType, SecuritySchemeData
 
 from apidevices.api.root import blueprint
 from apidevices.errors import CODES
-from apidevices.identity import DEFAULT_HEADERS, MAX_LENGTH
+from apidevices.identity import DEFAULT_HEADERS
 from apidevices.models import MAX_ID
 from apidevices.protection import exempt
 from apidevices.rendering import render
+from apidevices.text import MAX_LENGTH
 
 View = TypeVar("View", bound=Callable[..., Any])
 

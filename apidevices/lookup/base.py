@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from apidevices.identity import DETAILS
-from apidevices.models import ApiToken, Device, Moment
+from apidevices.models import ApiToken, Device, UTCDateTime
 from apidevices.processes import after_fork, at_exit
 
 
@@ -61,7 +61,7 @@ _TOKEN_AND_DEVICE = (
     .where(
         ApiToken.digest == bindparam("digest"),
         ApiToken.revoked_at.is_(None),
-        or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now", type_=Moment)),
+        or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now", type_=UTCDateTime)),
     )
 )
 _DEVICE_ALONE = select(null(), null(), null(), *_DEVICE).where(_HAS_IDENTIFIER)

@@ -5,7 +5,7 @@ import time
 import weakref
 from typing import Protocol
 
-from apidevices.database import PATIENCE
+from apidevices.database import LOCK_TIMEOUT
 
 
 class Watched(Protocol):
@@ -39,8 +39,8 @@ class Watchdog:
         self._closed.set()
 
     def _run(self) -> None:
-        while not self._closed.wait(PATIENCE / 3):
-            overdue = time.monotonic() - PATIENCE
+        while not self._closed.wait(LOCK_TIMEOUT / 3):
+            overdue = time.monotonic() - LOCK_TIMEOUT
             for connection in list(self._connections):
                 since = connection.waiting_since
                 if since is not None and since < overdue:

@@ -41,7 +41,7 @@ from apidevices import audit, clock, state
 from apidevices.admin import htmx
 from apidevices.admin.frame import TEMPLATE_GLOBALS
 from apidevices.database import Database
-from apidevices.models import PREFIX, Base, Id, Moment
+from apidevices.models import PREFIX, Base, Id, UTCDateTime
 from apidevices.rendering import render
 
 MIN_PASSWORD = 8
@@ -79,7 +79,7 @@ class User(Base, UserMixin):
     active: Mapped[bool] = mapped_column(default=True)
     # What a session is bound to: a new value ends all sessions of the account.
     fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
-    created_at: Mapped[datetime] = mapped_column(Moment)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     roles: Mapped[list[Role]] = relationship(  # type: ignore[assignment]  # a plain list in the mixin
         secondary=users_roles

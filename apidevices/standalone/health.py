@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from apidevices import migration, state
-from apidevices.database import PATIENCE, Database
+from apidevices.database import LOCK_TIMEOUT, Database
 
 blueprint = Blueprint("health", __name__)
 
@@ -30,7 +30,7 @@ def readyz() -> ResponseReturnValue:
     """
     asking = _asking.submit(_version, state.database())
     try:
-        version = asking.result(PATIENCE)
+        version = asking.result(LOCK_TIMEOUT)
     except (SQLAlchemyError, TimeoutError):
         asking.cancel()
         return _plain("the database can't be asked", 503)

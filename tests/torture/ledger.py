@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Generic, TypeVar
 
-from apidevices.database import PATIENCE
+from apidevices.database import LOCK_TIMEOUT
 from tests.replay import Details
 
 T = TypeVar("T")
@@ -138,7 +138,7 @@ class Ledger:
         return [
             span
             for span in self._unavailable
-            if span.ended - span.started < PATIENCE
+            if span.ended - span.started < LOCK_TIMEOUT
             and not any(span.overlaps(outage) for outage in self._outages)
         ]
 

@@ -1,0 +1,69 @@
+"""Reading and writing: sessions and connections of one engine."""
+
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import StaticPool
+
+from apidevices.database.backend import Backend
+from apidevices.database.postgresql import PostgresBackend
+from apidevices.database.sqlite import SqliteBackend
+from apidevices.processes import after_fork
+
+
+class Database:
+    """An engine, with sessions that read and sessions that write."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        kind = SqliteBackend if engine.dialect.name == "sqlite" else PostgresBackend
+        self.backend: Backend = kind(engine)
+        after_fork(self.backend.after_fork)
+
+    def connect(self) -> Connection:
+        """Return a connection without a transaction: each statement sees what is committed."""
+        return self.backend.autocommit.connect()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a session without a transaction: each query sees what is committed by then."""
+        with Session(self.backend.autocommit, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """Open a session that only reads and whose queries all see the same state."""
+        with self.read() as session:
+            if isinstance(self.engine.pool, StaticPool):
+                yield session  # on the one connection that all threads share
+                return
+            run = session.connection().exec_driver_sql
+            run(self.backend.begin_snapshot)
+            try:
+                yield session
+            finally:
+                run("ROLLBACK")
+
+    def write(
+        self, timeout: float | None = None, *, exclusive: bool = False
+    ) -> AbstractContextManager[Session]:
+        """Open a session in one transaction: committed when the block ends, undone if it raises.
+
+        Args:
+            timeout: seconds to wait for other writes; ``LOCK_TIMEOUT`` if not given.
+            exclusive: never run at the same time as another exclusive write. On SQLite, every
+                write is exclusive.
+        """
+        return self.backend.write(timeout, exclusive)
+
+    def insert(self, table: Any) -> "sqlite.Insert | postgresql.Insert":
+        """Return an INSERT that supports ``ON CONFLICT``."""
+        return self.backend.insert(getattr(table, "__table__", table))
+
+    def lock(self, connection: Connection, key: Any, ids: Collection[int]) -> None:
+        """Lock rows until the transaction ends, always in the same order to prevent deadlocks."""
+        self.backend.lock(connection, key, ids)

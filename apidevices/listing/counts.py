@@ -1,0 +1,55 @@
+"""How many devices the filters leave, as far as that is fast to tell."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import select
+
+from apidevices.listing import limits, search
+from apidevices.listing.query import ListQuery, activity
+from apidevices.models import Device
+
+
+class Count(NamedTuple):
+    """How many devices the filters leave: exactly, or at least."""
+
+    number: int
+    exact: bool
+
+    def __str__(self) -> str:
+        return f"{self.number:,}" if self.exact else f"{self.number:,}+"
+
+
+def count_status(query: ListQuery) -> Count:
+    """Count the devices with the status, where there is no text."""
+    number = query.count_rows(select(activity.device_id).where(query.has_status))
+    return Count(min(number, limits.COUNT_LIMIT), exact=number <= limits.COUNT_LIMIT)
+
+
+def is_common(query: ListQuery) -> bool:
+    """Tell whether more than ``COUNT_LIMIT`` of the first ten times as many devices match."""
+    sample = select(Device.search_key).limit(10 * limits.COUNT_LIMIT).subquery()
+    has_text = search.contains(query.dialect, query.text, sample.c.search_key)
+    return query.count_rows(select(sample).where(has_text)) > limits.COUNT_LIMIT
+
+
+def count_common(query: ListQuery, found: Sequence[Device]) -> Count:
+    """Count the devices with a text that more than ``COUNT_LIMIT`` devices have.
+
+    Args:
+        query: what was looked for.
+        found: the devices of the page, and one more if there are more.
+    """
+    if len(query.blocked) > 1:
+        return Count(limits.COUNT_LIMIT, exact=False)
+    if query.blocked_count > limits.COUNT_LIMIT:
+        if len(found) > limits.PAGE_SIZE or query.cursor is not None:
+            return Count(limits.PAGE_SIZE, exact=False)
+        return Count(len(found), exact=True)  # the search went through to the end
+    blocked = select(activity.device_id).where(activity.blocked)
+    number = query.count_rows(
+        blocked.join(Device, Device.id == activity.device_id).where(query.has_text)
+    )
+    if query.blocked[0]:
+        return Count(number, exact=True)
+    return Count(max(limits.COUNT_LIMIT - number, 0), exact=False)

@@ -1,0 +1,50 @@
+"""Cursors: where a page of the list starts or ends."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Self
+
+from apidevices.models import MAX_ID, Device
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class InvalidCursor(ValueError):
+    """A cursor that no page has given out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A position in the list: the page that starts after this device, or ends before it.
+
+    Written as ``older-<microseconds since 1970>-<id>``.
+    """
+
+    direction: Literal["older", "newer"]
+    moment: datetime
+    device_id: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a cursor.
+
+        Raises:
+            InvalidCursor: the text is not a cursor.
+        """
+        try:
+            direction, microseconds, device_id = text.split("-")
+            moment = _EPOCH + timedelta(microseconds=int(microseconds))
+            if direction not in ("older", "newer") or not 0 <= int(device_id) <= MAX_ID:
+                raise ValueError(text)
+        except (ValueError, OverflowError):
+            raise InvalidCursor("This cursor is not one that a page has given out.") from None
+        return cls("older" if direction == "older" else "newer", moment, int(device_id))
+
+    @classmethod
+    def at(cls, direction: Literal["older", "newer"], device: Device) -> Self:
+        """Return the position of a device."""
+        return cls(direction, device.activity.last_activity_at, device.id)
+
+    def __str__(self) -> str:
+        microseconds = (self.moment - _EPOCH) // timedelta(microseconds=1)
+        return f"{self.direction}-{microseconds}-{self.device_id}"

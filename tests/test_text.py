@@ -1,0 +1,33 @@
+"""Text from outside is decoded and cleaned."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apidevices.text import clean_text, decode_percent, decode_utf8
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        pytest.param("  Box \t Office\n3 ", "Box Office 3", id="white space collapses"),
+        pytest.param("a\x00b\u202ec", "abc", id="control and format characters go"),
+        pytest.param("👩\u200d💻", "👩\u200d💻", id="joiners stay inside an emoji"),
+        pytest.param("\u200d\u3164", "", id="nothing visible is empty"),
+    ],
+)
+def test_text_is_cleaned(text: str, cleaned: str) -> None:
+    assert clean_text(text) == cleaned
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_cleaning_is_idempotent(text: str) -> None:
+    assert clean_text(clean_text(text)) == clean_text(text)
+
+
+def test_invalid_utf8_bytes_stay() -> None:
+    assert decode_utf8("\xc3\xa9\xff") == "é\xff"
+
+
+def test_invalid_percent_sequences_stay() -> None:
+    assert decode_percent("%C3%A9%FF%zz") == "é%FF%zz"
