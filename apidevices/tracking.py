@@ -158,7 +158,7 @@ class Tracker:
         elif self._require_device_id:
             raise DeviceIdRequired(self.how_to_identify)
         else:
-            self._activity.note_token(known.token_id, now)
+            self._activity.record_token_use(known.token_id, now)
         return Caller(
             known.token_id,
             known.token_name,
@@ -188,11 +188,11 @@ class Tracker:
             device_id, blocked = reported.device_id, reported.blocked
         if blocked:
             self._deny(device_id, now)
-        self._activity.note(device_id, token_id, now, upload=request.method == "POST")
+        self._activity.record_request(device_id, token_id, now, upload=request.method == "POST")
         return device_id
 
     def _deny(self, device_id: int, now: datetime) -> NoReturn:
-        self._activity.note_denied(device_id, now)
+        self._activity.record_denial(device_id, now)
         signals.send(signals.device_denied, lambda: devices.get(self._db, device_id))
         raise DeviceBlocked
 
