@@ -1,4 +1,4 @@
-"""What must happen when a process is forked or ends, to objects that live in it."""
+"""Callbacks for when a process forks or exits, which don't keep their objects alive."""
 
 import atexit
 import os
@@ -7,20 +7,20 @@ from collections.abc import Callable
 
 
 def after_fork(method: Callable[[], None]) -> None:
-    """Call a method in each child that this process forks, for as long as its object lives."""
-    os.register_at_fork(after_in_child=_weak(method))
+    """Call a bound method in each forked child process, unless its object is gone by then."""
+    os.register_at_fork(after_in_child=_weak_callback(method))
 
 
 def at_exit(method: Callable[[], None]) -> None:
-    """Call a method when this process ends, if its object still lives then."""
-    atexit.register(_weak(method))
+    """Call a bound method when this process exits, unless its object is gone by then."""
+    atexit.register(_weak_callback(method))
 
 
-def _weak(method: Callable[[], None]) -> Callable[[], None]:
+def _weak_callback(method: Callable[[], None]) -> Callable[[], None]:
     reference = weakref.WeakMethod(method)
 
-    def call() -> None:
+    def callback() -> None:
         if (alive := reference()) is not None:
             alive()
 
-    return call
+    return callback

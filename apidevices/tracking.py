@@ -172,7 +172,7 @@ class Tracker:
         elif self._require_device_id:
             raise DeviceIdRequired(self.how_to_identify)
         else:
-            self._activity.note_token(valid_token.id, now)
+            self._activity.record_token_use(valid_token.id, now)
         return Caller(
             valid_token.id,
             valid_token.name,
@@ -202,11 +202,11 @@ class Tracker:
             device_id, blocked = device.id, device.blocked
         if blocked:
             self._deny(device_id, now)
-        self._activity.note(device_id, token_id, now, upload=request.method == "POST")
+        self._activity.record_request(device_id, token_id, now, upload=request.method == "POST")
         return device_id
 
     def _deny(self, device_id: int, now: datetime) -> NoReturn:
-        self._activity.note_denied(device_id, now)
+        self._activity.record_denial(device_id, now)
         signals.send(signals.device_denied, lambda: devices.get(self._db, device_id))
         raise DeviceBlocked
 

@@ -114,7 +114,7 @@ def _flush(run: Run, url: str) -> float:
         activity, now = state.activity, clock.now()
         activity.flush()
         for device_id in ids:
-            activity.note(device_id, token_id, now, upload=False)
+            activity.record_request(device_id, token_id, now, upload=False)
         started = time.perf_counter()
         activity.flush()
         seconds = time.perf_counter() - started

@@ -83,7 +83,7 @@ def test_a_request_moves_the_times(
     db: Database, buffer: ActivityBuffer, register: Register, token_id: int
 ) -> None:
     device_id = register("phone-1")
-    buffer.note(device_id, token_id, after(5), upload=False)
+    buffer.record_request(device_id, token_id, after(5), upload=False)
     buffer.flush()
     found = activity(db, device_id)
     assert (found.last_active_at, found.last_activity_at) == (after(5), after(5))
@@ -95,8 +95,8 @@ def test_an_upload_moves_its_own_time_too(
     db: Database, buffer: ActivityBuffer, register: Register, token_id: int
 ) -> None:
     device_id = register("phone-1")
-    buffer.note(device_id, token_id, after(5), upload=True)
-    buffer.note(device_id, token_id, after(6), upload=False)
+    buffer.record_request(device_id, token_id, after(5), upload=True)
+    buffer.record_request(device_id, token_id, after(6), upload=False)
     buffer.flush()
     found = activity(db, device_id)
     assert (found.last_upload_at, found.last_active_at) == (after(5), after(6))
@@ -107,7 +107,7 @@ def test_the_tokens_of_a_device_are_known_with_first_and_last_use(
 ) -> None:
     device_id = register("phone-1")
     for seconds in (6, 5, 7):
-        buffer.note(device_id, token_id, after(seconds), upload=False)
+        buffer.record_request(device_id, token_id, after(seconds), upload=False)
     buffer.flush()
     [used] = [use for use in devices.tokens_used(db, device_id) if use.token_id == token_id]
     assert (used.first_used_at, used.last_used_at) == (after(5), after(7))
@@ -118,7 +118,7 @@ def test_the_last_use_of_a_token_is_a_minute_behind_at_most(
 ) -> None:
     device_id = register("phone-1")
     for seconds, known in ((0, 0), (30, 0), (59, 0), (60, 60), (90, 60), (150, 150)):
-        buffer.note(device_id, token_id, after(seconds), upload=False)
+        buffer.record_request(device_id, token_id, after(seconds), upload=False)
         buffer.flush()
         [used] = [use for use in devices.tokens_used(db, device_id) if use.token_id == token_id]
         assert (used.first_used_at, used.last_used_at) == (NOON, after(known))
@@ -128,7 +128,7 @@ def test_a_request_without_device_moves_the_token_s_time_only(
     db: Database, buffer: ActivityBuffer, register: Register, token_id: int
 ) -> None:
     device_id = register("phone-1")
-    buffer.note_token(token_id, after(5))
+    buffer.record_token_use(token_id, after(5))
     buffer.flush()
     assert token_used_at(db, token_id) == after(5)
     assert activity(db, device_id).last_active_at == NOON
@@ -137,9 +137,9 @@ def test_a_request_without_device_moves_the_token_s_time_only(
 def test_denied_requests_add_up(db: Database, buffer: ActivityBuffer, register: Register) -> None:
     device_id = register("phone-1")
     for seconds in (5, 6):
-        buffer.note_denied(device_id, after(seconds))
+        buffer.record_denial(device_id, after(seconds))
     buffer.flush()
-    buffer.note_denied(device_id, after(7))
+    buffer.record_denial(device_id, after(7))
     buffer.flush()
     found = activity(db, device_id)
     assert (found.denied_count, found.last_denied_at) == (3, after(7))
@@ -148,7 +148,7 @@ def test_denied_requests_add_up(db: Database, buffer: ActivityBuffer, register: 
 
 def test_nothing_is_written_twice(db: Database, buffer: ActivityBuffer, register: Register) -> None:
     device_id = register("phone-1")
-    buffer.note_denied(device_id, after(5))
+    buffer.record_denial(device_id, after(5))
     buffer.flush()
     buffer.flush()
     assert activity(db, device_id).denied_count == 1
@@ -158,7 +158,7 @@ def test_late_activity_does_not_move_a_blocked_device_in_the_list(
     db: Database, buffer: ActivityBuffer, register: Register, token_id: int
 ) -> None:
     device_id = register("phone-1")
-    buffer.note(device_id, token_id, after(5), upload=False)
+    buffer.record_request(device_id, token_id, after(5), upload=False)
     devices.block(db, device_id, actor="ann", now=after(6))
     buffer.flush()
     found = activity(db, device_id)
@@ -173,12 +173,12 @@ def test_times_never_go_backwards(
     db: Database, buffer: ActivityBuffer, register: Register, token_id: int, between: bool
 ) -> None:
     device_id = register("phone-1")
-    buffer.note(device_id, token_id, after(9), upload=True)
-    buffer.note_denied(device_id, after(9))
+    buffer.record_request(device_id, token_id, after(9), upload=True)
+    buffer.record_denial(device_id, after(9))
     if between:
         buffer.flush()
-    buffer.note(device_id, token_id, after(5), upload=True)
-    buffer.note_denied(device_id, after(5))
+    buffer.record_request(device_id, token_id, after(5), upload=True)
+    buffer.record_denial(device_id, after(5))
     buffer.flush()
     found = activity(db, device_id)
     assert (found.last_active_at, found.last_activity_at) == (after(9), after(9))
@@ -192,8 +192,8 @@ def test_another_process_s_later_time_stays(
 ) -> None:
     device_id = register("phone-1")
     other = ActivityBuffer(db, interval=NEVER, limit=2)
-    buffer.note(device_id, token_id, after(5), upload=False)
-    other.note(device_id, token_id, after(9), upload=False)
+    buffer.record_request(device_id, token_id, after(5), upload=False)
+    other.record_request(device_id, token_id, after(9), upload=False)
     other.close()
     buffer.flush()
     assert activity(db, device_id).last_active_at == after(9)
@@ -208,7 +208,7 @@ def test_a_thread_writes_without_being_asked(
     device_id = register("phone-1")
     buffer = ActivityBuffer(db, interval=0.05, limit=2)
     for moment in (after(5), after(6)):
-        buffer.note(device_id, token_id, moment, upload=False)
+        buffer.record_request(device_id, token_id, moment, upload=False)
         wait_until(partial(was_active_at, db, device_id, moment))
     buffer.close()
 
@@ -217,7 +217,7 @@ def test_closing_writes_what_is_left(
     db: Database, buffer: ActivityBuffer, register: Register, token_id: int
 ) -> None:
     device_id = register("phone-1")
-    buffer.note(device_id, token_id, after(5), upload=False)
+    buffer.record_request(device_id, token_id, after(5), upload=False)
     buffer.close()
     assert activity(db, device_id).last_active_at == after(5)
 
@@ -229,7 +229,7 @@ from app import create_app
 
 device_id, token_id, moment = sys.argv[1:]
 activity = create_app().extensions["apidevices"].activity
-activity.note(int(device_id), int(token_id), datetime.fromisoformat(moment), upload=False)
+activity.record_request(int(device_id), int(token_id), datetime.fromisoformat(moment), upload=False)
 """
 
 
@@ -258,13 +258,13 @@ def test_what_can_t_be_written_is_kept(
 ) -> None:
     device_id = register("phone-1")
     moody.away = True
-    buffer.note(device_id, token_id, after(5), upload=True)
-    buffer.note_denied(device_id, after(5))
+    buffer.record_request(device_id, token_id, after(5), upload=True)
+    buffer.record_denial(device_id, after(5))
     with caplog.at_level(logging.WARNING):
         buffer.flush()
     assert ["the database is away" in record.message for record in caplog.records] == [True]
-    buffer.note(device_id, token_id, after(6), upload=False)
-    buffer.note_denied(device_id, after(6))
+    buffer.record_request(device_id, token_id, after(6), upload=False)
+    buffer.record_denial(device_id, after(6))
     buffer.flush()
     moody.away = False
     buffer.flush()
@@ -286,7 +286,7 @@ def test_the_thread_tries_again(moody: Moody, register: Register, token_id: int)
     handler = Watched()
     logging.getLogger("apidevices.activity").addHandler(handler)
     moody.away = True
-    buffer.note(device_id, token_id, after(5), upload=False)
+    buffer.record_request(device_id, token_id, after(5), upload=False)
     assert tried.wait(10)
     moody.away = False
     wait_until(partial(was_active_at, moody, device_id, after(5)))
@@ -300,7 +300,7 @@ def test_what_waits_is_bounded(
     ids = [register(f"phone-{number}") for number in range(3)]
     moody.away = True
     for seconds, device_id in enumerate(ids, start=1):
-        buffer.note(device_id, token_id, after(seconds), upload=False)
+        buffer.record_request(device_id, token_id, after(seconds), upload=False)
         buffer.flush()
     moody.away = False
     buffer.flush()
@@ -312,8 +312,8 @@ def test_a_device_that_is_gone_holds_up_no_other(
     moody: Moody, buffer: ActivityBuffer, register: Register, token_id: int
 ) -> None:
     gone, there = register("phone-1"), register("phone-2")
-    buffer.note(gone, token_id, after(5), upload=False)
-    buffer.note(there, token_id, after(5), upload=False)
+    buffer.record_request(gone, token_id, after(5), upload=False)
+    buffer.record_request(there, token_id, after(5), upload=False)
     with moody.connect() as connection:
         connection.execute(delete(Device).where(Device.id == gone))
     buffer.flush()
@@ -343,10 +343,10 @@ def test_a_child_does_not_write_what_its_parent_noted(
     db: Database, buffer: ActivityBuffer, register: Register
 ) -> None:
     device_id = register("phone-1")
-    buffer.note_denied(device_id, after(5))
+    buffer.record_denial(device_id, after(5))
 
     def act() -> None:
-        buffer.note_denied(device_id, after(6))
+        buffer.record_denial(device_id, after(6))
         buffer.flush()
 
     assert in_child(act) == 0
@@ -359,10 +359,10 @@ def test_a_child_does_not_write_what_its_parent_noted(
 def test_a_child_has_a_thread_of_its_own(db: Database, register: Register, token_id: int) -> None:
     device_id = register("phone-1")
     buffer = ActivityBuffer(db, interval=0.05, limit=2)
-    buffer.note(device_id, token_id, NOON, upload=False)  # its thread runs from here on
+    buffer.record_request(device_id, token_id, NOON, upload=False)  # its thread runs from here on
 
     def act() -> None:
-        buffer.note(device_id, token_id, after(5), upload=False)
+        buffer.record_request(device_id, token_id, after(5), upload=False)
         wait_until(partial(was_active_at, db, device_id, after(5)), 5)
 
     assert in_child(act) == 0
@@ -378,14 +378,14 @@ def test_a_fork_while_requests_are_noted_leaves_a_child_that_works(
 
     def make_requests() -> None:
         while not enough.is_set():
-            buffer.note(device_id, token_id, NOON, upload=False)
+            buffer.record_request(device_id, token_id, NOON, upload=False)
 
     threads = [threading.Thread(target=make_requests) for _ in range(2)]
     for thread in threads:
         thread.start()
 
     def act() -> None:
-        buffer.note_denied(device_id, after(5))
+        buffer.record_denial(device_id, after(5))
         buffer.flush()
 
     try:

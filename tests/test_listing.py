@@ -331,7 +331,9 @@ def test_device_that_moves_while_it_is_looked_for_is_found_once(
     def scan_and_move(*arguments: Any) -> Any:
         found = scan(*arguments)
         for device_id in (41, 45, 49, 53):
-            buffer.note(device_id, None, NOON + timedelta(minutes=next(moments)), upload=False)
+            buffer.record_request(
+                device_id, None, NOON + timedelta(minutes=next(moments)), upload=False
+            )
         buffer.flush()
         return found
 

@@ -49,8 +49,8 @@ def test_flushes_of_two_processes(
     ids = [register("phone-1"), register("phone-2")]
     buffers = [ActivityBuffer(db, interval=NEVER, limit=9) for _ in ids]
     for buffer, (active, denied) in zip(buffers, (ids, ids[::-1]), strict=True):
-        buffer.note(active, token_id, NOON, upload=False)
-        buffer.note_denied(denied, NOON)
+        buffer.record_request(active, token_id, NOON, upload=False)
+        buffer.record_denial(denied, NOON)
     with caplog.at_level(logging.WARNING), ThreadPoolExecutor(2) as pool, activity_locked(db):
         for buffer in buffers:
             pool.submit(buffer.flush)
@@ -85,7 +85,7 @@ def test_flush_and_what_is_done_to_the_device(
     device_id = register("phone-1")
     buffer = ActivityBuffer(db, interval=NEVER, limit=9)
     # The first use of the token: a row that refers to the device.
-    buffer.note(device_id, token_id, NOON, upload=False)
+    buffer.record_request(device_id, token_id, NOON, upload=False)
     with caplog.at_level(logging.WARNING), ThreadPoolExecutor(2) as pool:
         with activity_locked(db):
             pool.submit(buffer.flush)

@@ -61,7 +61,9 @@ _TOKEN_AND_DEVICE = (
     .where(
         ApiToken.digest == bindparam("digest"),
         ApiToken.revoked_at.is_(None),
-        or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now", type_=UTCDateTime)),
+        or_(
+            ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now", type_=UTCDateTime)
+        ),
     )
 )
 _DEVICE_ALONE = select(null(), null(), null(), *_DEVICE).where(_HAS_IDENTIFIER)

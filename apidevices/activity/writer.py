@@ -1,0 +1,101 @@
+"""Writes a batch of activity to the database."""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Insert,
+    Update,
+    case,
+    exists,
+    select,
+    update,
+)
+from sqlalchemy.sql.elements import SQLCoreOperations
+
+from apidevices.activity.batch import Batch
+from apidevices.database import BulkStatement, Database
+from apidevices.models import ApiToken, Device, DeviceActivity, DeviceToken, Id, UTCDateTime
+
+
+class ActivityWriter:
+    """Three bulk statements: activity of devices, which tokens they used, last use of tokens."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        time = UTCDateTime()
+        self._devices = BulkStatement(
+            db,
+            _update_devices,
+            id=Id,
+            active_at=time,
+            upload_at=time,
+            denied=BigInteger(),
+            denied_at=time,
+        )
+        self._device_tokens = BulkStatement(
+            db,
+            self._upsert_device_tokens,
+            device_id=Id,
+            token_id=Id,
+            first_used_at=time,
+            last_used_at=time,
+        )
+        self._tokens = BulkStatement(db, _update_tokens, id=Id, used_at=time)
+
+    def write(self, connection: Connection, batch: Batch) -> None:
+        """Write a batch; sorted by id, so that two processes can't deadlock."""
+        self._db.lock(connection, DeviceActivity.device_id, batch.devices)
+        self._db.lock(connection, ApiToken.id, batch.tokens)
+        devices = sorted(batch.devices.items())
+        self._devices.run(connection, [(id_, *values) for id_, values in devices])
+        device_tokens = sorted(batch.device_tokens.items())
+        self._device_tokens.run(connection, [(*pair, *times) for pair, times in device_tokens])
+        self._tokens.run(connection, sorted(batch.tokens.items()))
+
+    def _upsert_device_tokens(self, new: Any) -> Insert:
+        # A device or token that somebody deleted by hand must not keep the rest from being written.
+        existing = select(new.device_id, new.token_id, new.first_used_at, new.last_used_at).where(
+            exists().where(Device.id == new.device_id), exists().where(ApiToken.id == new.token_id)
+        )
+        row = DeviceToken
+        columns = [row.device_id, row.token_id, row.first_used_at, row.last_used_at]
+        insert = self._db.insert(row).from_select(columns, existing)
+        return insert.on_conflict_do_update(
+            index_elements=[row.device_id, row.token_id],
+            set_={"last_used_at": insert.excluded.last_used_at},
+            where=row.last_used_at < insert.excluded.last_used_at,
+        )
+
+
+def _update_devices(new: Any) -> Update:
+    row = DeviceActivity
+    return (
+        update(row)
+        .where(row.device_id == new.id)
+        .values(
+            last_active_at=_later(row.last_active_at, new.active_at),
+            last_upload_at=_later(row.last_upload_at, new.upload_at),
+            last_activity_at=case(
+                (row.blocked, row.last_activity_at),
+                else_=_later(row.last_active_at, new.active_at),
+            ),
+            denied_count=row.denied_count + new.denied,
+            last_denied_at=_later(row.last_denied_at, new.denied_at),
+        )
+    )
+
+
+def _update_tokens(new: Any) -> Update:
+    return (
+        update(ApiToken)
+        .where(ApiToken.id == new.id)
+        .values(last_used_at=_later(ApiToken.last_used_at, new.used_at))
+    )
+
+
+def _later(known: SQLCoreOperations[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the later of two times, each of which may be null."""
+    return case((known.is_(None), new), (new > known, new), else_=known)
