@@ -41,7 +41,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeEngine
 
-from apidevices.config import ConfigError
+from apidevices.errors import ConfigError
 from apidevices.processes import after_fork
 
 Value = datetime | int | None

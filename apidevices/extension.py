@@ -14,14 +14,15 @@ from sqlalchemy import URL, Connection, Engine
 from apidevices import calls, devices, migration, state
 from apidevices.activity import ActivityBuffer
 from apidevices.admin import blueprint as admin_blueprint
+from apidevices.api import blueprint as api_blueprint
 from apidevices.cli import commands
 from apidevices.config import Settings
 from apidevices.database import Database, engine_for
-from apidevices.errors import Problem
 from apidevices.gate import blueprint as gate_blueprint
 from apidevices.identity import IdentityReader
 from apidevices.lookup import make_lookup
 from apidevices.models import Device
+from apidevices.problems import Problem
 from apidevices.protection import Protection, exempt
 from apidevices.state import EXTENSION, State
 from apidevices.tracking import Caller, Tracker
@@ -91,7 +92,7 @@ class APIDevices:
                 tokens=tokens,
                 require_device_id=settings.require_device_id,
             )
-            for tokens in {self._tokens, settings.gate_tokens}
+            for tokens in {self._tokens, settings.gate_tokens, True}
         }
         tracker = trackers[self._tokens]
         app.extensions[EXTENSION] = State(
@@ -100,6 +101,7 @@ class APIDevices:
             activity=activity,
             tracker=tracker,
             gate=trackers[settings.gate_tokens],
+            api=trackers[True],
             authorize=self._authorize,
             actor=self._actor,
             tokens=self._tokens,
@@ -151,12 +153,21 @@ class APIDevices:
             connection: where to do it, in its transaction; say that of a migration of the
                 application's own, which these can be a part of.
         """
-        migration.upgrade(connection)
+        migration.upgrade(connection=connection)
 
     @property
     def admin(self) -> Blueprint:
         """The admin pages; register them where they shall live, say ``url_prefix="/settings"``."""
         return admin_blueprint
+
+    @property
+    def api(self) -> Blueprint:
+        """The management API; register it where programs shall find it, say ``/manage``.
+
+        Each call needs a token with a scope, from ``flask apidevices create-token``. Exempt it
+        from CSRF protection: nothing in it trusts a cookie.
+        """
+        return api_blueprint
 
     @property
     def gate(self) -> Blueprint:

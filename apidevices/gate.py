@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.routing import BaseConverter, Rule
 
 from apidevices import state
-from apidevices.errors import Problem
+from apidevices.problems import Problem
 from apidevices.tracking import Call
 
 logger = logging.getLogger(__name__)

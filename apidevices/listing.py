@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session, contains_eager
 
 from apidevices import search
 from apidevices.database import Database
+from apidevices.errors import InvalidInput
 from apidevices.identity import clean_text
 from apidevices.models import MAX_ID, Device, DeviceActivity, Moment
 
@@ -61,10 +62,6 @@ _STATUSES: Mapping[Status, Sequence[bool]] = {
 Ordered = TypeVar("Ordered", Select[Any], CompoundSelect[Any])
 
 
-class InvalidCursor(ValueError):
-    """A cursor that no page has given out."""
-
-
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What the list is narrowed to: part of a name or identifier, and the blocked status."""
@@ -98,7 +95,7 @@ class Cursor:
         """Read a cursor.
 
         Raises:
-            InvalidCursor: it isn't one.
+            InvalidInput: It is not a cursor.
         """
         try:
             direction, microseconds, device_id = text.split("-")
@@ -106,7 +103,7 @@ class Cursor:
             if direction not in ("older", "newer") or not 0 <= int(device_id) <= MAX_ID:
                 raise ValueError(text)
         except (ValueError, OverflowError):
-            raise InvalidCursor("This cursor is not one that a page has given out.") from None
+            raise InvalidInput("cursor", "This is not a cursor from a page of the list.") from None
         return cls("older" if direction == "older" else "newer", moment, int(device_id))
 
     @classmethod

@@ -10,7 +10,7 @@ from werkzeug.exceptions import MethodNotAllowed
 EXEMPT = "_apidevices_exempt"
 """The attribute of a view that is not checked."""
 
-_OURS = ("apidevices", "apidevices_gate")  # which have checks of their own
+_OURS = ("apidevices", "apidevices_api", "apidevices_gate")  # which have checks of their own
 
 View = TypeVar("View", bound=Callable[..., Any])
 

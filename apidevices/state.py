@@ -23,15 +23,24 @@ class State:
     activity: ActivityBuffer
     tracker: Tracker
     gate: Tracker
+    api: Tracker
     authorize: Callable[[], bool]
     actor: Callable[[], str]
     tokens: bool
+
+    @property
+    def uses_tokens(self) -> bool:
+        """Whether anything in the current application is called with tokens of ours."""
+        registered = current_app.blueprints
+        at_gate = "apidevices_gate" in registered and self.settings.gate_tokens
+        return self.tokens or at_gate or "apidevices_api" in registered
 
     def close(self) -> None:
         """Write what waits, end the thread and close connections; they come back when needed."""
         self.activity.close()
         self.tracker.close()
         self.gate.close()
+        self.api.close()
         self.db.engine.dispose()
 
 

@@ -14,9 +14,9 @@ from sqlalchemy.engine import make_url
 from apidevices import clock
 from apidevices.activity import ActivityBuffer
 from apidevices.calls import current_caller
-from apidevices.config import ServerSettings
 from apidevices.identity import DeviceIdentity, IdentityReader
 from apidevices.lookup import Known, make_lookup
+from apidevices.standalone.settings import ServerSettings
 from apidevices.tokens import digest
 from apidevices.tracking import Tracker, _changed  # "_changed": it is timed alone
 from benchmarks import fleet, goals
