@@ -13,18 +13,27 @@ from pathlib import Path
 from flask import Flask, redirect
 from flask.json.provider import DefaultJSONProvider
 from flask_compress import Compress
+from flask_cors import CORS
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from apidevices import APIDevices, ConfigError, migration, paths, rendering, state, uploads
-from apidevices.admin.frame import harden
-from apidevices.api import blueprint as api
-from apidevices.config import ServerSettings, environment
-from apidevices.database import engine_options, prepare, sqlite_warning
-from apidevices.standalone import accounts, commands, error_pages, health
+from apidevices import APIDevices, ConfigError
+from apidevices.standalone import accounts, client_api, commands, error_pages, health
+from apidevices.standalone.migrations import upgrade
+from apidevices.standalone.settings import ServerSettings, extension_settings
+from apidevices.toolkit import (
+    MAX_BODY,
+    MIGRATIONS,
+    TEMPLATE_OPTIONS,
+    database,
+    engine_options,
+    harden,
+    prepare,
+    sqlite_warning,
+)
 
 
 class _Json(DefaultJSONProvider):
@@ -34,15 +43,15 @@ class _Json(DefaultJSONProvider):
 
 class _App(Flask):
     json_provider_class = _Json
-    jinja_options = Flask.jinja_options | rendering.OPTIONS
+    jinja_options = Flask.jinja_options | TEMPLATE_OPTIONS
 
 
 db = SQLAlchemy()
 csrf = CSRFProtect()
 devices = APIDevices(db=db, authorize=accounts.authorize, actor=accounts.actor, tokens=True)
-devices.protect(api)
-csrf.exempt(devices.gate)
-csrf.exempt(api)  # it is called with tokens, never with the cookie of a session
+devices.protect("/api")
+for called_with_tokens in (client_api.blueprint, devices.api, devices.gate):
+    csrf.exempt(called_with_tokens)  # the session cookie means nothing there
 
 
 def create_app() -> Flask:
@@ -51,7 +60,7 @@ def create_app() -> Flask:
     Raises:
         ConfigError: a variable has a wrong value; the message names it.
     """
-    settings = ServerSettings.from_environ(os.environ)
+    settings = ServerSettings.from_environ()
     instance = settings.apidevices_instance.resolve()
     try:
         instance.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,12 +69,12 @@ def create_app() -> Flask:
         raise ConfigError(f"APIDEVICES_INSTANCE: {error}") from None
 
     app = _App(__name__, instance_path=str(instance), static_folder=None)
-    app.config.from_mapping(environment(os.environ))
+    app.config.from_mapping(extension_settings())
     app.config.from_mapping(
         SECRET_KEY=secret_key,
         SQLALCHEMY_DATABASE_URI=settings.url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.url, settings.apidevices_threads),
-        MAX_CONTENT_LENGTH=uploads.MAX_BYTES,
+        MAX_CONTENT_LENGTH=MAX_BODY,
         SESSION_COOKIE_NAME="apidevices_session",
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.apidevices_secure_cookies,
@@ -88,9 +97,11 @@ def create_app() -> Flask:
     error_pages.init_app(app)
     app.after_request(harden)
     Compress(app)
-    Migrate(app, db, directory=str(paths.MIGRATIONS))
+    CORS(app, resources=r"/api/v1/.*", origins=settings.cors_origins, max_age=600)
+    Migrate(app, db, directory=str(MIGRATIONS))
 
-    app.register_blueprint(api)
+    app.register_blueprint(client_api.blueprint)
+    app.register_blueprint(devices.api, url_prefix="/api")
     app.register_blueprint(devices.admin, url_prefix="/settings")
     app.register_blueprint(devices.gate)
     app.register_blueprint(health.blueprint)
@@ -102,14 +113,14 @@ def create_app() -> Flask:
 def main() -> None:
     """Migrate the database, say how to make the first account, and become the server."""
     try:
-        settings = ServerSettings.from_environ(os.environ)
+        settings = ServerSettings.from_environ()
         _check_address(settings)
         app = create_app()
         with app.app_context():
             if warning := sqlite_warning(db.engine):
                 print(warning, file=sys.stderr)
-            migration.upgrade()
-            if not accounts.exists(state.database()):
+            upgrade()
+            if not accounts.exists(database()):
                 link = settings.address + accounts.setup_path(app)
                 print(f"\nMake the first administrator's account here:\n\n    {link}\n", flush=True)
             db.engine.dispose()  # the workers open connections of their own

@@ -4,7 +4,7 @@ The public names; everything else may change from one version to the next.
 """
 
 from apidevices import signals
-from apidevices.config import ConfigError
+from apidevices.errors import ConfigError
 from apidevices.extension import APIDevices
 from apidevices.models import Device
 from apidevices.tracking import Caller

@@ -5,18 +5,19 @@ from importlib import import_module
 import click
 from flask.cli import ScriptInfo
 
-from apidevices import cli, paths
-from apidevices.standalone.commands import create_user
+from apidevices.standalone.commands import group
+from apidevices.standalone.settings import IS_INSTALLED
+from apidevices.toolkit import Group
 
 # A checkout has app.py at its top, an installed package inside.
-standalone = import_module("apidevices.app" if paths.IS_INSTALLED else "app")
+standalone = import_module("apidevices.app" if IS_INSTALLED else "app")
 
 
 @click.group(
-    cls=cli.Group,
-    commands={**cli.commands.commands, "create-user": create_user},
+    cls=Group,
+    commands=group.commands,
     invoke_without_command=True,
-    help=f"{cli.commands.help} Without a command: serve.",
+    help=f"{group.help} Without a command: serve.",
 )
 @click.pass_context
 def main(context: click.Context) -> None:

@@ -13,18 +13,17 @@ COMMAND_LINE = "command line"
 
 
 class Action(StrEnum):
-    """Everything that is recorded."""
+    """What is recorded of devices and tokens; an application may record actions of its own."""
 
     DEVICE_RENAMED = "device.renamed"
     DEVICE_BLOCKED = "device.blocked"
     DEVICE_UNBLOCKED = "device.unblocked"
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an action
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an action
-    USER_CREATED = "user.created"
 
 
 def record(
-    session: Session, action: Action, subject: str, *, actor: str, at: datetime, **details: Any
+    session: Session, action: StrEnum, subject: str, *, actor: str, at: datetime, **details: Any
 ) -> None:
     """Add one entry to the transaction of ``session``; ``subject`` is ``"device:12"`` or alike."""
     session.add(

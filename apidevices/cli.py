@@ -15,11 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from tabulate import tabulate
 
 from apidevices import audit, clock, devices, listing, migration, state, tokens
+from apidevices.errors import APIDevicesError
 from apidevices.identity import DETAILS
 from apidevices.listing import Filters
 from apidevices.models import Device
 from apidevices.representation import device_json, history_json
-from apidevices.simulation import Fleet, run
 
 
 class Group(AppGroup):
@@ -29,11 +29,13 @@ class Group(AppGroup):
         """Run a command."""
         try:
             return super().invoke(ctx)
-        except (ValueError, LookupError) as error:
-            _fail(str(error))
+        except click.ClickException:
+            raise
+        except APIDevicesError as error:
+            fail(str(error))
         except SQLAlchemyError as error:
             reason = getattr(error, "orig", None) or error
-            _fail(f"The database can't be asked: {reason}. If it is new, run 'flask db upgrade'.")
+            fail(f"The database can't be asked: {reason}. If it is new, run 'flask db upgrade'.")
 
 
 commands = Group("apidevices", help="See devices, block and unblock them, make tokens.")
@@ -54,7 +56,7 @@ def list_devices(name: str, status: listing.Status, wants_json: bool) -> None:
     if wants_json:
         _print_json([device_json(device) for device in found])
         return
-    _print_table(
+    print_table(
         ["Name", "Application", "Manufacturer and model", "Last activity", "Status"],
         [
             [
@@ -91,7 +93,7 @@ def history(identifier: str, wants_json: bool) -> None:
     if wants_json:
         _print_json([history_json(entry) for entry in entries])
         return
-    _print_table(
+    print_table(
         ["When", "What", "Changes", "Token", "Address"],
         [
             [
@@ -171,38 +173,6 @@ def upgrade() -> None:
     migration.upgrade()
 
 
-@commands.command()
-@click.option("--url", required=True, help="Address of the server, e.g. http://127.0.0.1:8000.")
-@click.option("--token", required=True, help="API token to call with.")
-@click.option("--devices", "size", type=click.IntRange(1, 100_000), default=50, show_default=True)
-@click.option(
-    "--rate",
-    type=click.FloatRange(0.1, 10_000),
-    default=20,
-    show_default=True,
-    help="Requests a second.",
-)
-@click.option(
-    "--seconds", type=click.FloatRange(0.1, 86_400), default=30, show_default=True, help="How long."
-)
-@click.option("--seed", type=int, help="The same fleet again for the same number.")
-def simulate(
-    url: str, token: str, size: int, rate: float, seconds: float, seed: int | None
-) -> None:
-    """Call an API from made-up devices, over real HTTP: to try things out and for demos."""
-    if not url.startswith(("http://", "https://")):
-        raise click.BadParameter("it begins with http:// or https://", param_hint="--url")
-    total = max(1, round(rate * seconds))
-    label = f"{size} devices" if sys.stderr.isatty() else None
-    with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
-        answers = run(
-            Fleet(size, seed), url=url, token=token, rate=rate, total=total, on_answer=bar.update
-        )
-    _print_table(["Answer", "Requests"], sorted(answers.items()))
-    if not any(answer.startswith("2") for answer in answers):
-        _fail("No request was accepted. Is the address right, and the token valid?")
-
-
 def _by_whom() -> dict[str, Any]:
     return {"actor": audit.COMMAND_LINE, "now": clock.now()}
 
@@ -211,7 +181,8 @@ def _find(identifier: str) -> Device:
     return devices.by_identifier(state.database(), identifier)
 
 
-def _fail(message: str) -> NoReturn:
+def fail(message: str) -> NoReturn:
+    """Print one line to stderr and exit with 1."""
     click.echo(" ".join(message.split()), err=True)
     sys.exit(1)
 
@@ -220,7 +191,8 @@ def _print_json(data: Any) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def _print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table for people."""
     click.echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from apidevices import audit, signals
 from apidevices.database import Database
+from apidevices.errors import DeviceNotFound, InvalidInput
 from apidevices.identity import DeviceIdentity
 from apidevices.listing import PAGE_SIZE
 from apidevices.listing.search import search_key
@@ -27,21 +28,6 @@ Check = Callable[[Device], object]
 
 def nothing_to_check(_device: Device) -> None:
     """Let a device be changed, whatever it is like."""
-
-
-class DeviceNotFound(LookupError):
-    """There is no such device."""
-
-    def __init__(self) -> None:
-        super().__init__("There is no such device.")
-
-
-class InvalidInput(ValueError):
-    """What was given can't be stored; the message says why, ``field`` where."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +140,9 @@ def rename(
     """
     wanted = clean_text(name) or None
     if wanted is None and name.strip():
-        raise InvalidInput("name", "This name has nothing in it that can be seen.")
+        raise InvalidInput("name", "This name has no visible characters.")
     if wanted and len(wanted) > MAX_LENGTH:
-        raise InvalidInput("name", f"A name has {MAX_LENGTH} characters at most.")
+        raise InvalidInput("name", f"A name can have at most {MAX_LENGTH} characters.")
     signal = None
     with db.write() as session:
         device = _get(session, device_id, lock=True)
@@ -194,7 +180,7 @@ def block(
         DeviceNotFound: there is no such device.
         InvalidInput: the reason is longer than 1,000 characters.
     """
-    reason = _checked_reason(reason)
+    reason = _clean_reason(reason)
     with db.write() as session:
         device = _get(session, device_id, lock=True)
         check(device)
@@ -210,7 +196,7 @@ def block_all(
     Raises:
         InvalidInput: the reason is longer than 1,000 characters.
     """
-    reason = _checked_reason(reason)
+    reason = _clean_reason(reason)
     with db.write() as session:
         # In one order, whoever locks: nobody deadlocks.
         query = select(Device).where(Device.id.in_(device_ids)).order_by(Device.id)
@@ -248,10 +234,10 @@ def unblock(
     return _told(signal, device)
 
 
-def _checked_reason(reason: str | None) -> str | None:
+def _clean_reason(reason: str | None) -> str | None:
     reason = clean_text(reason or "") or None
     if reason and len(reason) > MAX_REASON:
-        raise InvalidInput("reason", f"A reason has {MAX_REASON:,} characters at most.")
+        raise InvalidInput("reason", f"A reason can have at most {MAX_REASON:,} characters.")
     return reason
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import URL, Connection, Engine
 
 from apidevices import devices, migration, request_hook, state
 from apidevices.admin import blueprint as admin_blueprint
+from apidevices.api import blueprint as api_blueprint
 from apidevices.cli import commands
 from apidevices.config import Settings
 from apidevices.database import Database, engine_for
@@ -101,12 +102,21 @@ class APIDevices:
             connection: where to do it, in its transaction; say that of a migration of the
                 application's own, which these can be a part of.
         """
-        migration.upgrade(connection)
+        migration.upgrade(connection=connection)
 
     @property
     def admin(self) -> Blueprint:
         """The admin pages; register them where they shall live, say ``url_prefix="/settings"``."""
         return admin_blueprint
+
+    @property
+    def api(self) -> Blueprint:
+        """The management API; register it where programs shall find it, say ``/manage``.
+
+        Each call needs a token with a scope, from ``flask apidevices create-token``. Exempt it
+        from CSRF protection: nothing in it trusts a cookie.
+        """
+        return api_blueprint
 
     @property
     def gate(self) -> Blueprint:

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.routing import BaseConverter, Rule
 
 from apidevices import state
-from apidevices.errors import Problem
+from apidevices.problems import Problem
 
 logger = logging.getLogger(__name__)
 

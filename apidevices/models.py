@@ -213,24 +213,6 @@ class DeviceToken(Base):
     token: Mapped[ApiToken] = relationship(lazy="joined", innerjoin=True)
 
 
-class Upload(Base):
-    """A data upload: the JSON text exactly as it came."""
-
-    __tablename__ = f"{PREFIX}uploads"
-    __table_args__ = (Index("apidevices_uploads_device", "device_id", "id"),)
-
-    id: Mapped[int] = _id()
-    device_id: Mapped[int] = mapped_column(
-        Id, ForeignKey(f"{PREFIX}devices.id", ondelete="CASCADE")
-    )
-    token_id: Mapped[int] = mapped_column(Id, ForeignKey(f"{PREFIX}api_tokens.id"))
-    received_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    size: Mapped[int] = mapped_column(Integer)
-    body: Mapped[str] = mapped_column(Text, deferred=True)
-
-    token: Mapped[ApiToken] = relationship(lazy="joined", innerjoin=True)
-
-
 class AuditEntry(Base):
     """What a person, or a program in a person's name, did."""
 

@@ -14,7 +14,7 @@ from werkzeug.routing import Map, MapAdapter, RequestRedirect, Rule
 EXEMPT = "_apidevices_exempt"
 """The attribute of a view that is not checked."""
 
-_OURS = ("apidevices", "apidevices_gate")  # which have checks of their own
+_OURS = ("apidevices", "apidevices_api", "apidevices_gate")  # which have checks of their own
 
 _PLAIN_PREFIX = re.compile(r"[^<>*?#]*")
 

@@ -19,8 +19,10 @@ Time = Annotated[
 """A time, written as RFC 3339, UTC, with ``Z``."""
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+class Answer(BaseModel):
+    """A JSON answer."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_mode_override="serialization")
 
 
 def _of_activity(name: str, description: str | None = None) -> Any:
@@ -28,7 +30,7 @@ def _of_activity(name: str, description: str | None = None) -> Any:
     return Field(validation_alias=AliasPath("activity", name), description=description)
 
 
-class DeviceJson(_Answer):
+class DeviceJson(Answer):
     """A device."""
 
     id: int
@@ -54,14 +56,14 @@ class DeviceJson(_Answer):
     status: Literal["active", "blocked"]
 
 
-class DevicePage(_Answer):
+class DevicePage(Answer):
     """A page of the list, most recently active first."""
 
     devices: list[DeviceJson]
     next: str | None = Field(description="The address of the next page; also in Link.")
 
 
-class ChangeJson(_Answer):
+class ChangeJson(Answer):
     """What a field was before and after."""
 
     old: str | None
@@ -73,14 +75,14 @@ def _old_and_new(pair: Sequence[str | None]) -> dict[str, str | None]:
     return {"old": old, "new": new}
 
 
-class TokenJson(_Answer):
+class TokenJson(Answer):
     """A token, by its name."""
 
     id: int
     name: str
 
 
-class HistoryJson(_Answer):
+class HistoryJson(Answer):
     """Something new that a device said of itself."""
 
     id: int
@@ -91,21 +93,14 @@ class HistoryJson(_Answer):
     address: str | None = Field(description="Where it came from.")
 
 
-class HistoryPage(_Answer):
+class HistoryPage(Answer):
     """A page of a device's history, newest first."""
 
     history: list[HistoryJson]
     next: str | None = Field(description="The address of the next page; also in Link.")
 
 
-class UploadJson(_Answer):
-    """An upload that was stored."""
-
-    id: int
-    received_at: Time
-
-
-class BlockedJson(_Answer):
+class BlockedJson(Answer):
     """What became of the devices that were to be blocked."""
 
     blocked: list[int] = Field(description="Blocked now, be it for longer.")

@@ -10,10 +10,10 @@ from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 
 from apidevices import state
-from apidevices.errors import Problem
+from apidevices.problems import Problem
 from apidevices.protection import Protection
 from apidevices.state import State
-from apidevices.tracking import Caller, PendingCall
+from apidevices.tracking import Caller, PendingCall, Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def register(app: Flask, kept: State, protection: Protection) -> None:
         request = request_ctx.request  # not through the proxy, which is slow
         if protection.covers(request):
             try:
-                _check(request, kept)
+                check_request(request, kept.tracker)
             except Problem as problem:
                 return problem.get_response()
         return None
@@ -59,8 +59,13 @@ def current_caller() -> Caller | None:
     return caller
 
 
-def _check(request: Request, kept: State) -> None:
-    outcome = kept.tracker.check(request)
+def check_request(request: Request, tracker: Tracker) -> None:
+    """Check a request, and let it carry its caller or pending call.
+
+    Raises:
+        Problem: The request is denied.
+    """
+    outcome = tracker.check(request)
     if isinstance(outcome, Caller):
         request.environ[_CALLER] = outcome
     elif outcome is not None:

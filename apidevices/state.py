@@ -25,15 +25,24 @@ class State:
     activity: ActivityBuffer
     tracker: Tracker
     gate: Tracker
+    api: Tracker
     authorize: Callable[[], bool]
     actor: Callable[[], str]
     tokens: bool
+
+    @property
+    def uses_tokens(self) -> bool:
+        """Whether anything in the current application is called with tokens of ours."""
+        registered = current_app.blueprints
+        at_gate = "apidevices_gate" in registered and self.settings.gate_tokens
+        return self.tokens or at_gate or "apidevices_api" in registered
 
     def close(self) -> None:
         """Write what waits, end the thread and close connections; they come back when needed."""
         self.activity.close()
         self.tracker.close()
         self.gate.close()
+        self.api.close()
         self.db.engine.dispose()
 
 
@@ -45,7 +54,7 @@ def build(
     actor: Callable[[], str],
     tokens: bool,
 ) -> State:
-    """Build the state of an application: one tracker, or two where its gate checks otherwise."""
+    """Build the state of an application: a tracker with tokens, and one without where needed."""
     activity = ActivityBuffer(
         db, interval=settings.activity_interval, limit=settings.activity_limit
     )
@@ -58,7 +67,7 @@ def build(
             tokens=checked,
             require_device_id=settings.require_device_id,
         )
-        for checked in {tokens, settings.gate_tokens}
+        for checked in {tokens, settings.gate_tokens, True}
     }
     return State(
         settings=settings,
@@ -66,6 +75,7 @@ def build(
         activity=activity,
         tracker=trackers[tokens],
         gate=trackers[settings.gate_tokens],
+        api=trackers[True],
         authorize=authorize,
         actor=actor,
         tokens=tokens,

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from apidevices import audit
 from apidevices.database import Database
+from apidevices.errors import Conflict, InvalidInput, TokenNotFound
 from apidevices.models import ApiToken
 from apidevices.text import MAX_LENGTH, clean_text
 
@@ -22,14 +23,6 @@ LONGEST_LIFE = timedelta(days=36_525)
 
 _MARK = "apd_"
 _SHOWN = 10  # characters of a token that are stored, to recognise it by
-
-
-class TokenError(ValueError):
-    """A token can't be made or found; the message says why and what to do, ``field`` where."""
-
-    def __init__(self, message: str, field: str = "name") -> None:
-        super().__init__(message)
-        self.field = field
 
 
 def digest(token: str) -> bytes:
@@ -52,23 +45,23 @@ def issue(
     """Create a token and return it with its text, which is nowhere stored.
 
     Raises:
-        TokenError: the name is empty or too long, a scope is unknown, or the expiry has passed.
+        InvalidInput: The name is empty or too long, a scope is unknown, or the expiry has passed.
     """
     name = clean_text(name)
     if not name:
-        raise TokenError("A token needs a name.")
+        raise InvalidInput("name", "A token needs a name.")
     if len(name) > MAX_LENGTH:
-        raise TokenError(f"The name of a token has {MAX_LENGTH} characters at most.")
+        raise InvalidInput("name", f"A token name can have at most {MAX_LENGTH} characters.")
     wanted = set(scopes)
     if unknown := wanted - SCOPES.keys():
-        raise TokenError(
-            f"Unknown scope {min(unknown)!r}; known are: {', '.join(SCOPES)}.", "scopes"
+        raise InvalidInput(
+            "scopes", f"Unknown scope {min(unknown)!r}. Scopes: {', '.join(SCOPES)}."
         )
     if expires_at is not None and expires_at <= now:
-        raise TokenError("The expiry has already passed.", "expires_on")
+        raise InvalidInput("expires_on", "The expiry date is in the past.")
     if expires_at is not None and expires_at > now + LONGEST_LIFE:
-        raise TokenError(
-            "Choose a day within 100 years, or none: then it never expires.", "expires_on"
+        raise InvalidInput(
+            "expires_on", "Choose a date within 100 years, or leave it empty: no expiry."
         )
     text = _MARK + secrets.token_urlsafe(32)
     token = ApiToken(
@@ -106,7 +99,8 @@ def find(db: Database, reference: str) -> ApiToken:
     """Return the one token in use that has this name or prefix, or is this token.
 
     Raises:
-        TokenError: there is none, or more than one.
+        TokenNotFound: There is none.
+        Conflict: There are several.
     """
     named = (
         (ApiToken.name == reference)
@@ -118,17 +112,18 @@ def find(db: Database, reference: str) -> ApiToken:
             select(ApiToken).where(named, ApiToken.revoked_at.is_(None)).limit(10)
         ).all()
     if not found:
-        raise TokenError("No token in use has this name or prefix.")
+        raise TokenNotFound("There is no active token with this name or prefix.")
     if len(found) > 1:
         prefixes = ", ".join(token.prefix for token in found)
-        raise TokenError(f"Several tokens have this name; say which by its prefix: {prefixes}.")
+        raise Conflict(f"Several tokens have this name. Give the prefix of one: {prefixes}.")
     return found[0]
 
 
-def revoke(db: Database, token_id: int, *, actor: str, now: datetime) -> ApiToken | None:
-    """Revoke a token: its next request is refused. A token that is revoked already stays so.
+def revoke(db: Database, token_id: int, *, actor: str, now: datetime) -> ApiToken:
+    """Revoke a token: its next request is refused. Idempotent.
 
-    Returns the token, or None where there is no such token.
+    Raises:
+        TokenNotFound: There is no such token.
     """
     with db.write() as session:
         changed = session.execute(
@@ -146,4 +141,7 @@ def revoke(db: Database, token_id: int, *, actor: str, now: datetime) -> ApiToke
                 at=now,
                 name=changed.name,
             )
-        return session.get(ApiToken, token_id)
+        token = session.get(ApiToken, token_id)
+    if token is None:
+        raise TokenNotFound
+    return token

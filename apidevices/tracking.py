@@ -16,7 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from apidevices import clock, devices, signals
 from apidevices.activity import ActivityBuffer
 from apidevices.database import Database, is_unavailable
-from apidevices.errors import (
+from apidevices.identity import DETAILS, DeviceIdentity, IdentityReader, InvalidIdentifier
+from apidevices.lookup import FoundDevice, Lookup, LookupFailed
+from apidevices.problems import (
     DeviceBlocked,
     DeviceIdInvalid,
     DeviceIdRequired,
@@ -24,8 +26,6 @@ from apidevices.errors import (
     TokenMissing,
     Unavailable,
 )
-from apidevices.identity import DETAILS, DeviceIdentity, IdentityReader, InvalidIdentifier
-from apidevices.lookup import FoundDevice, Lookup, LookupFailed
 from apidevices.tokens import digest
 
 logger = logging.getLogger(__name__)

@@ -18,10 +18,11 @@ from sqlalchemy import Engine, insert, select
 from sqlalchemy.engine import make_url
 
 import app as product
-from apidevices import clock, migration
+from apidevices import clock
 from apidevices.database import sqlite_module
 from apidevices.listing.search import search_key
 from apidevices.models import ApiToken, Device, DeviceActivity, DeviceHistory, DeviceToken
+from apidevices.standalone.migrations import upgrade
 from apidevices.state import EXTENSION, State
 from apidevices.tokens import SCOPES, digest
 from benchmarks import fleet
@@ -167,7 +168,7 @@ def prepare(url: str, folder: Path, token: str, devices: range) -> None:
     """Make the tables and the token where they are missing, and insert devices."""
     with application(url, folder) as app:
         with app.app_context():
-            migration.upgrade()
+            upgrade()
         engine = state_of(app).db.engine
         token_id = _token_id(engine, token)
         if devices:

@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.test import create_environ
 
-from apidevices.simulation import APPLICATIONS, MODELS, SimulatedDevice
+from apidevices.standalone.simulation import APPLICATIONS, MODELS, SimulatedDevice
 
 BLOCKED_EVERY = 50
 """One device of so many is blocked: 2%."""

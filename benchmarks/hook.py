@@ -13,10 +13,10 @@ from sqlalchemy.engine import make_url
 
 from apidevices import clock
 from apidevices.activity import ActivityBuffer
-from apidevices.config import ServerSettings
 from apidevices.identity import DeviceIdentity, IdentityReader
 from apidevices.lookup import FoundDevice, FoundToken, make_lookup
 from apidevices.request_hook import current_caller
+from apidevices.standalone.settings import ServerSettings
 from apidevices.tokens import digest
 from apidevices.tracking import Tracker, _changed  # "_changed": it is timed alone
 from benchmarks import fleet, goals
@@ -132,7 +132,7 @@ def _steps(app: Flask, token: str) -> dict[str, Step]:
     def note(environ: Environ) -> float:
         token, device = found(environ)
         moment = clock.now()
-        return _timed(partial(state.activity.note, device.id, token.id, moment, upload=False))
+        return _timed(partial(state.activity.record_request, device.id, token.id, moment, upload=False))
 
     steps = (
         lambda environ: _timed(partial(read, environ)),

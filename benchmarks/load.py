@@ -16,7 +16,7 @@ from itertools import chain, cycle
 from multiprocessing import get_context
 from pathlib import Path
 
-from apidevices.simulation import SimulatedDevice
+from apidevices.standalone.simulation import SimulatedDevice
 from benchmarks.context import BenchmarkFailed
 from benchmarks.report import percentile
 

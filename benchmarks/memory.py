@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from apidevices.config import ServerSettings
+from apidevices.standalone.settings import ServerSettings
 from benchmarks import fleet, goals
 from benchmarks.applications import tracked
 from benchmarks.context import BenchmarkFailed, Run, check, say
@@ -54,7 +54,7 @@ def measure(run: Run) -> Table:
 
 def work(requests: int, token: str) -> dict[str, float]:
     """Be the worker: answer a request of each device and return what memory it took."""
-    app = tracked.create_app(ServerSettings.from_environ(os.environ))
+    app = tracked.create_app(ServerSettings.from_environ())
     for number in range(WARM_UP):
         _request(app.wsgi_app, number % requests, token)
     before = highest = _resident()

@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import create_engine, func, select, text
 
 from apidevices import clock
-from apidevices.config import ServerSettings
 from apidevices.models import DeviceActivity
+from apidevices.standalone.settings import ServerSettings
 from benchmarks import fleet, goals
 from benchmarks.applications import orm
 from benchmarks.context import BenchmarkFailed, Run, check, say

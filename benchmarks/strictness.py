@@ -18,7 +18,7 @@ from multiprocessing.synchronize import Event
 from sqlalchemy import select
 
 from apidevices.models import Device
-from apidevices.simulation import SimulatedDevice
+from apidevices.standalone.simulation import SimulatedDevice
 from benchmarks import fleet, goals
 from benchmarks.context import BenchmarkFailed, Run, check, say
 from benchmarks.databases import Backend, application, state_of

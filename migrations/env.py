@@ -5,7 +5,6 @@ from sqlalchemy import Connection
 
 from apidevices import migration, state
 from apidevices.models import Base
-from apidevices.standalone import accounts  # noqa: F401 - its tables belong to the metadata
 
 
 def run(connection: Connection) -> None:

@@ -14,10 +14,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import app as product
-from apidevices import clock, devices, migration, tokens
-from apidevices.config import ServerSettings
+from apidevices import clock, devices, tokens
 from apidevices.database import Database
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
+from apidevices.standalone.migrations import upgrade
+from apidevices.standalone.settings import ServerSettings
 from apidevices.state import State
 from harness.databases import Databases, PostgresDatabases, SqliteDatabases, Variables
 from harness.postgres import UNSAFE_AND_FAST, Postgres
@@ -113,7 +114,7 @@ def migrated(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> 
     with only(variables):
         app = product.create_app()
         with app.app_context():
-            migration.upgrade()
+            upgrade()
         state_of(app).close()
     return variables
 
@@ -123,7 +124,9 @@ def url(databases: Databases, tmp_path: Path) -> Iterator[str]:
     """The URL of a database without tables, for a host application."""
     (tmp_path / "instance").mkdir()
     database = databases.empty(tmp_path / "instance")
-    yield ServerSettings.from_environ(database).url.render_as_string(hide_password=False)
+    with only(database):
+        url = ServerSettings.from_environ().url
+    yield url.render_as_string(hide_password=False)
     databases.drop(database)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from apidevices import audit, listing, tokens
 from apidevices.database import Database
 from apidevices.models import AuditEntry
-from apidevices.standalone.accounts import User
+from apidevices.standalone.models import User
 from tests.conftest import (
     DEVICE,
     DEVICES,

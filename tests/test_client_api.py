@@ -9,8 +9,8 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from apidevices.database import Database
-from apidevices.models import Upload
-from apidevices.uploads import MAX_BYTES
+from apidevices.standalone.models import Upload
+from apidevices.standalone.uploads import MAX_BYTES
 from tests.conftest import DEVICE, NOON, UPLOADS, Administrator, Clock, as_device
 
 

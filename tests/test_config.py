@@ -5,23 +5,31 @@ from pathlib import Path
 import pytest
 
 from apidevices import ConfigError
-from apidevices.config import ServerSettings, Settings, environment
+from apidevices.config import Settings
 from apidevices.identity import DEFAULT_HEADERS
+from apidevices.standalone.settings import ServerSettings, extension_settings
 from harness.real_server import ROOT
-from tests.conftest import MakeApp
+from tests.conftest import MakeApp, only
+
+
+def read(variables: dict[str, str]) -> ServerSettings:
+    """Read the settings of the server from these variables and no others."""
+    with only(variables):
+        return ServerSettings.from_environ()
+
 
 # --- the server --------------------------------------------------------------------------------
 
 
 def test_server_runs_without_any_variable() -> None:
-    settings = ServerSettings.from_environ({})
+    settings = read({})
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert settings.url.get_backend_name() == "sqlite"
     assert settings.url.database == str(ROOT / "instance" / "apidevices.sqlite3")
 
 
 def test_server_variables_are_read() -> None:
-    settings = ServerSettings.from_environ(
+    settings = read(
         {
             "HOST": "0.0.0.0",  # noqa: S104 - nothing is bound
             "PORT": "9000",
@@ -32,6 +40,7 @@ def test_server_variables_are_read() -> None:
             "APIDEVICES_THREADS": "3",
             "APIDEVICES_PROXIES": "1",
             "APIDEVICES_SECURE_COOKIES": "true",
+            "APIDEVICES_CORS_ORIGINS": "https://one.example, http://two.example:8080",
         }
     )
     assert settings.model_dump() == {
@@ -44,11 +53,12 @@ def test_server_variables_are_read() -> None:
         "apidevices_threads": 3,
         "apidevices_proxies": 1,
         "apidevices_secure_cookies": True,
+        "apidevices_cors_origins": "https://one.example, http://two.example:8080",
     }
 
 
 def test_empty_variable_counts_as_not_set() -> None:
-    assert ServerSettings.from_environ({"PORT": "", "DATABASE_URL": ""}).port == 8000
+    assert read({"PORT": "", "DATABASE_URL": ""}).port == 8000
 
 
 @pytest.mark.parametrize(
@@ -70,11 +80,13 @@ def test_empty_variable_counts_as_not_set() -> None:
         ("APIDEVICES_THREADS", "0"),
         ("APIDEVICES_PROXIES", "-1"),
         ("APIDEVICES_SECURE_COOKIES", "perhaps"),
+        ("APIDEVICES_CORS_ORIGINS", "app.example.com"),
+        ("APIDEVICES_CORS_ORIGINS", "https://app.example.com/page"),
     ],
 )
 def test_wrong_server_variable_is_named(variable: str, value: str) -> None:
     with pytest.raises(ConfigError, match=rf"\A{variable}: [^\n]+\Z"):
-        ServerSettings.from_environ({variable: value})
+        read({variable: value})
 
 
 @pytest.mark.parametrize(
@@ -88,12 +100,12 @@ def test_wrong_server_variable_is_named(variable: str, value: str) -> None:
     ],
 )
 def test_server_has_an_address_that_can_be_opened(host: str, bind: str, address: str) -> None:
-    settings = ServerSettings.from_environ({"HOST": host, "PORT": "9000"})
+    settings = read({"HOST": host, "PORT": "9000"})
     assert (settings.bind, settings.address) == (bind, address)
 
 
 def test_postgresql_is_reached_through_psycopg() -> None:
-    settings = ServerSettings.from_environ({"DATABASE_URL": "postgresql://db.example/devices"})
+    settings = read({"DATABASE_URL": "postgresql://db.example/devices"})
     assert settings.url.drivername == "postgresql+psycopg"
 
 
@@ -106,15 +118,15 @@ def test_postgresql_is_reached_through_psycopg() -> None:
     ],
 )
 def test_database_may_have_several_hosts(url: str, hosts: tuple[str, ...], sessions: str) -> None:
-    read = ServerSettings.from_environ({"DATABASE_URL": url}).url
-    assert (read.database, read.query["host"]) == ("d", hosts)
+    parsed = read({"DATABASE_URL": url}).url
+    assert (parsed.database, parsed.query["host"]) == ("d", hosts)
     # Only the one that takes writes has the newest block.
-    assert read.query["target_session_attrs"] == sessions
+    assert parsed.query["target_session_attrs"] == sessions
 
 
 def test_a_secret_is_not_in_the_message() -> None:
     with pytest.raises(ConfigError) as refusal:
-        ServerSettings.from_environ({"SECRET_KEY": "hunter2"})
+        read({"SECRET_KEY": "hunter2"})
     assert "hunter2" not in str(refusal.value)
 
 
@@ -177,7 +189,7 @@ def test_environment_hands_over_what_is_the_extension_s() -> None:
         "APIDEVICES_INSTANCE": "/srv/devices",
         "PATH": "/bin",
     }
-    assert environment(variables) == {"APIDEVICES_REQUIRE_DEVICE_ID": "true"}
+    assert extension_settings(variables) == {"APIDEVICES_REQUIRE_DEVICE_ID": "true"}
 
 
 # --- the application ---------------------------------------------------------------------------

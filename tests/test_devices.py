@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from apidevices import devices, tokens
 from apidevices.database import Database
-from apidevices.devices import DeviceNotFound, InvalidInput
+from apidevices.errors import DeviceNotFound, InvalidInput
 from apidevices.identity import DeviceIdentity
 from apidevices.listing import PAGE_SIZE
 from apidevices.models import AuditEntry, Device

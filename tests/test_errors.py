@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from apidevices import devices
 from apidevices.database import Database, backend, engine_options
-from apidevices.uploads import MAX_BYTES
+from apidevices.standalone.uploads import MAX_BYTES
 from harness.databases import FILE, Databases
 from tests.conftest import (
     DEVICE,

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from apidevices import devices, listing
 from apidevices.activity import ActivityBuffer
 from apidevices.database import Database
+from apidevices.errors import InvalidInput
 from apidevices.listing import (
     PAGE_SIZE,
     Count,
     Cursor,
     Filters,
-    InvalidCursor,
     Page,
     Status,
     limits,
@@ -69,7 +69,7 @@ def test_cursor_is_read_as_it_was_written(
     ],
 )
 def test_broken_cursor_is_refused(text: str) -> None:
-    with pytest.raises(InvalidCursor):
+    with pytest.raises(InvalidInput):
         Cursor.parse(text)
 
 
@@ -77,7 +77,7 @@ def test_broken_cursor_is_refused(text: str) -> None:
 def test_cursor_is_read_or_refused(text: str) -> None:
     try:
         cursor = Cursor.parse(text)
-    except InvalidCursor:
+    except InvalidInput:
         return
     assert Cursor.parse(str(cursor)) == cursor
 

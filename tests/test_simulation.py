@@ -3,7 +3,7 @@
 from collections import Counter
 
 from apidevices.identity import DETAILS, IdentityReader
-from apidevices.simulation import Fleet
+from apidevices.standalone.simulation import Fleet
 
 
 def environ(headers: dict[str, str]) -> dict[str, str]:

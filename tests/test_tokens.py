@@ -7,8 +7,8 @@ from sqlalchemy import select
 
 from apidevices import tokens
 from apidevices.database import Database
+from apidevices.errors import APIDevicesError, TokenNotFound
 from apidevices.models import AuditEntry, Base
-from apidevices.tokens import TokenError
 from tests.conftest import NOON
 
 
@@ -38,22 +38,22 @@ def test_scopes_are_kept_in_one_order(db: Database) -> None:
 
 @pytest.mark.parametrize("name", ["", " \n", "x" * 256], ids=["empty", "blank", "too long"])
 def test_name_is_checked(db: Database, name: str) -> None:
-    with pytest.raises(TokenError):
+    with pytest.raises(APIDevicesError):
         issue(db, name)
 
 
 def test_unknown_scope_is_named(db: Database) -> None:
-    with pytest.raises(TokenError, match="'devices:eat'"):
+    with pytest.raises(APIDevicesError, match="'devices:eat'"):
         issue(db, "x", "devices:eat", "devices:read")
 
 
 @pytest.mark.parametrize(
     ("expires_at", "says"),
-    [(NOON, "passed"), (NOON + timedelta(days=36_526), "100 years")],
+    [(NOON, "past"), (NOON + timedelta(days=36_526), "100 years")],
     ids=["now", "in over 100 years"],
 )
 def test_expiry_lies_ahead_but_not_too_far(db: Database, expires_at: datetime, says: str) -> None:
-    with pytest.raises(TokenError, match=says):
+    with pytest.raises(APIDevicesError, match=says):
         tokens.issue(db, "x", expires_at=expires_at, actor="ann", now=NOON)
 
 
@@ -67,7 +67,7 @@ def test_token_is_found_by_name_prefix_and_itself(db: Database) -> None:
 
 def test_ambiguous_name_gives_the_prefixes(db: Database) -> None:
     first, second = issue(db), issue(db)
-    with pytest.raises(TokenError) as refusal:
+    with pytest.raises(APIDevicesError) as refusal:
         tokens.find(db, "box office")
     assert first[:10] in str(refusal.value)
     assert second[:10] in str(refusal.value)
@@ -76,7 +76,7 @@ def test_ambiguous_name_gives_the_prefixes(db: Database) -> None:
 def test_revoked_token_is_not_found_again(db: Database) -> None:
     token = tokens.find(db, issue(db))
     tokens.revoke(db, token.id, actor="ann", now=NOON)
-    with pytest.raises(TokenError):
+    with pytest.raises(APIDevicesError):
         tokens.find(db, "box office")
 
 
@@ -88,8 +88,9 @@ def test_revoking_again_keeps_the_first_time(db: Database) -> None:
     assert again.revoked_at == NOON
 
 
-def test_revoking_what_is_not_there_does_nothing(db: Database) -> None:
-    assert tokens.revoke(db, 7, actor="ann", now=NOON) is None
+def test_revoking_an_unknown_token_is_refused(db: Database) -> None:
+    with pytest.raises(TokenNotFound):
+        tokens.revoke(db, 7, actor="ann", now=NOON)
 
 
 def test_status_follows_expiry_and_revocation(db: Database) -> None:

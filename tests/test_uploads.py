@@ -3,10 +3,11 @@
 import pytest
 from sqlalchemy import select
 
-from apidevices import tokens, uploads
+from apidevices import tokens
 from apidevices.database import Database
-from apidevices.models import Upload
-from apidevices.uploads import InvalidUpload
+from apidevices.errors import InvalidInput
+from apidevices.standalone import uploads
+from apidevices.standalone.models import Upload
 from tests.conftest import NOON, Register
 
 
@@ -69,7 +70,7 @@ def test_anything_else_is_refused(
     db: Database, register: Register, token_id: int, body: bytes
 ) -> None:
     device_id = register("phone-1")
-    with pytest.raises(InvalidUpload):
+    with pytest.raises(InvalidInput):
         store(db, body, device_id, token_id)
     assert uploads.recent(db, device_id) == []
 

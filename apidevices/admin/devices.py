@@ -6,12 +6,12 @@ from flask import flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 
-from apidevices import clock, devices, listing, state, uploads
+from apidevices import clock, devices, listing, state
 from apidevices.admin.forms import BlockForm, FilterForm, RenameForm
 from apidevices.admin.frame import blueprint, not_found
 from apidevices.admin.htmx import wants_fragment
-from apidevices.devices import DeviceNotFound, InvalidInput
-from apidevices.listing import Cursor, InvalidCursor
+from apidevices.errors import DeviceNotFound, InvalidInput
+from apidevices.listing import Cursor
 from apidevices.models import MAX_ID, Device
 from apidevices.rendering import render
 
@@ -58,7 +58,7 @@ def device_history(device_id: int) -> ResponseReturnValue:
 @blueprint.post(f"{DEVICE}/name")
 def rename_device(device_id: int) -> ResponseReturnValue:
     """Give a device a name."""
-    form = _checked(RenameForm())
+    form = _validated(RenameForm())
     if form.name.data is None:
         raise InvalidInput("name", "There is no name in this form.")
     renamed = devices.rename(state.database(), device_id, form.name.data, **_by_whom())
@@ -69,7 +69,7 @@ def rename_device(device_id: int) -> ResponseReturnValue:
 @blueprint.post(f"{DEVICE}/block")
 def block_device(device_id: int) -> ResponseReturnValue:
     """Block a device."""
-    form = _checked(BlockForm())
+    form = _validated(BlockForm())
     blocked = devices.block(state.database(), device_id, reason=form.reason.data, **_by_whom())
     flash(f"Blocked “{blocked.display_name}”: its next request is denied.")
     return _answer(blocked)
@@ -78,7 +78,7 @@ def block_device(device_id: int) -> ResponseReturnValue:
 @blueprint.post(f"{DEVICE}/unblock")
 def unblock_device(device_id: int) -> ResponseReturnValue:
     """Unblock a device."""
-    _checked(FlaskForm())
+    _validated(FlaskForm())
     unblocked = devices.unblock(state.database(), device_id, **_by_whom())
     flash(f"Unblocked “{unblocked.display_name}”: its next request is served.")
     return _answer(unblocked)
@@ -112,7 +112,7 @@ def _by_whom() -> dict[str, Any]:
     return {"actor": state.current().actor(), "now": clock.now()}
 
 
-def _checked(form: Any) -> Any:
+def _validated(form: Any) -> Any:
     """Return a form that is whole and comes from a page of ours.
 
     Raises:
@@ -128,7 +128,7 @@ def _cursor() -> Cursor | None:
     """Return the page that the URL asks for; an old or broken address means the first one."""
     try:
         return Cursor.parse(request.args.get("cursor", ""))
-    except InvalidCursor:
+    except InvalidInput:
         return None
 
 
@@ -160,7 +160,6 @@ def _details(found: Device) -> dict[str, Any]:
     return {
         "device": found,
         "tokens_used": devices.tokens_used(db, found.id),
-        "uploads": uploads.recent(db, found.id),
         "now": clock.now(),
         **_history(found),
     }

@@ -10,10 +10,10 @@ from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
-from werkzeug.exceptions import NotFound
+from werkzeug.exceptions import NotFound as HTTPNotFound
 
 from apidevices import clock, paths, state
-from apidevices.devices import DeviceNotFound
+from apidevices.errors import NotFound
 from apidevices.rendering import environment
 
 YEAR = 365 * 24 * 3600
@@ -81,10 +81,10 @@ def harden(response: Any) -> Any:
     return response
 
 
-@blueprint.errorhandler(DeviceNotFound)
-def not_found(error: DeviceNotFound) -> ResponseReturnValue:
+@blueprint.errorhandler(NotFound)
+def not_found(error: NotFound) -> ResponseReturnValue:
     """Answer 404, as a page or in the status line."""
-    return current_app.handle_http_exception(NotFound(str(error)))
+    return current_app.handle_http_exception(HTTPNotFound(str(error)))
 
 
 # --- what templates call -------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 from flask import request
 
 
-def is_asking() -> bool:
-    """Tell whether HTMX asks, for whatever it is."""
+def is_htmx() -> bool:
+    """Tell whether HTMX made this request."""
     return request.headers.get("HX-Request") == "true"
 
 
@@ -15,7 +15,7 @@ def wants_fragment() -> bool:
     """
     headers = request.headers
     return (
-        is_asking()
+        is_htmx()
         and headers.get("HX-Request-Type") != "full"
         and headers.get("HX-Boosted") != "true"
         and headers.get("HX-History-Restore-Request") != "true"

@@ -10,6 +10,7 @@ from apidevices import clock, state, tokens
 from apidevices.admin.forms import TokenForm
 from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import wants_fragment
+from apidevices.errors import InvalidInput
 from apidevices.models import MAX_ID
 from apidevices.rendering import render
 
@@ -19,7 +20,7 @@ _NEW_TOKEN = "_apidevices_new_token"  # noqa: S105 - the name of a key
 @blueprint.before_request
 def _where_tokens_are_checked() -> None:
     view = current_app.view_functions[str(request.endpoint)]
-    if view.__module__ == __name__ and not state.current().tokens:
+    if view.__module__ == __name__ and not state.current().uses_tokens:
         abort(404)
 
 
@@ -44,7 +45,7 @@ def create_token() -> ResponseReturnValue:
             actor=state.current().actor(),
             now=clock.now(),
         )
-    except tokens.TokenError as refusal:
+    except InvalidInput as refusal:
         form[refusal.field].errors = [str(refusal)]
         return _answer(_page(None, form)), 422
     flash(f"Created the token “{token.name}”.")
@@ -64,8 +65,6 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
     revoked = tokens.revoke(
         state.database(), token_id, actor=state.current().actor(), now=clock.now()
     )
-    if revoked is None:
-        abort(404, "There is no such token.")
     flash(f"Revoked the token “{revoked.name}”: its next request is refused.")
     if wants_fragment():
         return _answer(_page(None))

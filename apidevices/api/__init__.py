@@ -1,6 +1,9 @@
-"""The JSON API of the standalone application, below ``/api``."""
+"""The management API: devices as JSON, for programs of administrators, in any application.
 
-from apidevices.api import client, management, openapi
-from apidevices.api.root import blueprint
+Every call needs a token of ours with a scope. With the extra ``openapi`` the blueprint also serves
+its description, at ``/openapi.json`` and ``/docs`` below its prefix.
+"""
 
-__all__ = ["blueprint", "client", "management", "openapi"]
+from apidevices.api.management import blueprint
+
+__all__ = ["blueprint"]

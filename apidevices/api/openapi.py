@@ -1,46 +1,44 @@
-"""The description of the API, OpenAPI 3.1, made by SpecTree from the types that views use."""
+"""The OpenAPI 3.1 description, built from the views' descriptions; needs ``apidevices[openapi]``.
 
-import json as json_format
-from collections.abc import Callable, Mapping
-from functools import cache
+It covers every described view of the application that it is served from.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
+from weakref import WeakKeyDictionary
 
-from flask import current_app
+from flask import Flask
+from flask.globals import app_ctx
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, Field, create_model
-from spectree import Response, SecurityScheme, SpecTree
-from spectree.models import SecureType, SecuritySchemeData
+from openapi_pydantic import OpenAPI
+from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
+from pydantic import BaseModel, Field
 
-from apidevices.api.root import blueprint
-from apidevices.errors import CODES
-from apidevices.identity import DEFAULT_HEADERS
+from apidevices.api.description import Operation, operation_of
 from apidevices.models import MAX_ID
-from apidevices.protection import exempt
+from apidevices.problems import CODES
 from apidevices.rendering import render
-from apidevices.text import MAX_LENGTH
 
-View = TypeVar("View", bound=Callable[..., Any])
-
-ALWAYS = (401, 403, 500, 503)
-"""Whatever is asked may be answered so."""
-OF_A_BODY = (400, 413, 415, 422)
-
-_MAY_BE_LEFT_OUT = ("Block",)
-_BY_THE_SERVER = {"414": "The address is too long.", "431": "The headers are too large."}
-_HEADERS: Mapping[str, Mapping[str, str]] = {
-    # What the schema of an answer is called, or its status.
+_VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
+_ROW_ID = {"type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_ID}
+_SERVER_ERRORS = {414: "The URL is too long.", 431: "The headers are too large."}
+_RESPONSE_HEADERS: Mapping[str | int, Mapping[str, str]] = {
+    # By the name of the response model, or by status.
     "DevicePage": {"Link": 'The next page, rel="next".'},
     "HistoryPage": {"Link": 'The next page, rel="next".'},
-    "DeviceJson": {"ETag": "Another one once somebody has changed the device."},
-    "401": {"WWW-Authenticate": "What is wrong with the token, as RFC 6750 has it."},
-    "503": {"Retry-After": "Seconds to wait."},
+    "DeviceJson": {"ETag": "Changes when somebody changes the device."},
+    401: {"WWW-Authenticate": "What is wrong with the token (RFC 6750)."},
+    503: {"Retry-After": "Seconds to wait."},
 }
+
+_documents: WeakKeyDictionary[Flask, dict[str, Any]] = WeakKeyDictionary()
 
 
 class ProblemJson(BaseModel):
-    """An error, RFC 9457; decide by ``code``."""
+    """An error (RFC 9457). Decide by ``code``."""
 
     type: str
     title: str
@@ -49,137 +47,120 @@ class ProblemJson(BaseModel):
     code: str = Field(json_schema_extra={"enum": [*sorted({*chain.from_iterable(CODES.values())})]})
 
 
-def _device_headers() -> type[BaseModel]:
-    """Return the headers that identify a device, under the names that they have by default."""
-    fields: dict[str, Any] = {
-        field: (str, Field(None, alias=names[0], description=f"Its {field}."))
-        for field, names in DEFAULT_HEADERS.items()
-    }
-    fields["identifier"] = (
-        str,
-        Field(
-            alias=DEFAULT_HEADERS["identifier"][0],
-            description="Which device calls: printable characters without a comma, in UTF-8.",
-            max_length=MAX_LENGTH,
-            pattern=r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$",
-        ),
-    )
-    return create_model("DeviceHeaders", **fields)
-
-
-DEVICE_HEADERS = _device_headers()
-
-spec = SpecTree(
-    "flask",
-    mode="strict",
-    annotations=False,
-    path="verify",  # below which it looks for nothing: the gate takes any method, unheard of there
-    title="API Devices",
-    version=version("apidevices"),
-    description="Which devices use the API, and how to shut one out.",
-    security_schemes=[
-        SecurityScheme(
-            name="token",
-            data=SecuritySchemeData(
-                type=SecureType.HTTP,
-                scheme="bearer",
-                description="A token from Settings > API Tokens.",
-            ),
-        )
-    ],
-    security={"token": []},
-    naming_strategy=lambda model: model.__name__,
-    nested_naming_strategy=lambda _parent, child: child,
-    validation_error_model=ProblemJson,
-)
-
-
-def described(
-    answer: type[BaseModel],
-    *problems: int,
-    status: int = 200,
-    tag: str,
-    query: type[BaseModel] | None = None,
-    headers: type[BaseModel] | None = None,
-    json: type[BaseModel] | None = None,
-) -> Callable[[View], View]:
-    """Describe a view: what it answers, with which problems, and what it is asked.
-
-    Views check what they are asked by themselves, with the same types: their problems are ours.
-    """
-    answers: dict[str, Any] = {f"HTTP_{status}": answer}
-    for code in sorted({*ALWAYS, *problems}):
-        answers[f"HTTP_{code}"] = (ProblemJson, ", ".join(CODES[code]))
-
-    def decorate(view: View) -> View:
-        decorated: View = spec.validate(
-            resp=Response(**answers),
-            tags=[tag],
-            operation_id=view.__name__,
-            skip_validation=True,
-            validation_error_status=500,
-            query=query,
-            headers=headers,
-            json=json,
-        )(view)
-        return decorated
-
-    return decorate
-
-
-@blueprint.get("/openapi.json")
-@exempt
 def document() -> ResponseReturnValue:
-    """Return the description."""
-    return _document()
+    """Return the OpenAPI description as JSON."""
+    app = app_ctx.app
+    if app not in _documents:
+        _documents[app] = _describe(app)
+    return _documents[app]
 
 
-@blueprint.get("/docs")
-@exempt
 def docs() -> ResponseReturnValue:
-    """Show the description to people."""
+    """Show the description as a page."""
     return render("api_docs.html")
 
 
-@cache
-def _document() -> dict[str, Any]:
-    spec.app = current_app
-    described: dict[str, Any] = spec.spec
-    for path in described["paths"].values():
-        for operation in path.values():
-            _complete(operation)
-    text = json_format.dumps(described)
-    schemas = described["components"]["schemas"]
-    for name in list(schemas):
-        if f'"#/components/schemas/{name}"' not in text:
-            del schemas[name]  # of parameters, each of which has its own
-    return described
-
-
-def _complete(operation: dict[str, Any]) -> None:
-    """Say what SpecTree has no words for."""
-    for parameter in operation["parameters"]:
-        if parameter["schema"].get("default", "") is None:
-            del parameter["schema"]["default"]  # which would be none that it may have
-        if parameter["in"] == "path":
-            parameter["schema"] |= {"format": "int64", "minimum": 0, "maximum": MAX_ID}
-    body = operation.get("requestBody")
-    if body and _schema(body) in _MAY_BE_LEFT_OUT:
-        body["required"] = False
-    for status, answer in operation["responses"].items():
-        headers = {**_HEADERS.get(status, {}), **_HEADERS.get(_schema(answer), {})}
-        for name, meaning in headers.items():
-            answer.setdefault("headers", {})[name] = {
-                "description": meaning,
-                "schema": {"type": "string"},
+def _describe(app: Flask) -> dict[str, Any]:
+    paths: dict[str, dict[str, Any]] = {}
+    for path, method, name, summary, operation in _operations(app):
+        described = {
+            "operationId": name,
+            "summary": summary,
+            "tags": [operation.tag],
+            "parameters": [*_path_parameters(path), *_parameters(operation)],
+            "responses": _responses(operation),
+        }
+        if operation.body:
+            described["requestBody"] = {
+                "required": operation.body_required,
+                "content": _content(operation.body),
             }
-        if int(status) >= 400:
-            answer["content"] = {"application/problem+json": answer["content"]["application/json"]}
-    for status, meaning in _BY_THE_SERVER.items():
-        operation["responses"][status] = {"description": f"{meaning} The server says so, in HTML."}
+        paths.setdefault(path, {})[method] = described
+    description = OpenAPI.model_validate(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "API Devices",
+                "version": version("apidevices"),
+                "description": "See which devices use the API, and block single ones.",
+            },
+            "paths": paths,
+            "components": {
+                "securitySchemes": {
+                    "token": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "description": "A token from Settings > API Tokens.",
+                    }
+                }
+            },
+            "security": [{"token": []}],
+        }
+    )
+    whole = construct_open_api_with_schema_class(description)
+    return whole.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _schema(content: Mapping[str, Any]) -> str:
-    """Return the name of the schema of a body."""
-    reference: str = content["content"]["application/json"]["schema"]["$ref"]
-    return reference.rpartition("/")[2]
+def _operations(app: Flask) -> Iterator[tuple[str, str, str, str, Operation]]:
+    """Yield path, method, name, summary and description of each described view."""
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        if operation := operation_of(view):
+            path = _VARIABLE.sub(r"{\1}", rule.rule)
+            summary = (view.__doc__ or "").partition("\n")[0]
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                yield path, method.lower(), view.__name__, summary, operation
+
+
+def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
+    for name in re.findall(r"{(\w+)}", path):
+        yield {"name": name, "in": "path", "required": True, "schema": _ROW_ID}
+
+
+def _parameters(operation: Operation) -> Iterator[dict[str, Any]]:
+    for place, model in (("query", operation.query), ("header", operation.headers)):
+        if model is None:
+            continue
+        schema = model.model_json_schema()
+        for name, values in schema["properties"].items():
+            described = dict(values)
+            if described.get("default", "") is None:
+                del described["default"]  # null is not among the values it can have
+            yield {
+                "name": name,
+                "in": place,
+                "required": name in schema.get("required", ()),
+                "description": described.pop("description", None),
+                "schema": described,
+            }
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    responses: dict[str, Any] = {
+        str(operation.status): {
+            "description": (operation.response.__doc__ or "").partition("\n")[0],
+            "headers": _headers(operation.response.__name__),
+            "content": _content(operation.response),
+        }
+    }
+    for status in operation.errors:
+        responses[str(status)] = {
+            "description": ", ".join(CODES[status]),
+            "headers": _headers(status),
+            "content": _content(ProblemJson, "application/problem+json"),
+        }
+    for status, meaning in _SERVER_ERRORS.items():
+        responses[str(status)] = {"description": f"{meaning} The server answers with HTML."}
+    return responses
+
+
+def _headers(key: str | int) -> dict[str, Any] | None:
+    headers = {
+        name: {"description": meaning, "schema": {"type": "string"}}
+        for name, meaning in _RESPONSE_HEADERS.get(key, {}).items()
+    }
+    return headers or None
+
+
+def _content(model: type[BaseModel], kind: str = "application/json") -> dict[str, Any]:
+    return {kind: {"schema": PydanticSchema.model_validate({"schema_class": model})}}

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from apidevices.config import ConfigError
+from apidevices.errors import ConfigError
 from apidevices.database import postgresql, sqlite
 
 _POOL_SIZE = 10

@@ -27,7 +27,7 @@ The strategies are in ``strategies.py``, the limits, measured with a million dev
 """
 
 from apidevices.listing.counts import Count
-from apidevices.listing.cursor import Cursor, InvalidCursor
+from apidevices.listing.cursor import Cursor
 from apidevices.listing.filters import Filters, Status
 from apidevices.listing.limits import PAGE_SIZE
 from apidevices.listing.pages import Page, every, page
@@ -37,7 +37,6 @@ __all__ = [
     "Count",
     "Cursor",
     "Filters",
-    "InvalidCursor",
     "Page",
     "Status",
     "every",

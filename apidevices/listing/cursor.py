@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Self
 
+from apidevices.errors import InvalidInput
 from apidevices.models import MAX_ID, Device
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class InvalidCursor(ValueError):
-    """A cursor that no page has given out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class Cursor:
         """Parse a cursor.
 
         Raises:
-            InvalidCursor: the text is not a cursor.
+            InvalidInput: The text is not a cursor.
         """
         try:
             direction, microseconds, device_id = text.split("-")
@@ -37,7 +34,7 @@ class Cursor:
             if direction not in ("older", "newer") or not 0 <= int(device_id) <= MAX_ID:
                 raise ValueError(text)
         except (ValueError, OverflowError):
-            raise InvalidCursor("This cursor is not one that a page has given out.") from None
+            raise InvalidInput("cursor", "This is not a cursor from a page of the list.") from None
         return cls("older" if direction == "older" else "newer", moment, int(device_id))
 
     @classmethod

@@ -3,6 +3,7 @@
 import re
 import uuid
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,29 +21,27 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, user_logged_out
-from flask_security import (
-    RoleMixin,
-    Security,
-    SQLAlchemyUserDatastore,
-    UserMixin,
-    hash_password,
-    login_user,
-)
+from flask_security import Security, SQLAlchemyUserDatastore, hash_password, login_user
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import FlaskForm
 from itsdangerous import BadSignature, URLSafeTimedSerializer
-from sqlalchemy import Column, ForeignKey, String, Table, func, select
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import func, select
 from werkzeug.wrappers import Response as BaseResponse
 from wtforms import EmailField, PasswordField
 from wtforms.validators import EqualTo, InputRequired
 
-from apidevices import audit, clock, state
-from apidevices.admin import htmx
-from apidevices.admin.frame import TEMPLATE_GLOBALS
-from apidevices.database import Database
-from apidevices.models import PREFIX, Base, Id, UTCDateTime
-from apidevices.rendering import render
+from apidevices.standalone.models import Role, User
+from apidevices.toolkit import (
+    TEMPLATE_GLOBALS,
+    Conflict,
+    Database,
+    InvalidInput,
+    audit,
+    clock,
+    database,
+    is_htmx,
+    render,
+)
 
 MIN_PASSWORD = 8
 
@@ -51,43 +50,11 @@ ADMIN = "admin"
 
 blueprint = Blueprint("accounts", __name__)
 
-users_roles = Table(
-    f"{PREFIX}users_roles",
-    Base.metadata,
-    Column("user_id", Id, ForeignKey(f"{PREFIX}users.id", ondelete="CASCADE"), primary_key=True),
-    Column("role_id", Id, ForeignKey(f"{PREFIX}roles.id"), primary_key=True),
-)
 
+class Action(StrEnum):
+    """What is recorded of accounts."""
 
-class Role(Base, RoleMixin):
-    """What an account may do; so far there is ``admin``, which may do everything."""
-
-    __tablename__ = f"{PREFIX}roles"
-
-    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
-    name: Mapped[str] = mapped_column(String(32), unique=True)
-
-
-class User(Base, UserMixin):
-    """An account."""
-
-    __tablename__ = f"{PREFIX}users"
-
-    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
-    email: Mapped[str] = mapped_column(String(255), unique=True)
-    password: Mapped[str | None] = mapped_column(String(255))
-    active: Mapped[bool] = mapped_column(default=True)
-    # What a session is bound to: a new value ends all sessions of the account.
-    fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
-    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
-
-    roles: Mapped[list[Role]] = relationship(  # type: ignore[assignment]  # a plain list in the mixin
-        secondary=users_roles
-    )
-
-
-class AccountError(ValueError):
-    """An account can't be made; the message says why and what to do."""
+    USER_CREATED = "user.created"
 
 
 def init_app(app: Flask, db: SQLAlchemy) -> None:
@@ -127,7 +94,7 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
     app.jinja_env.globals.update(
         TEMPLATE_GLOBALS,  # Flask-Security has its pages read by the application itself
         apidevices_account=lambda: getattr(current_user, "email", None),
-        apidevices_account_exists=lambda: exists(state.database()),
+        apidevices_account_exists=lambda: exists(database()),
     )
     user_logged_out.connect(_end_sessions, app)
 
@@ -142,7 +109,7 @@ def authorize() -> bool:
 def to_sign_in() -> BaseResponse:
     """Answer with the way to sign in, and from there back to the page that was asked for."""
     asked_for = request.full_path.rstrip("?")
-    if request.method != "GET" or htmx.is_asking():
+    if request.method != "GET" or is_htmx():
         # Only the page with the form or the fragment can be come back to.
         try:
             page = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "/")
@@ -150,7 +117,7 @@ def to_sign_in() -> BaseResponse:
             page = urlsplit("/")  # no browser sends an address that can't be read
         asked_for = page.path + (f"?{page.query}" if page.query else "")
     address = url_for("security.login", next=asked_for)
-    if htmx.is_asking():
+    if is_htmx():
         return Response(status=401, headers={"HX-Redirect": address})
     return redirect(address, 303)
 
@@ -179,27 +146,27 @@ def create(
     """Create an account, or, with ``only_first``, none where there is one already.
 
     Raises:
-        AccountError: the address or password is not good enough, the role is unknown, or the
-            account exists.
+        InvalidInput: The address or password is not good enough, or the role is unknown.
+        Conflict: The account exists.
     """
     security = _security()  # its checks are the rules of sign-in, too
     try:
         email = security._mail_util.validate(email)
     except ValueError:
-        raise AccountError("This is not an e-mail address.") from None
+        raise InvalidInput("email", "This is not an e-mail address.") from None
     problems, password = security._password_util.validate(password, is_register=True)
     if problems:
-        raise AccountError(" ".join(map(str, problems)))
+        raise InvalidInput("password", " ".join(map(str, problems)))
     hashed = hash_password(password)  # slow on purpose, so not within the transaction
     with db.write() as session:
         # Locking the role's row lets one creation in at a time where the database has many writers.
         found = session.scalar(select(Role).where(Role.name == role).with_for_update())
         if found is None:
-            raise AccountError(f"There is no role {role!r}; known is: {ADMIN}.")
+            raise InvalidInput("role", f"There is no role {role!r}. Roles: {ADMIN}.")
         if only_first and session.scalar(select(User.id).limit(1)) is not None:
-            raise AccountError("The first account has been created already. Sign in with it.")
+            raise Conflict("The first account already exists. Sign in with it.")
         if session.scalar(select(User.id).where(func.lower(User.email) == email.lower())):
-            raise AccountError("There is an account with this e-mail address already.")
+            raise Conflict("An account with this e-mail address already exists.")
         user = User(
             email=email,
             password=hashed,
@@ -212,7 +179,7 @@ def create(
         session.flush()
         audit.record(
             session,
-            audit.Action.USER_CREATED,
+            Action.USER_CREATED,
             f"user:{user.id}",
             actor=actor,
             at=now,
@@ -252,7 +219,7 @@ def _plain_sign_in() -> ResponseReturnValue | None:
 @blueprint.route("/setup/<token>", methods=["GET", "POST"])
 def setup(token: str) -> ResponseReturnValue:
     """Make the first account."""
-    db = state.database()
+    db = database()
     try:
         _serializer(current_app).loads(token)
     except BadSignature:
@@ -272,7 +239,7 @@ def setup(token: str) -> ResponseReturnValue:
                 actor=email,
                 now=clock.now(),
             )
-        except AccountError as refusal:
+        except (InvalidInput, Conflict) as refusal:
             error = str(refusal)
         else:
             _sign_in(email)

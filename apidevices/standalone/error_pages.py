@@ -7,12 +7,8 @@ from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from apidevices.admin import htmx
-from apidevices.api import blueprint as api
-from apidevices.database import is_unavailable
-from apidevices.errors import Unavailable, as_problem
-from apidevices.rendering import render
 from apidevices.standalone.accounts import to_sign_in
+from apidevices.toolkit import Unavailable, as_problem, is_htmx, is_unavailable, render
 
 _MESSAGES = {
     404: "There is no such page.",
@@ -29,7 +25,7 @@ def init_app(app: Flask) -> None:
 
 
 def _http_error(error: HTTPException) -> ResponseReturnValue:
-    if f"{request.path}/".startswith((f"{api.url_prefix}/", "/verify/")):
+    if f"{request.path}/".startswith(("/api/", "/verify/")):
         return as_problem(error)
     response = error.get_response()
     if response.status_code < 400 or error.response is not None:
@@ -39,7 +35,7 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         message = _MESSAGES.get(response.status_code, message)
     if isinstance(error, InternalServerError):
         message = "Something went wrong on the server. It has been logged. Try again later."
-    if htmx.is_asking():
+    if is_htmx():
         # The page stays as it is, and its status line says what happened.
         flash(message)
         page = render("_status_partial.html")

@@ -1,15 +1,13 @@
 """Is the process alive, and can it serve?"""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from apidevices import migration, state
-from apidevices.database import LOCK_TIMEOUT, Database
+from apidevices.standalone.migrations import is_current
+from apidevices.toolkit import LOCK_TIMEOUT, database
 
 blueprint = Blueprint("health", __name__)
 
@@ -28,22 +26,15 @@ def readyz() -> ResponseReturnValue:
 
     A server that hangs is given up: one thread may wait for it, but not each that answers requests.
     """
-    asking = _asking.submit(_version, state.database())
+    asking = _asking.submit(is_current, database())
     try:
-        version = asking.result(LOCK_TIMEOUT)
+        current = asking.result(LOCK_TIMEOUT)
     except (SQLAlchemyError, TimeoutError):
         asking.cancel()
-        return _plain("the database can't be asked", 503)
-    if version != migration.newest():
+        return _plain("the database is unavailable", 503)
+    if not current:
         return _plain("the database has not been migrated: run 'flask db upgrade'", 503)
     return _plain("ok")
-
-
-def _version(db: Database) -> Any:
-    with db.connect() as connection:
-        return connection.scalar(
-            text(f"SELECT version_num FROM {migration.VERSION_TABLE}")  # noqa: S608 - a constant
-        )
 
 
 def _plain(message: str, status: int = 200) -> ResponseReturnValue:

@@ -7,7 +7,7 @@ from flask import Flask
 from gunicorn.app.base import BaseApplication
 from gunicorn.workers.gthread import ThreadWorker
 
-from apidevices.config import ServerSettings
+from apidevices.standalone.settings import ServerSettings
 
 LONGEST_HEADER = 128 * 1024
 """Bytes of one header at most: 10,000 characters outside ASCII, percent-encoded, fit."""

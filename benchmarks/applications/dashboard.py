@@ -4,7 +4,7 @@ import secrets
 
 from flask import Flask, request
 
-from apidevices.config import ServerSettings
+from apidevices.standalone.settings import ServerSettings
 from benchmarks.applications import new_api, new_app
 
 

@@ -10,8 +10,8 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, String, event, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from apidevices.config import ServerSettings
-from apidevices.simulation import SimulatedDevice
+from apidevices.standalone.settings import ServerSettings
+from apidevices.standalone.simulation import SimulatedDevice
 from benchmarks.applications import new_api, new_app
 
 

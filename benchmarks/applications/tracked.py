@@ -4,8 +4,8 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
 from apidevices import APIDevices
-from apidevices.config import ServerSettings
 from apidevices.database import engine_options, prepare
+from apidevices.standalone.settings import ServerSettings
 from benchmarks.applications import new_api, new_app
 
 

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from apidevices.config import ServerSettings
+from apidevices.standalone.settings import ServerSettings
 from benchmarks.applications import new_api, new_app
 
 

@@ -9,7 +9,7 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
-branch_labels = None
+branch_labels = ("devices",)
 depends_on = None
 
 number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -157,35 +157,9 @@ def upgrade() -> None:
         ["token_id"],
         unique=False,
     )
-    op.create_table(
-        "apidevices_uploads",
-        sa.Column("id", number, autoincrement=True, nullable=False),
-        sa.Column("device_id", number, nullable=False),
-        sa.Column("token_id", number, nullable=False),
-        sa.Column("received_at", moment, nullable=False),
-        sa.Column("size", sa.Integer(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["device_id"],
-            ["apidevices_devices.id"],
-            name=op.f("apidevices_uploads_device_id_fkey"),
-            ondelete="CASCADE",
-        ),
-        sa.ForeignKeyConstraint(
-            ["token_id"],
-            ["apidevices_api_tokens.id"],
-            name=op.f("apidevices_uploads_token_id_fkey"),
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("apidevices_uploads_pkey")),
-    )
-    op.create_index(
-        "apidevices_uploads_device", "apidevices_uploads", ["device_id", "id"], unique=False
-    )
 
 
 def downgrade() -> None:
-    op.drop_index("apidevices_uploads_device", table_name="apidevices_uploads")
-    op.drop_table("apidevices_uploads")
     op.drop_index(
         op.f("apidevices_device_tokens_token_id_idx"), table_name="apidevices_device_tokens"
     )

@@ -1,15 +1,14 @@
-"""Accounts and roles.
+"""Accounts and roles, of the standalone application only.
 
 Revision ID: 0002
-Revises: 0001
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0002"
-down_revision = "0001"
-branch_labels = None
+down_revision = None
+branch_labels = ("standalone",)
 depends_on = None
 
 number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -17,6 +16,8 @@ moment = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    if sa.inspect(op.get_bind()).has_table("apidevices_users"):
+        return  # a database from before this branch was split off has these tables already
     op.create_table(
         "apidevices_roles",
         sa.Column("id", number, autoincrement=True, nullable=False),

@@ -1,14 +1,14 @@
 """An index of substrings for the search, and one of the list's order for each status.
 
 Revision ID: 0003
-Revises: 0002
+Revises: 0001
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0003"
-down_revision = "0002"
+down_revision = "0001"
 branch_labels = None
 depends_on = None
 

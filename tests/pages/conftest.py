@@ -5,7 +5,7 @@ from flask import Flask
 from jinja2 import FileSystemBytecodeCache
 
 import app as product
-from apidevices import migration
+from apidevices.standalone.migrations import upgrade
 from harness.databases import Databases, Variables
 from tests.conftest import NOON, Clock, MakeApp, only, state_of
 from tests.pages.visitor import Visitor
@@ -114,5 +114,5 @@ def bare(make_bare_app: MakeApp) -> Visitor:
     """Somebody who visits before there is any account."""
     app = make_bare_app()
     with app.app_context():
-        migration.upgrade()
+        upgrade()
     return Visitor(app.test_client())

@@ -5,7 +5,7 @@ from contextlib import closing, suppress
 
 import pytest
 
-from apidevices.uploads import MAX_BYTES
+from apidevices.standalone.uploads import MAX_BYTES
 from harness.real_server import (
     Answer,
     RealServer,

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, text
 
-from apidevices.config import ServerSettings
 from apidevices.database import engine_options
+from apidevices.standalone.settings import ServerSettings
 from harness.real_server import RealServer
 from tests.conftest import DEVICES, as_device
 from tests.replay import details, replay

@@ -7,29 +7,25 @@ from typing import NoReturn
 
 from sqlalchemy import select
 
-from apidevices.database import Database
-from apidevices.models import Upload
+from apidevices.standalone.models import Upload
+from apidevices.toolkit import Database, InvalidInput
 
 MAX_BYTES = 1024 * 1024
 """Size of an upload at most."""
-
-
-class InvalidUpload(ValueError):
-    """The body is not JSON; says why."""
 
 
 def store(db: Database, body: bytes, *, device_id: int, token_id: int, now: datetime) -> Upload:
     """Store an upload; durable when this returns.
 
     Raises:
-        InvalidUpload: the body is not JSON in UTF-8 (RFC 8259).
+        InvalidInput: The body is not JSON in UTF-8 (RFC 8259).
     """
     upload = Upload(
         device_id=device_id,
         token_id=token_id,
         received_at=now,
         size=len(body),
-        body=_checked(body),
+        body=_decode_json(body),
     )
     with db.write() as session:
         session.add(upload)
@@ -47,7 +43,7 @@ def recent(db: Database, device_id: int, limit: int = 10) -> Sequence[Upload]:
         ).all()
 
 
-def _checked(body: bytes) -> str:
+def _decode_json(body: bytes) -> str:
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not JSON")
 
@@ -56,7 +52,7 @@ def _checked(body: bytes) -> str:
         # Only the form is checked: numbers stay text, however long they are.
         json.loads(text, parse_int=str, parse_float=str, parse_constant=refuse)
     except RecursionError:
-        raise InvalidUpload("The JSON is nested too deeply.") from None
+        raise InvalidInput("body", "The JSON is nested too deeply.") from None
     except ValueError as error:
-        raise InvalidUpload(f"The body is not JSON in UTF-8: {error}.") from None
+        raise InvalidInput("body", f"The body is not JSON in UTF-8: {error}.") from None
     return text

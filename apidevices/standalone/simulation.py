@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import urllib3
 
-from apidevices.identity import DEFAULT_HEADERS
+from apidevices.toolkit import DEFAULT_HEADERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,68 @@
+"""How the management API reads a request: its query string and its body, by pydantic models."""
+
+import json
+from typing import Any, TypeVar
+
+from flask import request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+from apidevices.errors import InvalidInput
+
+MAX_BODY = 1024 * 1024
+"""Bytes of a request body, at most."""
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def parse_query(model: type[M]) -> M:
+    """Return the query string as a model.
+
+    Raises:
+        InvalidInput: It does not match the model.
+    """
+    return _validate(model, request.args.to_dict())
+
+
+def parse_body(model: type[M], *, optional: bool = False) -> M:
+    """Return the JSON body as a model; with ``optional``, an empty body counts as ``{}``.
+
+    Raises:
+        BadRequest: The body is not JSON.
+        UnsupportedMediaType: Its content type is not JSON.
+        RequestEntityTooLarge: It has more than ``MAX_BODY`` bytes.
+        InvalidInput: It does not match the model.
+    """
+    body = read_body()
+    if optional and not body:
+        return _validate(model, {})
+    if not request.is_json:
+        raise UnsupportedMediaType("Send the body as 'Content-Type: application/json'.")
+    try:
+        values: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not JSON.") from None
+    return _validate(model, values)
+
+
+def read_body() -> bytes:
+    """Return the body of the request.
+
+    Raises:
+        RequestEntityTooLarge: It has more than ``MAX_BODY`` bytes.
+    """
+    # One byte more than allowed: Werkzeug silently cuts a body without Content-Length here.
+    request.max_content_length = MAX_BODY + 1
+    body = request.get_data()
+    if len(body) > MAX_BODY:
+        raise RequestEntityTooLarge(f"A body can have at most {MAX_BODY:,} bytes.")
+    return body
+
+
+def _validate(model: type[M], values: object) -> M:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0]) if first["loc"] else "body"
+        raise InvalidInput(field, f"{field}: {first['msg']}.") from None

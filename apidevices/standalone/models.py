@@ -1,0 +1,63 @@
+"""The tables that only the standalone application has: accounts and uploads."""
+
+from datetime import datetime
+
+from flask_security import RoleMixin, UserMixin
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from apidevices.toolkit import TABLE_PREFIX, ApiToken, Base, Id, UTCDateTime
+
+users_roles = Table(
+    f"{TABLE_PREFIX}users_roles",
+    Base.metadata,
+    Column(
+        "user_id", Id, ForeignKey(f"{TABLE_PREFIX}users.id", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("role_id", Id, ForeignKey(f"{TABLE_PREFIX}roles.id"), primary_key=True),
+)
+
+
+class Role(Base, RoleMixin):
+    """What an account may do; so far there is ``admin``, which may do everything."""
+
+    __tablename__ = f"{TABLE_PREFIX}roles"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(32), unique=True)
+
+
+class User(Base, UserMixin):
+    """An account."""
+
+    __tablename__ = f"{TABLE_PREFIX}users"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    email: Mapped[str] = mapped_column(String(255), unique=True)
+    password: Mapped[str | None] = mapped_column(String(255))
+    active: Mapped[bool] = mapped_column(default=True)
+    # What a session is bound to: a new value ends all sessions of the account.
+    fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+    roles: Mapped[list[Role]] = relationship(  # type: ignore[assignment]  # a plain list in the mixin
+        secondary=users_roles
+    )
+
+
+class Upload(Base):
+    """A data upload: the JSON text exactly as it came."""
+
+    __tablename__ = f"{TABLE_PREFIX}uploads"
+    __table_args__ = (Index("apidevices_uploads_device", "device_id", "id"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True, autoincrement=True)
+    device_id: Mapped[int] = mapped_column(
+        Id, ForeignKey(f"{TABLE_PREFIX}devices.id", ondelete="CASCADE")
+    )
+    token_id: Mapped[int] = mapped_column(Id, ForeignKey(f"{TABLE_PREFIX}api_tokens.id"))
+    received_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    size: Mapped[int] = mapped_column(Integer)
+    body: Mapped[str] = mapped_column(Text, deferred=True)
+
+    token: Mapped[ApiToken] = relationship(lazy="joined", innerjoin=True)

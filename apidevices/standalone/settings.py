@@ -1,0 +1,164 @@
+"""The settings of the standalone server, read from environment variables."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from apidevices.toolkit import SETTING_PREFIX, ConfigError
+
+IS_INSTALLED = (Path(__file__).resolve().parents[1] / "templates").is_dir()
+
+# A checkout keeps its data beside the code, wherever a command is started. An installed package
+# has no such place and uses the working directory.
+_INSTANCE = (Path() if IS_INSTALLED else Path(__file__).resolve().parents[2]) / "instance"
+
+_SEVERAL_HOSTS = re.compile(
+    r"(?P<before>postgresql[^:/]*://(?:[^@/]*@)?)(?P<hosts>[^/?]*,[^/?]*)(?P<after>.*)"
+)
+
+
+class ServerSettings(BaseSettings):
+    """The settings of the standalone server. An empty variable counts as not set."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", str_strip_whitespace=True, env_ignore_empty=True
+    )
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(default=8000, ge=1, le=65_535, description="Port to listen on.")
+    web_concurrency: int = Field(default=2, ge=1, le=256, description="Worker processes.")
+    database_url: str = Field(
+        default="",
+        description="`sqlite:///…` or `postgresql://…`. Default: SQLite in the instance folder.",
+    )
+    secret_key: str = Field(
+        default="",
+        description="Signs sessions. Default: generated once and kept in the instance folder.",
+    )
+    apidevices_instance: Path = Field(
+        default=_INSTANCE, description="Folder for the database and the secret key."
+    )
+    apidevices_threads: int = Field(
+        default=8, ge=1, le=1_000, description="Threads per worker process."
+    )
+    apidevices_proxies: int = Field(
+        default=0,
+        ge=0,
+        le=10,
+        description="Number of trusted proxies in front that set `X-Forwarded-*` headers.",
+    )
+    apidevices_secure_cookies: bool = Field(
+        default=False, description="Send the session cookie over HTTPS only."
+    )
+    apidevices_cors_origins: str = Field(
+        default="",
+        description="Origins whose pages may call `/api/v1` from a browser, separated by commas;"
+        " `*` for any. Default: none.",
+    )
+
+    @field_validator("secret_key")
+    @classmethod
+    def _is_long_enough(cls, value: str) -> str:
+        if value and len(value) < 16:
+            raise ValueError("must have at least 16 characters")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_supported_database(cls, value: str) -> str:
+        if value:
+            try:
+                url = _parse_database_url(value)
+            except (ArgumentError, ValueError):
+                raise ValueError("not a database URL") from None
+            if url.drivername not in ("sqlite", "postgresql", "postgresql+psycopg"):
+                raise ValueError("must start with sqlite:/// or postgresql://")
+            if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+                raise ValueError("processes can't share an in-memory database; name a file")
+        return value
+
+    @field_validator("apidevices_cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for origin in _split(value):
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s*]+", origin):
+                raise ValueError(f"{origin!r} is not an origin such as https://app.example.com")
+        return value
+
+    @classmethod
+    def from_environ(cls) -> Self:
+        """Read the environment of this process.
+
+        Raises:
+            ConfigError: A variable has an invalid value.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            raise ConfigError.from_validation(error) from None
+
+    @property
+    def bind(self) -> str:
+        """Host and port to listen on."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """The server's URL as opened on this machine."""
+        everywhere = self.host in ("0.0.0.0", "::")  # noqa: S104 - a comparison
+        return f"http://localhost:{self.port}" if everywhere else f"http://{self.bind}"
+
+    @property
+    def cors_origins(self) -> list[str]:
+        """Origins that may call the API from a browser."""
+        return _split(self.apidevices_cors_origins)
+
+    @property
+    def url(self) -> URL:
+        """The database URL."""
+        if not self.database_url:
+            path = self.apidevices_instance.resolve() / "apidevices.sqlite3"
+            return URL.create("sqlite", database=str(path))
+        url = _parse_database_url(self.database_url)
+        if url.drivername == "postgresql":
+            return url.set(drivername="postgresql+psycopg")
+        return url
+
+
+def extension_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment's settings of the extension, for ``app.config``."""
+    ours = {name.upper() for name in ServerSettings.model_fields}
+    return {
+        name: value
+        for name, value in environ.items()
+        if name.startswith(SETTING_PREFIX) and name not in ours and value
+    }
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _parse_database_url(text: str) -> URL:
+    """Parse a database URL; as in libpq it may name several hosts, ``host1:port1,host2:port2``.
+
+    Raises:
+        ArgumentError, ValueError: It is not a database URL.
+    """
+    several = _SEVERAL_HOSTS.fullmatch(text)
+    if several is None:
+        return make_url(text)
+    url = make_url(several["before"] + several["after"])
+    url = url.update_query_pairs([("host", host) for host in several["hosts"].split(",")])
+    if "target_session_attrs" not in url.query:
+        # A standby may not know yet that a device is blocked.
+        url = url.update_query_dict({"target_session_attrs": "read-write"})
+    return url

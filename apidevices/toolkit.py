@@ -1,0 +1,87 @@
+"""What an application that is built around the extension may use, beside ``apidevices`` itself.
+
+A host application needs nothing of this. The standalone application is built with it: its own
+tables beside ours, its own API below ours, pages in the same frame, commands in the same group.
+"""
+
+from apidevices import audit, clock, devices
+from apidevices.admin.frame import TEMPLATE_GLOBALS, harden
+from apidevices.admin.htmx import is_htmx
+from apidevices.api.description import WITH_BODY, described
+from apidevices.api.requests import MAX_BODY, read_body
+from apidevices.cli import Group, commands, fail, print_table
+from apidevices.config import PREFIX as SETTING_PREFIX
+from apidevices.database import (
+    LOCK_TIMEOUT,
+    Database,
+    engine_options,
+    is_unavailable,
+    prepare,
+    sqlite_warning,
+)
+from apidevices.errors import ConfigError, Conflict, InvalidInput
+from apidevices.identity import DEFAULT_HEADERS
+from apidevices.migration import is_current as is_branch_current
+from apidevices.migration import upgrade as upgrade_branch
+from apidevices.models import PREFIX as TABLE_PREFIX
+from apidevices.models import ApiToken, Base, Id, UTCDateTime
+from apidevices.paths import MIGRATIONS
+from apidevices.problems import DeviceIdRequired, TokenMissing, Unavailable, as_problem
+from apidevices.rendering import OPTIONS as TEMPLATE_OPTIONS
+from apidevices.rendering import render
+from apidevices.representation import Answer, DeviceJson, Time, device_json, version
+from apidevices.request_hook import current_caller
+from apidevices.state import current as current_state
+from apidevices.state import database
+from apidevices.text import MAX_LENGTH
+
+__all__ = [
+    "DEFAULT_HEADERS",
+    "LOCK_TIMEOUT",
+    "MAX_BODY",
+    "MAX_LENGTH",
+    "MIGRATIONS",
+    "SETTING_PREFIX",
+    "TABLE_PREFIX",
+    "TEMPLATE_GLOBALS",
+    "TEMPLATE_OPTIONS",
+    "WITH_BODY",
+    "Answer",
+    "ApiToken",
+    "Base",
+    "ConfigError",
+    "Conflict",
+    "Database",
+    "DeviceIdRequired",
+    "DeviceJson",
+    "Group",
+    "Id",
+    "InvalidInput",
+    "Time",
+    "TokenMissing",
+    "UTCDateTime",
+    "Unavailable",
+    "as_problem",
+    "audit",
+    "clock",
+    "commands",
+    "current_caller",
+    "current_state",
+    "database",
+    "described",
+    "device_json",
+    "devices",
+    "engine_options",
+    "fail",
+    "harden",
+    "is_branch_current",
+    "is_htmx",
+    "is_unavailable",
+    "prepare",
+    "print_table",
+    "read_body",
+    "render",
+    "sqlite_warning",
+    "upgrade_branch",
+    "version",
+]
