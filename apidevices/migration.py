@@ -1,51 +1,110 @@
-"""Our tables' one history of migrations, which has a version table of its own."""
+"""The migrations of our own tables; a version table of their own keeps them apart from a host's."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from alembic import command
+from alembic import op
 from alembic.config import Config
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from apidevices import paths
+from apidevices import paths, state
 from apidevices.models import PREFIX, Base
 
 VERSION_TABLE = f"{PREFIX}alembic_version"
 
-CONNECTION = "apidevices_connection"
-"""The attribute of Alembic's configuration that names the connection to migrate on."""
+_SEARCH_INDEX = "apidevices_devices_grams"  # an index that no model describes
 
 
-_OF_THE_SEARCH = "apidevices_devices_grams"  # an index that no model describes
+def upgrade(connection: Connection | None = None) -> None:
+    """Upgrade our tables to this version of the package; leave a host's own tables alone.
+
+    Args:
+        connection: run in this connection's transaction, such as that of a host's own migration.
+            Without one, run in a transaction of our own on the current application's database.
+
+    Raises:
+        RuntimeError: a host's migration is being written out as SQL, which has no connection.
+    """
+    host = _installed_operations()
+    if host is not None and host.get_context().as_sql:
+        raise RuntimeError(
+            "API Devices can't write its migrations out as SQL. Run 'flask apidevices upgrade'"
+            " instead, or this migration without --sql."
+        )
+    if connection is not None:
+        _run(connection)
+        return
+    # Two servers that start at once wait for each other here; the second one finds nothing to do.
+    with state.database().write(patience=60, alone=True) as session:
+        _run(session.connection())
+
+
+def context_options() -> dict[str, Any]:
+    """Return what Alembic needs to know to compare or migrate our tables, and only these."""
+    return {
+        "target_metadata": Base.metadata,
+        "version_table": VERSION_TABLE,
+        "include_name": is_modelled,
+    }
 
 
 def is_modelled(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool:
     """Tell Alembic whether something that is in the database should be in the models, too."""
     if kind == "table":
         return name in Base.metadata.tables
-    return name != _OF_THE_SEARCH
-
-
-def upgrade(connection: Connection | None = None) -> None:
-    """Bring the tables of the current application to this version; a host's own stay untouched.
-
-    Args:
-        connection: where to do it, in its transaction; one of its own if not given.
-    """
-    config = _config()
-    config.attributes[CONNECTION] = connection
-    command.upgrade(config, "head")
+    return name != _SEARCH_INDEX
 
 
 @cache
 def newest() -> str | None:
     """Return the newest migration of this code."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+    return _scripts().get_current_head()
 
 
-def _config() -> Config:
+def _scripts() -> ScriptDirectory:
     config = Config()
     config.set_main_option("script_location", str(paths.MIGRATIONS).replace("%", "%%"))
-    return config
+    return ScriptDirectory.from_config(config)
+
+
+def _run(connection: Connection) -> None:
+    """Run the migrations that are missing.
+
+    Not by ``alembic.command``: it opens an environment, which ends the one that a host's migration
+    is running in.
+    """
+    scripts = _scripts()
+    options = context_options() | {
+        "fn": lambda revision, _context: scripts._upgrade_revs("head", revision)  # as Alembic tells
+    }
+    context = MigrationContext.configure(connection, opts=options)
+    with _operations(context), context.begin_transaction():
+        context.run_migrations()
+
+
+@contextmanager
+def _operations(context: MigrationContext) -> Iterator[None]:
+    """Let ``alembic.op`` work in this context, and afterwards where it worked before.
+
+    Alembic's own ``Operations.context`` leaves ``alembic.op`` without any context, so that a
+    host's migration could not go on. There is no public way to put it back.
+    """
+    outer = _installed_operations()
+    inner = Operations(context)
+    inner._install_proxy()
+    try:
+        yield
+    finally:
+        inner._remove_proxy()
+        if outer is not None:
+            outer._install_proxy()
+
+
+def _installed_operations() -> Operations | None:
+    operations: Operations | None = vars(op).get("_proxy")
+    return operations

@@ -1,28 +1,11 @@
-"""Runs the migrations on the current application's database, in one transaction."""
+"""Runs the migrations for ``flask db …``, in one transaction on the application's database."""
 
 from alembic import context
-from sqlalchemy import Connection
 
 from apidevices import migration, state
-from apidevices.models import Base
 from apidevices.standalone import accounts  # noqa: F401 - its tables belong to the metadata
 
-
-def run(connection: Connection) -> None:
-    """Run them in the transaction that the connection is in."""
-    context.configure(
-        connection=connection,
-        target_metadata=Base.metadata,
-        version_table=migration.VERSION_TABLE,
-        include_name=migration.is_modelled,
-    )
+with state.database().write(patience=60, alone=True) as session:
+    context.configure(connection=session.connection(), **migration.context_options())
     with context.begin_transaction():
         context.run_migrations()
-
-
-if (given := context.config.attributes.get(migration.CONNECTION)) is not None:
-    run(given)
-else:
-    # Two servers that start at once wait for each other here; the second one finds nothing to do.
-    with state.database().write(patience=60, alone=True) as session:
-        run(session.connection())
