@@ -122,6 +122,7 @@ class APIDevices:
         if not self._tokens:
             app.after_request(_record_success)
         app.cli.add_command(commands)
+        migration.hide_from_flask_migrate(app)
 
     def protect(self, *what: Blueprint | str) -> None:
         """Check each request for a blueprint, or for all that begins with a prefix (``"/api"``).

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 from alembic import op
@@ -10,6 +11,7 @@ from alembic.config import Config
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from flask import Flask, appcontext_pushed
 from sqlalchemy import Connection
 
 from apidevices import paths, state
@@ -58,6 +60,45 @@ def is_modelled(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool
     if kind == "table":
         return name in Base.metadata.tables
     return name != _SEARCH_INDEX
+
+
+def include_name(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool:
+    """Tell the Alembic of a host to leave our tables alone when it compares the database.
+
+    For ``context.configure(include_name=...)`` in a host's ``env.py``. Hosts that use
+    Flask-Migrate don't need it: ``APIDevices.init_app`` sees to it.
+    """
+    return kind != "table" or name is None or not name.startswith(PREFIX)
+
+
+def hide_from_flask_migrate(app: Flask) -> None:
+    """Make ``flask db migrate`` leave our tables alone, besides what a host has it leave alone.
+
+    A host may set up Flask-Migrate after this extension. Then it happens as soon as the
+    application is used.
+    """
+    if not _set_up_flask_migrate(app) and find_spec("flask_migrate"):
+        appcontext_pushed.connect(_on_context, app)
+
+
+def _on_context(app: Flask, **_: Any) -> None:
+    if _set_up_flask_migrate(app):
+        appcontext_pushed.disconnect(_on_context, app)
+
+
+def _set_up_flask_migrate(app: Flask) -> bool:
+    """Combine ``include_name`` with the host's own, if Flask-Migrate is there."""
+    if "migrate" not in app.extensions:
+        return False
+    options = app.extensions["migrate"].configure_args
+    of_host = options.get("include_name")
+
+    def include(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool:
+        allowed = of_host is None or of_host(name, kind, parents)
+        return bool(allowed) and include_name(name, kind, parents)
+
+    options["include_name"] = include
+    return True
 
 
 @cache

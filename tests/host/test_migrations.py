@@ -8,13 +8,15 @@ from pathlib import Path
 import alembic.command
 import flask_migrate
 import pytest
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import NullPool, create_engine, inspect
+from sqlalchemy import Engine, MetaData, NullPool, create_engine, inspect
 
-from apidevices import APIDevices
+from apidevices import APIDevices, migration
 from harness.real_server import ROOT, clean_environment
 from tests.host.conftest import Close
 
@@ -31,12 +33,15 @@ db = SQLAlchemy()
 devices = APIDevices(db=db)
 
 
-def create_app():
+def create_app(migrate_last=False):
     app = Flask(__name__)
     app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["HOST_DATABASE"]
     db.init_app(app)
-    Migrate(app, db)
-    devices.init_app(app)
+    if migrate_last:
+        devices.init_app(app)
+    Migrate(app, db, include_name=lambda name, kind, parents: name != "left_alone")
+    if not migrate_last:
+        devices.init_app(app)
     return app
 """
 
@@ -113,11 +118,7 @@ def command(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Command
     """The command that runs the migrations of the host, which has the first two."""
     chosen: Command = request.param
     if chosen == FLASK:
-        app = Flask(__name__)
-        app.config["SQLALCHEMY_DATABASE_URI"] = url
-        Migrate(app, SQLAlchemy(app))
-        with app.app_context():
-            flask_migrate.init(str(tmp_path / "migrations"))
+        make_migrations(url, tmp_path)
     else:
         settings = tmp_path / "alembic.ini"
         alembic.command.init(Config(settings), str(tmp_path / "migrations"))
@@ -128,6 +129,25 @@ def command(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Command
     add(tmp_path, "first")
     add(tmp_path, "second")
     return chosen
+
+
+def make_migrations(url: str, folder: Path) -> None:
+    """Make a folder of migrations, as ``flask db init`` does."""
+    app = Flask(__name__)
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    Migrate(app, SQLAlchemy(app))
+    with app.app_context():
+        flask_migrate.init(str(folder / "migrations"))
+
+
+def make_tables(url: str, closing: Close) -> Engine:
+    """Make our tables and return an engine of their database."""
+    app = Flask(__name__)
+    extension = APIDevices(db=url)
+    extension.init_app(closing(app))
+    with app.app_context():
+        extension.upgrade()
+    return create_engine(url, poolclass=NullPool)
 
 
 def add(folder: Path, revision: str) -> None:
@@ -159,6 +179,30 @@ def test_migration_written_as_sql_is_refused(run: Run, command: Command, url: st
     failed = run(*command, "upgrade", "head", "--sql", status=1)
     assert "Run 'flask apidevices upgrade' instead" in failed.stderr
     assert tables(url) == set()
+
+
+@pytest.mark.parametrize("host", ["host", "host:create_app(True)"], ids=["before", "after"])
+def test_flask_migrate_leaves_our_tables_alone(
+    run: Run, url: str, closing: Close, tmp_path: Path, host: str
+) -> None:
+    engine = make_tables(url, closing)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE left_alone (id INTEGER)")
+        connection.exec_driver_sql("CREATE TABLE forgotten (id INTEGER)")
+    make_migrations(url, tmp_path)
+    run("flask", "--app", host, "db", "migrate")
+    [revision] = (tmp_path / "migrations" / "versions").glob("*.py")
+    upgrade = revision.read_text().partition("def downgrade")[0]
+    assert [line.strip() for line in upgrade.splitlines() if "op." in line] == [
+        "op.drop_table('forgotten')"
+    ]
+
+
+def test_alembic_of_a_host_can_leave_our_tables_alone(url: str, closing: Close) -> None:
+    with make_tables(url, closing).connect() as connection:
+        options = {"include_name": migration.include_name}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, MetaData()) == []
 
 
 def test_connection_keeps_its_transaction(url: str, closing: Close) -> None:
