@@ -76,6 +76,7 @@ class APIDevices:
         app.extensions[EXTENSION] = kept
         request_hook.register(app, kept, protection)
         app.cli.add_command(commands)
+        migration.hide_from_flask_migrate(app)
 
     def protect(self, *what: Blueprint | str) -> None:
         """Check each request for a blueprint, or for all that begins with a prefix (``"/api"``).

@@ -1,27 +1,17 @@
-"""Runs the migrations on the current application's database, in one transaction."""
+"""Runs the migrations for ``flask db …``, in one transaction on the application's database."""
+
+from typing import Any
 
 from alembic import context
-from sqlalchemy import Connection
 
 from apidevices import migration, state
-from apidevices.models import Base
 
+options: dict[str, Any] = migration.context_options()
+if context._proxy.context_opts.get("destination_rev") == "head":
+    # "flask db upgrade" alone means every branch; Alembic would ask for one of them.
+    options["fn"] = lambda current, _context: context.script._upgrade_revs("heads", current)
 
-def run(connection: Connection) -> None:
-    """Run them in the transaction that the connection is in."""
-    context.configure(
-        connection=connection,
-        target_metadata=Base.metadata,
-        version_table=migration.VERSION_TABLE,
-        include_name=migration.is_modelled,
-    )
+with state.database().write(timeout=60, exclusive=True) as session:
+    context.configure(connection=session.connection(), **options)
     with context.begin_transaction():
         context.run_migrations()
-
-
-if (given := context.config.attributes.get(migration.CONNECTION)) is not None:
-    run(given)
-else:
-    # Two servers that start at once wait for each other here; the second one finds nothing to do.
-    with state.database().write(timeout=60, exclusive=True) as session:
-        run(session.connection())

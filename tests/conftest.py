@@ -13,7 +13,6 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-import app as product
 from apidevices import clock, devices, tokens
 from apidevices.database import Database
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
@@ -36,6 +35,14 @@ NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.register_profile("torture", deadline=None)
 hypothesis.settings.load_profile("tests")
+
+
+def make_product() -> Flask:
+    """Make the standalone application, configured by the environment."""
+    # Imported here: the tests of hosts also run where its packages are missing.
+    import app as product
+
+    return product.create_app()
 
 
 def state_of(app: Flask) -> State:
@@ -112,7 +119,7 @@ def migrated(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> 
     """A database with all tables, to be copied: migrating takes longer than most tests."""
     variables = databases.empty(tmp_path_factory.mktemp("migrated"))
     with only(variables):
-        app = product.create_app()
+        app = make_product()
         with app.app_context():
             upgrade()
         state_of(app).close()
@@ -171,7 +178,7 @@ def _make_apps(
     def make(**variables: str) -> Flask:
         for variable, value in (database | variables).items():
             monkeypatch.setenv(variable, value)
-        made.append(product.create_app())
+        made.append(make_product())
         return made[-1]
 
     yield make

@@ -5,7 +5,6 @@ from typing import get_args
 
 from flask_wtf import FlaskForm
 from wtforms import DateField, RadioField, SelectMultipleField, StringField
-from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
@@ -30,9 +29,9 @@ class FilterForm(FlaskForm):
     status = RadioField(
         "Blocked status",
         choices=[
-            SelectChoice("all", "All"),
-            SelectChoice("active", "Hide blocked"),
-            SelectChoice("blocked", "Only blocked"),
+            ("all", "All"),
+            ("active", "Hide blocked"),
+            ("blocked", "Only blocked"),
         ],
         default="all",
     )
@@ -74,7 +73,7 @@ class TokenForm(FlaskForm):
     expires_on = DateField("Expires", validators=[Optional()])
     scopes = SelectMultipleField(
         "Scopes",
-        choices=[SelectChoice(scope, meaning) for scope, meaning in tokens.SCOPES.items()],
+        choices=list(tokens.SCOPES.items()),
         widget=ListWidget(prefix_label=False),
         option_widget=CheckboxInput(),
     )

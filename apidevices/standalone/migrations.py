@@ -8,7 +8,7 @@ BRANCHES = ("devices", "standalone")
 def upgrade() -> None:
     """Upgrade all tables in the current application's database."""
     for branch in BRANCHES:
-        upgrade_branch(branch)
+        upgrade_branch(branch=branch)
 
 
 def is_current(db: Database) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine, event, inspect
+from sqlalchemy import create_engine, event
 
 from apidevices import APIDevices, ConfigError
 from tests.host.conftest import Close, block, known, make_app, phone
@@ -40,17 +40,6 @@ def test_one_extension_serves_several_applications(url: str, closing: Close) -> 
     block(first)
     second = make_app(extension, closing)  # as a factory does that protects each time
     assert second.test_client().get("/api/ping", headers=phone()).status_code == 403
-
-
-def test_tables_are_made_in_a_migration_of_the_application(url: str, closing: Close) -> None:
-    app = Flask(__name__)
-    extension = APIDevices(db=url)
-    extension.init_app(closing(app))
-    engine = create_engine(url)
-    with app.app_context(), engine.begin() as connection:
-        extension.upgrade(connection)
-    assert "apidevices_devices" in inspect(engine).get_table_names()
-    engine.dispose()
 
 
 @pytest.mark.database("postgresql")

@@ -1,0 +1,218 @@
+"""A host's own migrations, run by Flask-Migrate and by Alembic's program, and our tables."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import alembic.command
+import flask_migrate
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Engine, MetaData, NullPool, create_engine, inspect
+
+from apidevices import APIDevices, migration
+from harness.real_server import ROOT, clean_environment
+from tests.host.conftest import Close
+
+HOST = """
+import os
+
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+
+from apidevices import APIDevices
+
+db = SQLAlchemy()
+devices = APIDevices(db=db)
+
+
+def create_app(migrate_last=False):
+    app = Flask(__name__)
+    app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["HOST_DATABASE"]
+    db.init_app(app)
+    if migrate_last:
+        devices.init_app(app)
+    Migrate(app, db, include_name=lambda name, kind, parents: name != "left_alone")
+    if not migrate_last:
+        devices.init_app(app)
+    return app
+"""
+
+REVISIONS = {
+    "first": """
+import sqlalchemy as sa
+from alembic import op
+
+from host import devices
+
+revision, down_revision = "first", None
+
+
+def upgrade():
+    op.create_table("made_before", sa.Column("id", sa.Integer, primary_key=True))
+    devices.upgrade(op.get_bind())
+    op.create_table("made_after", sa.Column("id", sa.Integer, primary_key=True))
+    op.bulk_insert(sa.table("made_after", sa.column("id")), [{"id": 1}])
+""",
+    "second": """
+import sqlalchemy as sa
+from alembic import op
+
+from host import devices
+
+revision, down_revision = "second", "first"
+
+
+def upgrade():
+    devices.upgrade(op.get_bind())
+    op.create_table("made_last", sa.Column("id", sa.Integer, primary_key=True))
+""",
+    "failing": """
+from alembic import op
+
+revision, down_revision = "failing", "second"
+
+
+def upgrade():
+    raise RuntimeError("This migration fails.")
+""",
+}
+
+Command = tuple[str, ...]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+FLASK: Command = ("flask", "--app", "host", "db")
+ALEMBIC: Command = ("alembic",)
+
+
+@pytest.fixture
+def run(url: str, tmp_path: Path) -> Run:
+    """Runs a program of this environment in the folder of the host."""
+    (tmp_path / "host.py").write_text(HOST)
+    environment = clean_environment(HOST_DATABASE=url, PYTHONPATH=f"{tmp_path}:{ROOT}")
+
+    def run(*command: str, status: int = 0) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture(params=[FLASK, ALEMBIC], ids=["flask-migrate", "alembic"])
+def command(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Command:
+    """The command that runs the migrations of the host, which has the first two."""
+    chosen: Command = request.param
+    if chosen == FLASK:
+        make_migrations(url, tmp_path)
+    else:
+        settings = tmp_path / "alembic.ini"
+        alembic.command.init(Config(settings), str(tmp_path / "migrations"))
+        lines = settings.read_text().splitlines()
+        given = [line for line in lines if not line.startswith("sqlalchemy.url")]
+        given.insert(given.index("[alembic]") + 1, f"sqlalchemy.url = {url.replace('%', '%%')}")
+        settings.write_text("\n".join(given))
+    add(tmp_path, "first")
+    add(tmp_path, "second")
+    return chosen
+
+
+def make_migrations(url: str, folder: Path) -> None:
+    """Make a folder of migrations, as ``flask db init`` does."""
+    app = Flask(__name__)
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    Migrate(app, SQLAlchemy(app))
+    with app.app_context():
+        flask_migrate.init(str(folder / "migrations"))
+
+
+def make_tables(url: str, closing: Close) -> Engine:
+    """Make our tables and return an engine of their database."""
+    app = Flask(__name__)
+    extension = APIDevices(db=url)
+    extension.init_app(closing(app))
+    with app.app_context():
+        extension.upgrade()
+    return create_engine(url, poolclass=NullPool)
+
+
+def add(folder: Path, revision: str) -> None:
+    (folder / "migrations" / "versions" / f"{revision}.py").write_text(REVISIONS[revision])
+
+
+def tables(url: str) -> set[str]:
+    engine = create_engine(url, poolclass=NullPool)
+    return set(inspect(engine).get_table_names())
+
+
+def test_upgrade_is_part_of_a_migration_of_the_host(run: Run, command: Command, url: str) -> None:
+    run(*command, "upgrade", "head")
+    assert {"made_before", "apidevices_devices", "made_after", "made_last"} <= tables(url)
+
+
+@pytest.mark.database("postgresql")
+def test_migration_that_fails_leaves_nothing(
+    run: Run, command: Command, url: str, tmp_path: Path
+) -> None:
+    add(tmp_path, "failing")
+    failed = run(*command, "upgrade", "head", status=1)
+    assert "This migration fails." in failed.stderr
+    assert tables(url) == set()
+
+
+@pytest.mark.database("sqlite")
+def test_migration_written_as_sql_is_refused(run: Run, command: Command, url: str) -> None:
+    failed = run(*command, "upgrade", "head", "--sql", status=1)
+    assert "Run 'flask apidevices upgrade' instead" in failed.stderr
+    assert tables(url) == set()
+
+
+@pytest.mark.parametrize("host", ["host", "host:create_app(True)"], ids=["before", "after"])
+def test_flask_migrate_leaves_our_tables_alone(
+    run: Run, url: str, closing: Close, tmp_path: Path, host: str
+) -> None:
+    engine = make_tables(url, closing)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE left_alone (id INTEGER)")
+        connection.exec_driver_sql("CREATE TABLE forgotten (id INTEGER)")
+    make_migrations(url, tmp_path)
+    run("flask", "--app", host, "db", "migrate")
+    [revision] = (tmp_path / "migrations" / "versions").glob("*.py")
+    upgrade = revision.read_text().partition("def downgrade")[0]
+    assert [line.strip() for line in upgrade.splitlines() if "op." in line] == [
+        "op.drop_table('forgotten')"
+    ]
+
+
+def test_alembic_of_a_host_can_leave_our_tables_alone(url: str, closing: Close) -> None:
+    with make_tables(url, closing).connect() as connection:
+        options = {"include_name": migration.include_name}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, MetaData()) == []
+
+
+def test_connection_keeps_its_transaction(url: str, closing: Close) -> None:
+    app = Flask(__name__)
+    extension = APIDevices(db=url)
+    extension.init_app(closing(app))
+    engine = create_engine(url, poolclass=NullPool)
+    for _ in range(2):
+        with engine.connect() as connection, connection.begin() as transaction:
+            extension.upgrade(connection)
+            assert transaction.is_active
+            transaction.commit()
+    assert "apidevices_devices" in tables(url)
