@@ -19,12 +19,12 @@ from flask_wtf import CSRFProtect
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from apidevices import APIDevices, ConfigError, migration, paths, rendering, state, uploads
+from apidevices import APIDevices, ConfigError, migration, paths, state, uploads
 from apidevices.admin.frame import harden
 from apidevices.api import blueprint as api
 from apidevices.config import ServerSettings, environment
 from apidevices.database import engine_options, prepare, sqlite_warning
-from apidevices.standalone import accounts, commands, error_pages, health
+from apidevices.standalone import accounts, commands, error_pages, health, slots
 
 
 class _Json(DefaultJSONProvider):
@@ -34,12 +34,20 @@ class _Json(DefaultJSONProvider):
 
 class _App(Flask):
     json_provider_class = _Json
-    jinja_options = Flask.jinja_options | rendering.OPTIONS
 
 
 db = SQLAlchemy()
 csrf = CSRFProtect()
-devices = APIDevices(db=db, authorize=accounts.authorize, actor=accounts.actor, tokens=True)
+devices = APIDevices(
+    db=db,
+    authorize=accounts.authorize,
+    actor=accounts.actor,
+    tokens=True,
+    navigation=slots.navigation,
+    account=slots.account,
+    device_panels=slots.device_panels,
+    example_path="/api/v1/device",
+)
 devices.protect(api)
 csrf.exempt(devices.gate)
 csrf.exempt(api)  # it is called with tokens, never with the cookie of a session

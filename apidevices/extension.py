@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from flask import Blueprint, Flask, Response
@@ -17,6 +17,7 @@ from apidevices.admin import blueprint as admin_blueprint
 from apidevices.cli import commands
 from apidevices.config import Settings
 from apidevices.database import Database, engine_for
+from apidevices.embedding import Account, Link, Panel, Slots
 from apidevices.errors import Problem
 from apidevices.gate import blueprint as gate_blueprint
 from apidevices.identity import IdentityReader
@@ -45,6 +46,10 @@ class APIDevices:
         tokens: let nobody in without a token of ours. Otherwise the application finds out who
             calls, as it always has; a request that it answers with success is recorded, and what
             it refuses leaves no trace.
+        navigation: returns links of the application, for the navigation of the admin pages.
+        account: returns who is signed in, for the top of the admin pages; None for nobody.
+        device_panels: returns what the application knows of a device, for its details.
+        example_path: the path of a call to try, for whoever has no devices yet.
     """
 
     def __init__(
@@ -54,11 +59,16 @@ class APIDevices:
         authorize: Callable[[], bool] = lambda: False,
         actor: Callable[[], str] = lambda: "administrator",
         tokens: bool = False,
+        navigation: Callable[[], Iterable[Link]] = tuple,
+        account: Callable[[], Account | None] = lambda: None,
+        device_panels: Callable[[Device], Iterable[Panel]] = lambda _device: (),
+        example_path: str | None = None,
     ) -> None:
         self._source = db
         self._authorize = authorize
         self._actor = actor
         self._tokens = tokens
+        self._slots = Slots(navigation, account, device_panels, example_path)
         self._protected: list[Blueprint | str] = []
 
     def init_app(self, app: Flask) -> None:
@@ -103,6 +113,7 @@ class APIDevices:
             authorize=self._authorize,
             actor=self._actor,
             tokens=self._tokens,
+            slots=self._slots,
         )
         protection = Protection(app, self._protected)
 

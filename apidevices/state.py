@@ -8,6 +8,7 @@ from flask import current_app
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
 from apidevices.database import Database
+from apidevices.embedding import Slots
 from apidevices.tracking import Tracker
 
 EXTENSION = "apidevices"
@@ -26,6 +27,7 @@ class State:
     authorize: Callable[[], bool]
     actor: Callable[[], str]
     tokens: bool
+    slots: Slots
 
     def close(self) -> None:
         """Write what waits, end the thread and close connections; they come back when needed."""
