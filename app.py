@@ -21,13 +21,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from apidevices import APIDevices, ConfigError
-from apidevices.standalone import accounts, client_api, commands, error_pages, health
+from apidevices.standalone import accounts, client_api, commands, error_pages, health, slots
 from apidevices.standalone.migrations import upgrade
 from apidevices.standalone.settings import ServerSettings, extension_settings
 from apidevices.toolkit import (
     MAX_BODY,
     MIGRATIONS,
-    TEMPLATE_OPTIONS,
     database,
     engine_options,
     harden,
@@ -43,12 +42,20 @@ class _Json(DefaultJSONProvider):
 
 class _App(Flask):
     json_provider_class = _Json
-    jinja_options = Flask.jinja_options | TEMPLATE_OPTIONS
 
 
 db = SQLAlchemy()
 csrf = CSRFProtect()
-devices = APIDevices(db=db, authorize=accounts.authorize, actor=accounts.actor, tokens=True)
+devices = APIDevices(
+    db=db,
+    authorize=accounts.authorize,
+    actor=accounts.actor,
+    tokens=True,
+    navigation=slots.navigation,
+    account=slots.account,
+    device_panels=slots.device_panels,
+    example_path="/api/v1/device",
+)
 devices.protect("/api")
 for called_with_tokens in (client_api.blueprint, devices.api, devices.gate):
     csrf.exempt(called_with_tokens)  # the session cookie means nothing there

@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -23,6 +24,10 @@ from apidevices.identity import DEFAULT_HEADERS
 PREFIX = "APIDEVICES_"
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+_HEX_COLOR = r"#(?:[0-9A-Fa-f]{3}){1,2}"
+_ACCENT_COLOR = re.compile(rf"{_HEX_COLOR}(?: +{_HEX_COLOR})?")
+# Its origin becomes a part of the Content-Security-Policy, so nothing else may stand in it.
+_LOGO_URL = re.compile(r"(?:https?://[A-Za-z0-9.:\[\]-]+)?/(?!/)[^\s\x00-\x20;,\"'<>\\]*")
 
 
 def _header_names(value: object) -> object:
@@ -79,6 +84,32 @@ class Settings(BaseModel):
         ge=1,
         description="Devices whose activity a process keeps while it can't be written.",
     )
+
+    accent_color: str = Field(
+        default="",
+        description="Accent colour of the pages, #rrggbb; two for a light and a dark one.",
+    )
+    logo_url: str = Field(
+        default="", description="Logo of the pages: a path, or a URL of another origin."
+    )
+    base_template: str = Field(
+        default="",
+        description="Template of the application that the pages extend; see docs/flask.md.",
+    )
+
+    @field_validator("accent_color")
+    @classmethod
+    def _is_accent_color(cls, value: str) -> str:
+        if value and not _ACCENT_COLOR.fullmatch(value):
+            raise ValueError("give a colour such as #1d5bbf, or two: #1d5bbf #86b2f9")
+        return value
+
+    @field_validator("logo_url")
+    @classmethod
+    def _is_logo_url(cls, value: str) -> str:
+        if value and not _LOGO_URL.fullmatch(value):
+            raise ValueError("give a path such as /static/logo.svg, or a URL with https://")
+        return value
 
     @model_validator(mode="after")
     def _one_field_a_header(self) -> Self:

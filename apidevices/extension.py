@@ -1,7 +1,7 @@
 """APIDevices: the Flask extension that puts tracking, admin pages and commands into an app."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from flask import Blueprint, Flask
@@ -14,6 +14,7 @@ from apidevices.api import blueprint as api_blueprint
 from apidevices.cli import commands
 from apidevices.config import Settings
 from apidevices.database import Database, engine_for
+from apidevices.embedding import Account, Link, Panel, Slots
 from apidevices.gate import blueprint as gate_blueprint
 from apidevices.models import Device
 from apidevices.protection import Protected, exempt
@@ -35,6 +36,10 @@ class APIDevices:
         tokens: let nobody in without a token of ours. Otherwise the application finds out who
             calls, as it always has; a request that it answers with success is recorded, and what
             it refuses leaves no trace.
+        navigation: returns links of the application, for the navigation of the admin pages.
+        account: returns who is signed in, for the top of the admin pages; None for nobody.
+        device_panels: returns what the application knows of a device, for its details.
+        example_path: the path of a call to try, for whoever has no devices yet.
     """
 
     def __init__(
@@ -44,11 +49,16 @@ class APIDevices:
         authorize: Callable[[], bool] = lambda: False,
         actor: Callable[[], str] = lambda: "administrator",
         tokens: bool = False,
+        navigation: Callable[[], Iterable[Link]] = tuple,
+        account: Callable[[], Account | None] = lambda: None,
+        device_panels: Callable[[Device], Iterable[Panel]] = lambda _device: (),
+        example_path: str | None = None,
     ) -> None:
         self._source = db
         self._authorize = authorize
         self._actor = actor
         self._tokens = tokens
+        self._slots = Slots(navigation, account, device_panels, example_path)
         self._protected = Protected()
 
     def init_app(self, app: Flask) -> None:
@@ -72,6 +82,7 @@ class APIDevices:
             authorize=self._authorize,
             actor=self._actor,
             tokens=self._tokens,
+            slots=self._slots,
         )
         app.extensions[EXTENSION] = kept
         request_hook.register(app, kept, protection)

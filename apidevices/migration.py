@@ -134,7 +134,9 @@ def _run(connection: Connection, branch: str) -> None:
     """
     scripts = _scripts()
     options = context_options() | {
-        "fn": lambda revision, _context: scripts._upgrade_revs(f"{branch}@head", revision)  # as Alembic tells
+        "fn": lambda revision, _context: scripts._upgrade_revs(
+            f"{branch}@head", revision
+        )  # as Alembic tells
     }
     context = MigrationContext.configure(connection, opts=options)
     with _operations(context), context.begin_transaction():

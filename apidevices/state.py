@@ -8,6 +8,7 @@ from flask import current_app
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
 from apidevices.database import Database
+from apidevices.embedding import Slots
 from apidevices.identity import IdentityReader
 from apidevices.lookup import make_lookup
 from apidevices.tracking import Tracker
@@ -29,6 +30,7 @@ class State:
     authorize: Callable[[], bool]
     actor: Callable[[], str]
     tokens: bool
+    slots: Slots
 
     @property
     def uses_tokens(self) -> bool:
@@ -53,6 +55,7 @@ def build(
     authorize: Callable[[], bool],
     actor: Callable[[], str],
     tokens: bool,
+    slots: Slots,
 ) -> State:
     """Build the state of an application: a tracker with tokens, and one without where needed."""
     activity = ActivityBuffer(
@@ -79,6 +82,7 @@ def build(
         authorize=authorize,
         actor=actor,
         tokens=tokens,
+        slots=slots,
     )
 
 

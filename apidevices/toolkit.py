@@ -5,7 +5,7 @@ tables beside ours, its own API below ours, pages in the same frame, commands in
 """
 
 from apidevices import audit, clock, devices
-from apidevices.admin.frame import TEMPLATE_GLOBALS, harden
+from apidevices.admin.frame import harden
 from apidevices.admin.htmx import is_htmx
 from apidevices.api.description import WITH_BODY, described
 from apidevices.api.requests import MAX_BODY, read_body
@@ -27,7 +27,6 @@ from apidevices.models import PREFIX as TABLE_PREFIX
 from apidevices.models import ApiToken, Base, Id, UTCDateTime
 from apidevices.paths import MIGRATIONS
 from apidevices.problems import DeviceIdRequired, TokenMissing, Unavailable, as_problem
-from apidevices.rendering import OPTIONS as TEMPLATE_OPTIONS
 from apidevices.rendering import render
 from apidevices.representation import Answer, DeviceJson, Time, device_json, version
 from apidevices.request_hook import current_caller
@@ -43,8 +42,6 @@ __all__ = [
     "MIGRATIONS",
     "SETTING_PREFIX",
     "TABLE_PREFIX",
-    "TEMPLATE_GLOBALS",
-    "TEMPLATE_OPTIONS",
     "WITH_BODY",
     "Answer",
     "ApiToken",

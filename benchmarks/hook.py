@@ -132,7 +132,9 @@ def _steps(app: Flask, token: str) -> dict[str, Step]:
     def note(environ: Environ) -> float:
         token, device = found(environ)
         moment = clock.now()
-        return _timed(partial(state.activity.record_request, device.id, token.id, moment, upload=False))
+        return _timed(
+            partial(state.activity.record_request, device.id, token.id, moment, upload=False)
+        )
 
     steps = (
         lambda environ: _timed(partial(read, environ)),

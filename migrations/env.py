@@ -7,7 +7,7 @@ from alembic import context
 from apidevices import migration, state
 
 options: dict[str, Any] = migration.context_options()
-if context._proxy.context_opts.get("destination_rev") == "head":
+if vars(context)["_proxy"].context_opts.get("destination_rev") == "head":
     # "flask db upgrade" alone means every branch; Alembic would ask for one of them.
     options["fn"] = lambda current, _context: context.script._upgrade_revs("heads", current)
 

@@ -26,7 +26,7 @@
   const say = (text) => {
     const line = document.createElement("p");
     line.textContent = text;
-    byId("status").replaceChildren(line);
+    byId("apidevices-status").replaceChildren(line);
   };
 
   let failed = false; // what went wrong stays until something else is tried
@@ -34,7 +34,7 @@
   const clearLater = () => {
     clearTimeout(clearing);
     if (failed) return;
-    clearing = setTimeout(() => byId("status").replaceChildren(), STATUS_SECONDS * 1000);
+    clearing = setTimeout(() => byId("apidevices-status").replaceChildren(), STATUS_SECONDS * 1000);
   };
 
   document.addEventListener("htmx:before:request", () => {
@@ -94,9 +94,20 @@
     for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
   };
 
+  // --- in the page of a host, its HTMX is ours, too; a second one would send everything twice ---
+
+  const { htmx: ownHtmx } = document.currentScript.dataset;
+  const loadHtmx = () => {
+    if (!ownHtmx || window.htmx) return;
+    const script = document.createElement("script");
+    script.src = ownHtmx;
+    document.head.append(script);
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
-    new MutationObserver(clearLater).observe(byId("status"), { childList: true });
-    if (byId("status").childElementCount) clearLater();
+    loadHtmx();
+    new MutationObserver(clearLater).observe(byId("apidevices-status"), { childList: true });
+    if (byId("apidevices-status").childElementCount) clearLater();
     prepare();
   });
 })();

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import flash, redirect, request, url_for
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 
@@ -10,6 +10,7 @@ from apidevices import clock, devices, listing, state
 from apidevices.admin.forms import BlockForm, FilterForm, RenameForm
 from apidevices.admin.frame import blueprint, not_found
 from apidevices.admin.htmx import wants_fragment
+from apidevices.admin.messages import flash
 from apidevices.errors import DeviceNotFound, InvalidInput
 from apidevices.listing import Cursor
 from apidevices.models import MAX_ID, Device
@@ -160,6 +161,7 @@ def _details(found: Device) -> dict[str, Any]:
     return {
         "device": found,
         "tokens_used": devices.tokens_used(db, found.id),
+        "panels": state.current().slots.device_panels(found),
         "now": clock.now(),
         **_history(found),
     }

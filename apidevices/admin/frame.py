@@ -13,23 +13,14 @@ from markupsafe import Markup
 from werkzeug.exceptions import NotFound as HTTPNotFound
 
 from apidevices import clock, paths, state
+from apidevices.admin import theme
+from apidevices.admin.messages import take_messages
+from apidevices.config import Settings
+from apidevices.embedding import Account, Link
 from apidevices.errors import NotFound
 from apidevices.rendering import environment
 
 YEAR = 365 * 24 * 3600
-
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
-)
 
 
 class _AdminBlueprint(Blueprint):
@@ -55,7 +46,7 @@ blueprint = _AdminBlueprint(
 
 @blueprint.before_request
 def _authorize() -> ResponseReturnValue | None:
-    if request.endpoint == "apidevices.static":
+    if request.endpoint in ("apidevices.static", "apidevices.theme"):
         return None
     allowed = current_app.ensure_sync(state.current().authorize)()
     if isinstance(allowed, Response):
@@ -67,17 +58,49 @@ def _authorize() -> ResponseReturnValue | None:
 
 @blueprint.after_request
 def harden(response: Any) -> Any:
-    """Add to a page the headers that keep it to itself."""
+    """Add to a page the headers that keep it to itself.
+
+    What a page in the host's base template may load and who may frame it, the host decides.
+    """
     if response.mimetype != "text/html":
         return response
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+    if not theme.is_in_base():
+        headers.setdefault("Content-Security-Policy", _content_security_policy())
+        headers.setdefault("X-Frame-Options", "DENY")
+        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     headers.setdefault("Referrer-Policy", "same-origin")
     headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("X-Frame-Options", "DENY")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     headers["Cache-Control"] = "no-store"
     response.vary.add("HX-Request")
+    return response
+
+
+def _content_security_policy() -> str:
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            f"img-src 'self' data: {theme.logo_origin()}".rstrip(),
+            "connect-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    )
+
+
+@blueprint.get("/api-devices/theme.css", endpoint="theme")
+def theme_stylesheet() -> Response:
+    """Return the CSS that the settings ask for."""
+    accent_color = state.current().settings.accent_color
+    if not accent_color:
+        abort(404)
+    response = Response(theme.stylesheet(accent_color), mimetype="text/css")
+    if "v" in request.args:
+        response.cache_control.public = True
+        response.cache_control.max_age = YEAR
     return response
 
 
@@ -115,6 +138,24 @@ def time_element(moment: datetime, now: datetime, *, exact_shown: bool = False) 
     )
 
 
+def navigation() -> list[Link]:
+    """Return our links, and those of the application."""
+    links = [Link("API Devices", url_for("apidevices.device_list"))]
+    if has_tokens():
+        links.append(Link("API Tokens", url_for("apidevices.token_list")))
+    return [*links, *state.current().slots.navigation()]
+
+
+def account() -> Account | None:
+    """Return who is signed in, where the application says so."""
+    return state.current().slots.account()
+
+
+def settings() -> Settings:
+    """Return the settings of the application."""
+    return state.current().settings
+
+
 def has_tokens() -> bool:
     """Tell whether the API is called with tokens of ours."""
     return state.current().tokens
@@ -123,7 +164,7 @@ def has_tokens() -> bool:
 def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a variable of the shell
     """Return a call that registers a device, ready for a shell.
 
-    Which address and which credentials an application without our tokens wants, it alone knows.
+    Which path and, without our tokens, which credentials it needs, the application alone knows.
     """
     values = {
         "identifier": "my-first-device",
@@ -134,23 +175,27 @@ def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a variable of th
         "manufacturer": "Raspberry Pi",
         "model": "Raspberry Pi 5",
     }
-    headers = state.current().settings.headers
-    ours = state.current().tokens
+    headers = settings().headers
+    path = state.current().slots.example_path or "/$PATH_OF_API"
     lines = [
-        f"curl {request.host_url}api/v1/device" if ours else f"curl {request.host_url}$PATH_OF_API",
-        *([f'  -H "Authorization: Bearer {token}"'] if ours else ()),
+        f"curl {request.host_url.rstrip('/')}{path}",
+        *([f'  -H "Authorization: Bearer {token}"'] if has_tokens() else ()),
         *(f'  -H "{headers[field][0]}: {value}"' for field, value in values.items()),
     ]
     return " \\\n".join(lines)
 
 
-TEMPLATE_GLOBALS = {
-    "apidevices_csrf": generate_csrf,
-    "apidevices_static": static_url,
-    "apidevices_time": time_element,
-    "apidevices_has_tokens": has_tokens,
-    "apidevices_curl": curl_command,
-}
-"""What templates call; the names carry a prefix as other templates may have them, too."""
-
-environment.globals.update(TEMPLATE_GLOBALS)
+environment.globals.update(
+    apidevices_csrf=generate_csrf,
+    apidevices_static=static_url,
+    apidevices_theme=theme.stylesheet_url,
+    apidevices_time=time_element,
+    apidevices_messages=take_messages,
+    apidevices_navigation=navigation,
+    apidevices_account=account,
+    apidevices_settings=settings,
+    apidevices_has_tokens=has_tokens,
+    apidevices_has_base=theme.has_base,
+    apidevices_in_base=theme.in_base,
+    apidevices_curl=curl_command,
+)

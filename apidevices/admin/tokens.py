@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import abort, current_app, flash, redirect, request, session, url_for
+from flask import abort, current_app, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 
@@ -10,6 +10,7 @@ from apidevices import clock, state, tokens
 from apidevices.admin.forms import TokenForm
 from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import wants_fragment
+from apidevices.admin.messages import flash
 from apidevices.errors import InvalidInput
 from apidevices.models import MAX_ID
 from apidevices.rendering import render

@@ -6,8 +6,8 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from apidevices.errors import ConfigError
 from apidevices.database import postgresql, sqlite
+from apidevices.errors import ConfigError
 
 _POOL_SIZE = 10
 """Connections that an engine of our own keeps open; it opens more while it needs them."""

@@ -32,7 +32,6 @@ from wtforms.validators import EqualTo, InputRequired
 
 from apidevices.standalone.models import Role, User
 from apidevices.toolkit import (
-    TEMPLATE_GLOBALS,
     Conflict,
     Database,
     InvalidInput,
@@ -79,23 +78,20 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
         SECURITY_CHANGE_URL="/settings/account",
         SECURITY_POST_CHANGE_VIEW="/settings/account",
         SECURITY_SEND_PASSWORD_CHANGE_EMAIL=False,
-        SECURITY_LOGIN_USER_TEMPLATE="apidevices/account/login.html",
-        SECURITY_CHANGE_PASSWORD_TEMPLATE="apidevices/account/account.html",  # noqa: S106 - a file
+        SECURITY_LOGIN_USER_TEMPLATE="standalone/login.html",
+        SECURITY_CHANGE_PASSWORD_TEMPLATE="standalone/account.html",  # noqa: S106 - a file
         SECURITY_MSG_GENERIC_AUTHN_FAILED=("The e-mail address or password is wrong.", "error"),
         SECURITY_MSG_UNAUTHENTICATED=("Sign in to see this page.", "info"),
     )
     email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()  # ann@company.local is an address, too
-    security = Security(app, SQLAlchemyUserDatastore(db, User, Role))
+    security = Security(app, SQLAlchemyUserDatastore(db, User, Role), render_template=render)
+    security.login_context_processor(lambda: {"account_exists": exists(database())})
+    security.change_password_context_processor(lambda: {"account_name": actor()})
     # Sessions alone sign in. Otherwise every request, those of the API too, would have its body
     # read in search of a token of Flask-Security's, and somebody looked up before any view asks.
     security.login_manager.request_loader(lambda _request: None)
     security.principal.identity_loaders.clear()
     app.register_blueprint(blueprint)
-    app.jinja_env.globals.update(
-        TEMPLATE_GLOBALS,  # Flask-Security has its pages read by the application itself
-        apidevices_account=lambda: getattr(current_user, "email", None),
-        apidevices_account_exists=lambda: exists(database()),
-    )
     user_logged_out.connect(_end_sessions, app)
 
 
@@ -247,7 +243,7 @@ def setup(token: str) -> ResponseReturnValue:
             return redirect(url_for("apidevices.device_list"), 303)
     if form.errors:
         error = str(next(iter(form.errors.values()))[0])
-    page = render("account/setup.html", form=form, error=error, min_password=MIN_PASSWORD)
+    page = render("standalone/setup.html", form=form, error=error, min_password=MIN_PASSWORD)
     return page, 422 if error else 200
 
 

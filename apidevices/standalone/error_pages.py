@@ -40,7 +40,9 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         flash(message)
         page = render("_status_partial.html")
         return page, response.status_code, {"HX-Reswap": "none"}
-    page = render("error.html", status=response.status_code, title=error.name, message=message)
+    page = render(
+        "standalone/error.html", status=response.status_code, title=error.name, message=message
+    )
     answer = Response(page, response.status_code)
     for name in ("Allow", "Retry-After"):
         if name in response.headers:

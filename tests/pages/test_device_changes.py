@@ -88,7 +88,7 @@ def test_htmx_gets_the_row_and_the_message(
     answer = admin.change(LIST, f"/{phone}/{action}", htmx=True, **typed)
     row, status = without_title(answer)
     assert (row.tag, row["id"]) == ("tr", f"device-{phone}")
-    assert (status.tag, status["hx-target"]) == ("hx-partial", "#status")
+    assert (status.tag, status["hx-target"]) == ("hx-partial", "#apidevices-status")
     assert answer.status == 200
     assert answer.announced == said
 
@@ -101,7 +101,7 @@ def test_htmx_gets_the_details_and_the_message(
     answer = admin.change(f"{LIST}/{phone}", f"/{phone}/{action}", htmx=True, **typed)
     article, status = without_title(answer)
     assert (article.tag, article["id"]) == ("article", f"device-{phone}")
-    assert (status.tag, status["hx-target"]) == ("hx-partial", "#status")
+    assert (status.tag, status["hx-target"]) == ("hx-partial", "#apidevices-status")
     assert answer.status == 200
     assert answer.announced == said
 

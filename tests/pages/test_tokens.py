@@ -76,7 +76,7 @@ def test_the_list_tells_a_token_by_its_beginning_alone(admin: Visitor) -> None:
 def test_htmx_gets_one_element_and_the_message(admin: Visitor) -> None:
     section, status = create(admin, htmx=True).root.children
     assert section["id"] == "tokens"
-    assert status["hx-target"] == "#status"
+    assert status["hx-target"] == "#apidevices-status"
 
 
 def test_the_newest_token_comes_first(admin: Visitor) -> None:

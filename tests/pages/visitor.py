@@ -42,8 +42,8 @@ class Page:
     def announced(self) -> str:
         """What the status line says."""
         if self.is_whole:
-            return self.root.one(id="status", role="status").text
-        return self.root.one("hx-partial", hx_target="#status").text
+            return self.root.one(id="apidevices-status", role="status").text
+        return self.root.one("hx-partial", hx_target="#apidevices-status").text
 
     def form(self, action: str) -> Node:
         """Return the POST form whose address ends so, whatever its query."""
