@@ -1,7 +1,7 @@
 """The forms: what each accepts, and how the filters become a query string again."""
 
 from datetime import UTC, datetime, time
-from typing import get_args
+from typing import Any, get_args
 
 from flask_wtf import FlaskForm
 from wtforms import DateField, RadioField, SelectMultipleField, StringField
@@ -11,6 +11,15 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from apidevices import tokens
 from apidevices.listing import Filters, Status
 from apidevices.text import MAX_LENGTH, clean_text
+
+
+def _choices(*pairs: tuple[str, str]) -> list[Any]:
+    """Return choices as this version of WTForms wants them: 3.3 warns about plain pairs."""
+    try:
+        from wtforms.fields.choices import SelectChoice
+    except ImportError:
+        return list(pairs)
+    return [SelectChoice(*pair) for pair in pairs]
 
 
 def _clean(value: str | None) -> str:
@@ -28,11 +37,7 @@ class FilterForm(FlaskForm):
     name = StringField("Name or identifier", filters=[_clean, lambda text: text[: MAX_LENGTH + 1]])
     status = RadioField(
         "Blocked status",
-        choices=[
-            ("all", "All"),
-            ("active", "Hide blocked"),
-            ("blocked", "Only blocked"),
-        ],
+        choices=_choices(("all", "All"), ("active", "Hide blocked"), ("blocked", "Only blocked")),
         default="all",
     )
 
@@ -73,7 +78,7 @@ class TokenForm(FlaskForm):
     expires_on = DateField("Expires", validators=[Optional()])
     scopes = SelectMultipleField(
         "Scopes",
-        choices=list(tokens.SCOPES.items()),
+        choices=_choices(*tokens.SCOPES.items()),
         widget=ListWidget(prefix_label=False),
         option_widget=CheckboxInput(),
     )

@@ -98,7 +98,7 @@ def test_a_name_that_is_too_long_can_be_mended(
     row.get_by_role("button", name="Save").click()
     # With scripts that is still the row, without them it is the page of the device.
     field = page.locator(device.element).get_by_label("Name of")
-    expect(page.locator(device.element)).to_contain_text("A name has 255 characters at most.")
+    expect(page.locator(device.element)).to_contain_text("A name can have at most 255 characters.")
     expect(field).to_have_value("x" * 256)
     if scripts:
         expect(field).to_be_focused()
@@ -298,7 +298,7 @@ def test_a_token_that_is_refused_puts_the_cursor_where_it_must_be_mended(
         desk.get_by_role("textbox", name="Name").fill("yesterday's")
         desk.get_by_label("Expires").fill("2020-01-01")
         desk.get_by_role("button", name="Create token").click()
-        expect(desk.get_by_text("The expiry has already passed.")).to_be_visible()
+        expect(desk.get_by_text("The expiry date is in the past.")).to_be_visible()
         expect(desk.get_by_role("textbox", name="Name")).to_have_value("yesterday's")
 
 

@@ -209,7 +209,8 @@ def test_a_name_that_is_too_long_is_refused_and_kept_to_be_mended(
     assert field["value"] == "x" * 256
     assert field["aria-invalid"] == "true"
     assert (
-        answer.root.one(id=field["aria-describedby"]).text == "A name has 255 characters at most."
+        answer.root.one(id=field["aria-describedby"]).text
+        == "A name can have at most 255 characters."
     )
     assert administrator.device()["name"] == "Before"
 
@@ -235,7 +236,7 @@ def test_a_reason_that_is_too_long_is_refused(
     page = admin.get(address(source, phone))
     answer = admin.submit(page, f"/{phone}/block", htmx=htmx, reason="x" * 1001)
     assert answer.status == 422
-    assert "A reason has 1,000 characters at most." in answer.text
+    assert "A reason can have at most 1,000 characters." in answer.text
     assert administrator.device()["status"] == "active"
     field = answer.form("/name").one("input", name="name")
     assert field["value"] == "Before"

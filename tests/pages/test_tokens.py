@@ -123,7 +123,7 @@ def test_a_token_is_valid_to_the_end_of_its_last_day(
         ({"name": ""}, "name"),
         ({"name": "   "}, "name"),
         ({"name": "x" * 256}, "255 characters"),
-        ({"expires_on": "2030-05-16"}, "The expiry has already passed."),
+        ({"expires_on": "2030-05-16"}, "The expiry date is in the past."),
         ({"expires_on": "9999-12-31"}, "within 100 years"),
         ({"expires_on": "soon"}, "date"),
         ({"scopes": "devices:everything"}, "devices:everything"),
@@ -150,7 +150,7 @@ def test_an_error_is_told_with_its_field(admin: Visitor) -> None:
     field = page.form(TOKENS).one("input", name="expires_on")
     assert field["aria-invalid"] == "true"
     told = [page.root.one(id=name).text for name in field["aria-describedby"].split()]
-    assert "The expiry has already passed." in told[-1]
+    assert "The expiry date is in the past." in told[-1]
 
 
 def test_a_time_that_is_too_far_away_to_be_counted_breaks_no_page(
