@@ -16,7 +16,7 @@ from apidevices.database import Database, engine_for
 from apidevices.gate import blueprint as gate_blueprint
 from apidevices.models import Device
 from apidevices.protection import Protected, exempt
-from apidevices.state import EXTENSION
+from apidevices.state import EXTENSION, OnDenied
 from apidevices.tracking import Caller
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -34,6 +34,9 @@ class APIDevices:
         tokens: let nobody in without a token of ours. Otherwise the application finds out who
             calls, as it always has; a request that it answers with success is recorded, and what
             it refuses leaves no trace.
+        on_denied: returns the answer to a request that is not let through, in the application's own
+            shape and with the status that it chooses; the request is current. If it returns None,
+            the answer is ours, ``application/problem+json``. The gate doesn't ask it.
     """
 
     def __init__(
@@ -43,11 +46,13 @@ class APIDevices:
         authorize: Callable[[], bool] = lambda: False,
         actor: Callable[[], str] = lambda: "administrator",
         tokens: bool = False,
+        on_denied: OnDenied | None = None,
     ) -> None:
         self._source = db
         self._authorize = authorize
         self._actor = actor
         self._tokens = tokens
+        self._on_denied = on_denied
         self._protected = Protected()
 
     def init_app(self, app: Flask) -> None:
@@ -71,6 +76,7 @@ class APIDevices:
             authorize=self._authorize,
             actor=self._actor,
             tokens=self._tokens,
+            on_denied=self._on_denied,
         )
         app.extensions[EXTENSION] = kept
         request_hook.register(app, kept, protection)

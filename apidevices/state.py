@@ -1,16 +1,22 @@
 """What the extension keeps for one application, and how it is built."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from flask import current_app
+from flask.typing import ResponseReturnValue
 
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
 from apidevices.database import Database
+from apidevices.errors import ProblemDetails
 from apidevices.identity import IdentityReader
 from apidevices.lookup import make_lookup
 from apidevices.tracking import Tracker
+
+OnDenied = Callable[
+    [ProblemDetails], ResponseReturnValue | Awaitable[ResponseReturnValue | None] | None
+]
 
 EXTENSION = "apidevices"
 """The key of ``app.extensions`` under which it lies."""
@@ -28,6 +34,7 @@ class State:
     authorize: Callable[[], bool]
     actor: Callable[[], str]
     tokens: bool
+    on_denied: OnDenied | None
 
     def close(self) -> None:
         """Write what waits, end the thread and close connections; they come back when needed."""
@@ -44,6 +51,7 @@ def build(
     authorize: Callable[[], bool],
     actor: Callable[[], str],
     tokens: bool,
+    on_denied: OnDenied | None = None,
 ) -> State:
     """Build the state of an application: one tracker, or two where its gate checks otherwise."""
     activity = ActivityBuffer(
@@ -69,6 +77,7 @@ def build(
         authorize=authorize,
         actor=actor,
         tokens=tokens,
+        on_denied=on_denied,
     )
 
 

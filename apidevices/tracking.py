@@ -86,6 +86,7 @@ class Tracker:
         self._activity = activity
         self._reader = reader
         self._require_device_id = require_device_id
+        self._tokens = tokens
         self._check = self._check_with_token if tokens else self._check_device
 
     @property
@@ -208,7 +209,7 @@ class Tracker:
     def _deny(self, device_id: int, now: datetime) -> NoReturn:
         self._activity.note_denied(device_id, now)
         signals.send(signals.device_denied, lambda: devices.get(self._db, device_id))
-        raise DeviceBlocked
+        raise DeviceBlocked(tokens=self._tokens)
 
 
 def _raise_if_unavailable(error: Exception) -> None:
