@@ -86,8 +86,8 @@ def _shape(problem: Problem, kept: State) -> None:
 def _record_success(response: Response) -> Response:
     """Record a request that the application has let through, unless its view has led to that.
 
-    Only success tells that it has: what it refuses, whoever sent it, must leave no trace. To
-    OPTIONS Flask answers by itself, or what handles CORS, and nobody has been asked who it is.
+    Only success tells that it has: what it refuses, whoever sent it, must leave no trace. OPTIONS
+    is answered by Flask itself or by a CORS extension, without authentication.
     """
     succeeded = response.status_code < 300 or response.status_code == 304
     request = request_ctx.request
