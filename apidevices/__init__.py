@@ -8,6 +8,7 @@ from apidevices.embedding import Account, Link, Panel
 from apidevices.errors import ConfigError
 from apidevices.extension import APIDevices
 from apidevices.models import Device
+from apidevices.problems import ProblemDetails
 from apidevices.tracking import Caller
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "Device",
     "Link",
     "Panel",
+    "ProblemDetails",
     "signals",
 ]

@@ -2,10 +2,9 @@
 
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Blueprint, Flask
-from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import URL, Connection, Engine
 
 from apidevices import devices, migration, request_hook, state
@@ -18,8 +17,11 @@ from apidevices.embedding import Account, Link, Panel, Slots
 from apidevices.gate import blueprint as gate_blueprint
 from apidevices.models import Device
 from apidevices.protection import Protected, exempt
-from apidevices.state import EXTENSION
+from apidevices.state import EXTENSION, OnDenied
 from apidevices.tracking import Caller
+
+if TYPE_CHECKING:  # a host may have it; nothing else here needs it
+    from flask_sqlalchemy import SQLAlchemy
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -40,12 +42,15 @@ class APIDevices:
         account: returns who is signed in, for the top of the admin pages; None for nobody.
         device_panels: returns what the application knows of a device, for its details.
         example_path: the path of a call to try, for whoever has no devices yet.
+        on_denied: returns the answer to a request that is not let through, in the application's own
+            shape and with the status that it chooses; the request is current. If it returns None,
+            the answer is ours, ``application/problem+json``. The gate doesn't ask it.
     """
 
     def __init__(
         self,
         *,
-        db: SQLAlchemy | Engine | URL | str,
+        db: "SQLAlchemy | Engine | URL | str",
         authorize: Callable[[], bool] = lambda: False,
         actor: Callable[[], str] = lambda: "administrator",
         tokens: bool = False,
@@ -53,12 +58,14 @@ class APIDevices:
         account: Callable[[], Account | None] = lambda: None,
         device_panels: Callable[[Device], Iterable[Panel]] = lambda _device: (),
         example_path: str | None = None,
+        on_denied: OnDenied | None = None,
     ) -> None:
         self._source = db
         self._authorize = authorize
         self._actor = actor
         self._tokens = tokens
         self._slots = Slots(navigation, account, device_panels, example_path)
+        self._on_denied = on_denied
         self._protected = Protected()
 
     def init_app(self, app: Flask) -> None:
@@ -83,6 +90,7 @@ class APIDevices:
             actor=self._actor,
             tokens=self._tokens,
             slots=self._slots,
+            on_denied=self._on_denied,
         )
         app.extensions[EXTENSION] = kept
         request_hook.register(app, kept, protection)
@@ -172,7 +180,7 @@ class APIDevices:
         return self.current_caller()
 
     def _engine_or_url(self, app: Flask) -> Engine | URL | str:
-        if not isinstance(self._source, SQLAlchemy):
+        if isinstance(self._source, Engine | URL | str):
             return self._source
         with app.app_context():
             return self._source.engine

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
@@ -22,8 +22,25 @@ _BY_STATUS = {
 }
 
 
+class ProblemDetails(NamedTuple):
+    """Why a request is denied: fields as in RFC 9457, and the headers that belong to the answer.
+
+    ``code`` is one of the stable codes, such as ``device_blocked``; ``status`` the HTTP status that
+    goes with it.
+    """
+
+    code: str
+    title: str
+    status: int
+    detail: str
+    headers: Mapping[str, str]
+
+
 class Problem(HTTPException):
-    """An error of the API, which answers for itself as ``application/problem+json``."""
+    """An error of the API, which answers for itself as ``application/problem+json``.
+
+    With a ``response`` of its own it answers with that.
+    """
 
     code = 400
     problem_code = "invalid_request"
@@ -31,8 +48,17 @@ class Problem(HTTPException):
     description = "The request can't be understood."
     headers: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def details(self) -> ProblemDetails:
+        """What the answer says."""
+        return ProblemDetails(
+            self.problem_code, self.title, self.code, self.description or "", dict(self.headers)
+        )
+
     def get_response(self, environ: Any = None, scope: Any = None) -> Response:
         """Return the whole answer."""
+        if isinstance(self.response, Response):
+            return self.response
         return _answer(
             self.code,
             self.problem_code,
@@ -77,15 +103,22 @@ class DeviceIdInvalid(Problem):
 
 
 class DeviceBlocked(Problem):
-    """The device that calls has been blocked."""
+    """The device that calls has been blocked.
+
+    Args:
+        tokens: whether requests come with a token of ours, which a client might blame.
+    """
 
     code = 403
     problem_code = "device_blocked"
     title = "Device blocked"
-    description = (
-        "An administrator has blocked this device. The token is not at fault: do not ask the"
-        " user to sign in again. Try again only after the device has been unblocked."
-    )
+
+    def __init__(self, *, tokens: bool) -> None:
+        innocent = "The token is not at fault: do" if tokens else "Do"
+        super().__init__(
+            f"An administrator has blocked this device. {innocent} not ask the user to sign in"
+            " again. Try again only after the device has been unblocked."
+        )
 
 
 class InsufficientScope(Problem):

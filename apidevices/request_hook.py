@@ -5,7 +5,7 @@ A request carries its caller, once it is recorded, or the call that is still to 
 
 import logging
 
-from flask import Flask, Request, Response, has_request_context
+from flask import Flask, Request, Response, current_app, has_request_context
 from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 
@@ -31,6 +31,7 @@ def register(app: Flask, kept: State, protection: Protection) -> None:
             try:
                 check_request(request, kept.tracker)
             except Problem as problem:
+                _shape(problem, kept)
                 return problem.get_response()
         return None
 
@@ -50,12 +51,19 @@ def current_caller() -> Caller | None:
     """
     if not has_request_context():
         return None
-    environ = request_ctx.request.environ
-    pending: PendingCall | None = environ.get(_PENDING_CALL)
+    try:
+        return _recorded_caller(request_ctx.request)
+    except Problem as problem:
+        _shape(problem, state.current())
+        raise
+
+
+def _recorded_caller(request: Request) -> Caller | None:
+    pending: PendingCall | None = request.environ.get(_PENDING_CALL)
     if pending is not None:
-        environ[_CALLER] = state.current().tracker.record(request_ctx.request, pending)
-        del environ[_PENDING_CALL]
-    caller: Caller | None = environ.get(_CALLER)
+        request.environ[_CALLER] = state.current().tracker.record(request, pending)
+        del request.environ[_PENDING_CALL]
+    caller: Caller | None = request.environ.get(_CALLER)
     return caller
 
 
@@ -72,16 +80,25 @@ def check_request(request: Request, tracker: Tracker) -> None:
         request.environ[_PENDING_CALL] = outcome
 
 
+def _shape(problem: Problem, kept: State) -> None:
+    """Let the application say how a problem answers."""
+    if kept.on_denied is not None:
+        answer = current_app.ensure_sync(kept.on_denied)(problem.details)
+        if answer is not None:
+            problem.response = current_app.make_response(answer)
+
+
 def _record_success(response: Response) -> Response:
     """Record a request that the application has let through, unless its view has led to that.
 
-    Only success tells that it has: what it refuses, whoever sent it, must leave no trace. To
-    OPTIONS Flask answers by itself, or what handles CORS, and nobody has been asked who it is.
+    Only success tells that it has: what it refuses, whoever sent it, must leave no trace. OPTIONS
+    is answered by Flask itself or by a CORS extension, without authentication.
     """
     succeeded = response.status_code < 300 or response.status_code == 304
-    if succeeded and request_ctx.request.method != "OPTIONS":
+    request = request_ctx.request
+    if succeeded and request.method != "OPTIONS":
         try:
-            current_caller()
+            _recorded_caller(request)
         except Problem as problem:
             # The answer stays: what was asked has been done, and would be done again.
             logger.warning("A request was answered and not recorded: %s", problem.description)

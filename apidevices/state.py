@@ -1,9 +1,10 @@
 """What the extension keeps for one application, and how it is built."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from flask import current_app
+from flask.typing import ResponseReturnValue
 
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
@@ -11,7 +12,12 @@ from apidevices.database import Database
 from apidevices.embedding import Slots
 from apidevices.identity import IdentityReader
 from apidevices.lookup import make_lookup
+from apidevices.problems import ProblemDetails
 from apidevices.tracking import Tracker
+
+OnDenied = Callable[
+    [ProblemDetails], ResponseReturnValue | Awaitable[ResponseReturnValue | None] | None
+]
 
 EXTENSION = "apidevices"
 """The key of ``app.extensions`` under which it lies."""
@@ -39,6 +45,8 @@ class State:
         at_gate = "apidevices_gate" in registered and self.settings.gate_tokens
         return self.tokens or at_gate or "apidevices_api" in registered
 
+    on_denied: OnDenied | None
+
     def close(self) -> None:
         """Write what waits, end the thread and close connections; they come back when needed."""
         self.activity.close()
@@ -56,6 +64,7 @@ def build(
     actor: Callable[[], str],
     tokens: bool,
     slots: Slots,
+    on_denied: OnDenied | None = None,
 ) -> State:
     """Build the state of an application: a tracker with tokens, and one without where needed."""
     activity = ActivityBuffer(
@@ -83,6 +92,7 @@ def build(
         actor=actor,
         tokens=tokens,
         slots=slots,
+        on_denied=on_denied,
     )
 
 

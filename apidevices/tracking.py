@@ -7,8 +7,9 @@ cache that could be stale; while the database is unavailable, nothing passes.
 
 import json
 import logging
+from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from flask import Request
 from sqlalchemy.exc import SQLAlchemyError
@@ -86,6 +87,7 @@ class Tracker:
         self._activity = activity
         self._reader = reader
         self._require_device_id = require_device_id
+        self._tokens = tokens
         self._check = self._check_with_token if tokens else self._check_device
 
     @property
@@ -98,12 +100,14 @@ class Tracker:
 
         Returns:
             Who calls, where that has been recorded; or what is to be recorded; or None where
-            nothing was asked and nothing is to be.
+            nothing is: a request that names no device, or a CORS preflight.
 
         Raises:
             Problem: one of TokenMissing, TokenInvalid, DeviceIdInvalid, DeviceIdRequired,
                 DeviceBlocked, Unavailable.
         """
+        if request.method == "OPTIONS" and self._is_preflight(request.environ):
+            return None
         try:
             return self._check(request, clock.now())
         except (LookupFailed, SQLAlchemyError) as error:
@@ -136,6 +140,23 @@ class Tracker:
     def close(self) -> None:
         """Close connections; they come back when needed."""
         self._lookup.close()
+
+    def _is_preflight(self, environ: Mapping[str, Any]) -> bool:
+        """Tell whether an OPTIONS request is a browser's CORS preflight.
+
+        A browser sends neither credentials nor headers of the application with it, so whoever
+        answers it for the API can't know the device either.
+        """
+        if (
+            "HTTP_ORIGIN" not in environ
+            or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in environ
+            or "HTTP_AUTHORIZATION" in environ
+        ):
+            return False
+        try:
+            return self._reader.identifier(environ) is None
+        except InvalidIdentifier:
+            return False
 
     def _check_device(self, request: Request, now: datetime) -> PendingCall | None:
         try:
@@ -208,7 +229,7 @@ class Tracker:
     def _deny(self, device_id: int, now: datetime) -> NoReturn:
         self._activity.record_denial(device_id, now)
         signals.send(signals.device_denied, lambda: devices.get(self._db, device_id))
-        raise DeviceBlocked
+        raise DeviceBlocked(tokens=self._tokens)
 
 
 def _raise_if_unavailable(error: Exception) -> None:

@@ -202,6 +202,33 @@ def test_identifier_that_can_t_be_one_is_told_so(proxied: Proxied, token: str) -
     assert (answer.status, answer.json["code"]) == (400, "device_id_invalid")
 
 
+PREFLIGHT = {
+    "Origin": "https://shop.example",
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization,x-device-id",
+}
+
+
+def test_preflight_reaches_the_api(proxied: Proxied) -> None:
+    answer = proxied.call(PREFLIGHT, "OPTIONS")
+    assert (answer.status, answer.json["method"]) == (200, "OPTIONS")
+    told = answer.json["headers"]
+    assert {name: told[name.lower()] for name in PREFLIGHT} == PREFLIGHT
+
+
+@pytest.mark.parametrize(
+    ("method", "sent"), [("OPTIONS", {}), ("GET", PREFLIGHT), ("POST", PREFLIGHT)]
+)
+def test_what_is_no_preflight_does_not_reach_the_api(
+    proxied: Proxied, method: str, sent: dict[str, str]
+) -> None:
+    made_up = {"X-Original-Method": "OPTIONS", "X-Forwarded-Method": "OPTIONS"}
+    proxied.api.seen.clear()
+    answer = proxied.call(sent | made_up, method)
+    assert (answer.status, answer.json["code"]) == (401, "token_missing")
+    assert proxied.api.seen == []
+
+
 def stop(gate: RealServer) -> None:
     gate.stop()
 

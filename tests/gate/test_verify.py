@@ -124,6 +124,44 @@ def test_where_the_database_can_t_be_asked_nothing_passes(
     assert (code(answer), answer.headers["Retry-After"]) == ("503 unavailable", "2")
 
 
+PREFLIGHT = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+
+
+@pytest.mark.parametrize(("method", "_address"), ORIGINAL)
+def test_preflight_may_pass_unrecorded(
+    client: FlaskClient, administrator: Administrator, method: str, _address: str
+) -> None:
+    answer = client.get(VERIFY, headers={**PREFLIGHT, method: "OPTIONS"})
+    assert answer.status_code == 204
+    assert answer.headers["X-Device-Id"] == answer.headers["X-Token-Name"] == ""
+    assert administrator.devices() == []
+
+
+def test_envoy_s_preflight_may_pass(client: FlaskClient) -> None:
+    assert client.options(f"{VERIFY}/orders", headers=PREFLIGHT).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        pytest.param({"X-Original-Method": "GET"}, "401 token_missing", id="other method"),
+        pytest.param({"Origin": None}, "401 token_missing", id="no origin"),
+        pytest.param(
+            {"Access-Control-Request-Method": None}, "401 token_missing", id="no method asked for"
+        ),
+        pytest.param({"Authorization": "Bearer x"}, "401 token_invalid", id="token"),
+        pytest.param({"X-Device-ID": "phone-1"}, "401 token_missing", id="device"),
+        pytest.param({"X-Device-ID": ""}, "401 token_missing", id="empty device"),
+    ],
+)
+def test_what_no_browser_sends_is_no_preflight(
+    client: FlaskClient, said: dict[str, str | None], problem: str
+) -> None:
+    headers = {"X-Original-Method": "OPTIONS", **PREFLIGHT, **said}
+    asked = {name: value for name, value in headers.items() if value is not None}
+    assert code(client.get(VERIFY, headers=asked)) == problem
+
+
 # --- devices only ------------------------------------------------------------------------------
 
 

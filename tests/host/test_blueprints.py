@@ -40,9 +40,8 @@ def with_blocked_phone(app: Flask) -> FlaskClient:
     """Return a client after the device phone-1 has been blocked."""
     db = state_of(app).db
     with app.app_context():
-        app.extensions["apidevices"].tracker.check_and_record(
-            app.test_request_context(headers=phone()).request
-        )
+        request = app.test_request_context(headers=phone()).request
+        state_of(app).tracker.check_and_record(request)
         devices.block(db, devices.by_identifier(db, "phone-1").id, actor="ann", now=clock.now())
     return app.test_client()
 

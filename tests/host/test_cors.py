@@ -1,0 +1,95 @@
+"""Browsers on another origin: their preflights pass, and our answers carry the host's headers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Blueprint, Flask
+from flask.testing import FlaskClient
+
+from apidevices import APIDevices
+from tests.host.conftest import Close, block, known, phone
+
+flask_cors = pytest.importorskip("flask_cors")
+
+ORIGIN = "https://shop.example"
+
+PREFLIGHT = {
+    "Origin": ORIGIN,
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization, x-device-id",
+}
+
+
+def on_application(app: Flask, _api: Blueprint) -> None:
+    flask_cors.CORS(app, origins=[ORIGIN])
+
+
+def on_blueprint(_app: Flask, api: Blueprint) -> None:
+    flask_cors.CORS(api, origins=[ORIGIN])
+
+
+@pytest.fixture(params=[on_application, on_blueprint])
+def set_cors(request: pytest.FixtureRequest) -> Callable[[Flask, Blueprint], None]:
+    chosen: Callable[[Flask, Blueprint], None] = request.param
+    return chosen
+
+
+@pytest.fixture(params=[True, False], ids=["tokens", "no tokens"])
+def app(
+    request: pytest.FixtureRequest,
+    url: str,
+    closing: Close,
+    set_cors: Callable[[Flask, Blueprint], None],
+) -> Flask:
+    """A host for browsers of another origin, in which each request must name its device."""
+    app = Flask(__name__)
+    app.config["APIDEVICES_REQUIRE_DEVICE_ID"] = True
+    api = Blueprint("api", __name__, url_prefix="/api")
+    extension = APIDevices(db=url, tokens=request.param)
+    extension.protect(api)
+    extension.init_app(closing(app))
+
+    @api.route("/orders", methods=["GET", "POST"])
+    def orders() -> dict[str, Any]:
+        return {}
+
+    set_cors(app, api)
+    app.register_blueprint(api)
+    with app.app_context():
+        extension.upgrade()
+    return app
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def test_preflight_is_answered_by_the_host(app: Flask, client: FlaskClient) -> None:
+    answer = client.options("/api/orders", headers=PREFLIGHT)
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert answer.headers["Access-Control-Allow-Headers"] == "authorization, x-device-id"
+    assert known(app) == []
+
+
+@pytest.mark.parametrize("missing", ["Origin", "Access-Control-Request-Method"])
+def test_other_options_are_checked(client: FlaskClient, missing: str) -> None:
+    headers = {name: value for name, value in PREFLIGHT.items() if name != missing}
+    assert client.options("/api/orders", headers=headers).status_code in (400, 401)
+
+
+def test_our_answers_carry_the_headers_of_the_host(client: FlaskClient) -> None:
+    answer = client.get("/api/orders", headers={"Origin": ORIGIN})
+    assert answer.content_type == "application/problem+json"
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+
+
+@pytest.mark.parametrize("app", [False], indirect=True, ids=["no tokens"])
+def test_preflight_headers_let_no_blocked_device_through(app: Flask, client: FlaskClient) -> None:
+    client.get("/api/orders", headers=phone())
+    block(app)
+    for method in ("GET", "POST", "OPTIONS"):
+        answer = client.open("/api/orders", method=method, headers=PREFLIGHT | phone())
+        assert answer.status_code == 403
