@@ -23,6 +23,7 @@ lint: .venv/installed-dev  ## Check style, types and templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/djlint --check --quiet templates
 	$(BIN)/djlint --lint --quiet templates
 
@@ -41,17 +42,17 @@ clean:  ## Remove what was installed and built; data stays
 # The versions that were tested together; pyproject.toml says which others are thought to do.
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing into .venv, once"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[standalone,postgresql]'
 	@touch $@
 
 .venv/installed-dev: .venv/installed
 	@echo "Installing what the tests and checks need, once"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[standalone,postgresql,dev]'
 	@touch $@
 
 .venv/installed-bench: .venv/installed-dev
 	@echo "Installing what the benchmarks compare with, once"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[standalone,postgresql,bench]'
 	@touch $@
 
 .PHONY: help run test torture bench lint format clean

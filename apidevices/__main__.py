@@ -1,13 +1,18 @@
 """``apidevices``, or ``python -m apidevices``: the standalone application and its commands."""
 
+import sys
 from importlib import import_module
 
 import click
 from flask.cli import ScriptInfo
 
-from apidevices.standalone.commands import group
-from apidevices.standalone.settings import IS_INSTALLED
 from apidevices.toolkit import Group
+
+try:
+    from apidevices.standalone.commands import group
+    from apidevices.standalone.settings import IS_INSTALLED
+except ModuleNotFoundError as error:
+    sys.exit(f"The standalone application needs {error.name}: pip install 'apidevices[standalone]'")
 
 # A checkout has app.py at its top, an installed package inside.
 standalone = import_module("apidevices.app" if IS_INSTALLED else "app")

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 import click
-from flask.cli import AppGroup
+from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import SQLAlchemyError
 from tabulate import tabulate
 
@@ -25,6 +25,14 @@ from apidevices.representation import device_json, history_json
 class Group(AppGroup):
     """Says in one line what could not be done, whichever command it was."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands that work in this application."""
+        return [name for name in super().list_commands(ctx) if _works_here(ctx, name)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command if it works in this application."""
+        return super().get_command(ctx, cmd_name) if _works_here(ctx, cmd_name) else None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         try:
@@ -35,7 +43,19 @@ class Group(AppGroup):
             fail(str(error))
         except SQLAlchemyError as error:
             reason = getattr(error, "orig", None) or error
-            fail(f"The database can't be asked: {reason}. If it is new, run 'flask db upgrade'.")
+            fail(f"The database is unavailable or not migrated: {reason}. Run 'flask db upgrade'.")
+
+
+_NEED_TOKENS = ("create-token", "revoke-token")
+
+
+def _works_here(ctx: click.Context, name: str) -> bool:
+    """Return whether a command works in the application: some need that tokens of ours are used."""
+    info = ctx.find_object(ScriptInfo)
+    if name not in _NEED_TOKENS or info is None:
+        return True
+    with info.load_app().app_context():
+        return state.current().uses_tokens
 
 
 commands = Group("apidevices", help="See devices, block and unblock them, make tokens.")

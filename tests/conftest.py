@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,10 +17,8 @@ from werkzeug.test import TestResponse
 from apidevices import clock, devices, tokens
 from apidevices.database import Database
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
-from apidevices.standalone.migrations import upgrade
-from apidevices.standalone.settings import ServerSettings
 from apidevices.state import State
-from harness.databases import Databases, PostgresDatabases, SqliteDatabases, Variables
+from harness.databases import FILE, Databases, PostgresDatabases, SqliteDatabases, Variables
 from harness.postgres import UNSAFE_AND_FAST, Postgres
 from harness.real_server import RealServer, configures_the_product
 
@@ -121,7 +120,7 @@ def migrated(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> 
     with only(variables):
         app = make_product()
         with app.app_context():
-            upgrade()
+            import_module("apidevices.standalone.migrations").upgrade()
         state_of(app).close()
     return variables
 
@@ -131,9 +130,8 @@ def url(databases: Databases, tmp_path: Path) -> Iterator[str]:
     """The URL of a database without tables, for a host application."""
     (tmp_path / "instance").mkdir()
     database = databases.empty(tmp_path / "instance")
-    with only(database):
-        url = ServerSettings.from_environ().url
-    yield url.render_as_string(hide_password=False)
+    url = database.get("DATABASE_URL", f"sqlite:///{tmp_path / 'instance' / FILE}")
+    yield url.replace("postgresql://", "postgresql+psycopg://")
     databases.drop(database)
 
 

@@ -56,7 +56,7 @@ def test_name_has_255_characters_at_most(db: Database, register: Register) -> No
 
 def test_name_has_something_to_see(db: Database, register: Register) -> None:
     device_id = register("phone-1")
-    with pytest.raises(InvalidInput, match="seen"):
+    with pytest.raises(InvalidInput, match="no visible characters"):
         devices.rename(db, device_id, "\u200b\u3164", actor="ann", now=NOON)
     assert devices.get(db, device_id).name is None
 

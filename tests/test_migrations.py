@@ -1,6 +1,7 @@
 """Migrations run up and down with data in the tables, and end where the models are."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,16 @@ from sqlalchemy import (
 )
 
 from apidevices import clock, devices, migration, tokens
+from apidevices.database.sqlite import sqlite_module
 from apidevices.identity import DeviceIdentity
 from apidevices.models import PREFIX, Base
 from apidevices.standalone import accounts, uploads
 from apidevices.standalone.migrations import upgrade
 from apidevices.standalone.settings import ServerSettings
-from harness.databases import Databases
+from harness.databases import FILE, Databases
 from tests.conftest import MakeApp, only, state_of
+
+DATA = Path(__file__).parent / "data"
 
 
 def migrate(app: Flask, *arguments: str) -> None:
@@ -129,6 +133,26 @@ def test_downgrade_to_the_base_removes_our_tables_only(app: Flask) -> None:
     assert version == "of the host"
     migrate(app, "upgrade")
     assert set(rows(app)) == set(Base.metadata.tables)
+
+
+@pytest.mark.database("sqlite")
+def test_database_from_before_the_branches_is_upgraded_with_its_data(
+    make_bare_app: MakeApp, instance: Path
+) -> None:
+    instance.mkdir()
+    with closing(sqlite_module().connect(instance / FILE)) as connection:
+        connection.executescript((DATA / "before_branches.sql").read_text())
+    app = make_bare_app()
+    before = rows(app)
+    with app.app_context():
+        upgrade()
+        assert accounts.exists(state_of(app).db)
+    assert rows(app) == before
+    assert set(before) == set(Base.metadata.tables)
+    device = devices.by_identifier(state_of(app).db, "phone-1")
+    assert (device.name, device.block_reason) == ("Front desk", "lost")
+    assert len(uploads.recent(state_of(app).db, device.id)) == 1
+    assert app.test_client().get("/readyz").status_code == 200
 
 
 # --- the schema equals the models --------------------------------------------------------------

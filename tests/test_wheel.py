@@ -15,11 +15,12 @@ from harness.real_server import ROOT, RealServer, clean_environment
 from tests.conftest import DEVICE, as_device
 
 
-def run(*command: str | Path, cwd: Path) -> None:
+def run(*command: str | Path, cwd: Path) -> str:
     done = subprocess.run(
         command, cwd=cwd, env=clean_environment(), capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with nothing but the wheel and what it needs."""
+    """The programs of an environment with the standalone application."""
     folder = tmp_path_factory.mktemp("installed")
+    return environment(folder, "-c", ROOT / "constraints.txt", f"{wheel}[standalone,postgresql]")
+
+
+@pytest.fixture(scope="module")
+def core(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment with the extension alone."""
+    folder = tmp_path_factory.mktemp("core")
     return environment(folder, "-c", ROOT / "constraints.txt", wheel)
 
 
@@ -72,15 +80,11 @@ def test_wheel_has_nothing_else(wheel: Path) -> None:
 
 
 HOST = """
-from flask import Blueprint, Flask
-from flask_sqlalchemy import SQLAlchemy
-
-class current_user:
-    is_admin = True
+from flask import Blueprint, Flask, redirect, session
 
 app = Flask(__name__)
-app.config.update(SQLALCHEMY_DATABASE_URI="sqlite:///host.sqlite3", SECRET_KEY="of the host")
-db = SQLAlchemy(app)
+app.config.update(SECRET_KEY="of the host")
+db = "sqlite:///devices.sqlite3"
 api = Blueprint("api", __name__, url_prefix="/api")
 
 @api.get("/ping")
@@ -106,6 +110,9 @@ def ping():
     return client.get("/api/ping", headers=phone).status_code
 
 assert ping() == 200
+assert client.get("/settings/api-devices").location == "/login"
+with client.session_transaction() as session:
+    session["admin"] = True
 assert "phone-1" in client.get("/settings/api-devices").text
 change("block")
 assert ping() == 403
@@ -124,8 +131,41 @@ def five_lines(document: str) -> str:
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/flask.md"])
-def test_five_lines_are_enough(installed: Path, tmp_path: Path, document: str) -> None:
-    run_five_lines(installed, tmp_path, document)
+def test_five_lines_are_enough(core: Path, tmp_path: Path, document: str) -> None:
+    run_five_lines(core, tmp_path, document)
+    tables = run(core / "python", "-c", TABLES, cwd=tmp_path)
+    assert "apidevices_devices" in tables
+    assert "users" not in tables
+    assert "uploads" not in tables
+
+
+TABLES = """
+from sqlalchemy import create_engine, inspect
+print(*inspect(create_engine("sqlite:///devices.sqlite3")).get_table_names())
+"""
+
+
+def test_extension_alone_is_small(core: Path, tmp_path: Path) -> None:
+    listed = run(core / "python", "-m", "pip", "list", "--format=freeze", cwd=tmp_path)
+    names = {line.partition("==")[0].lower() for line in listed.splitlines()}
+    names -= {"pip", "setuptools"}
+    assert len(names) <= 25, names
+    assert not names & {"flask-security", "gunicorn", "psycopg", "flask-migrate", "argon2-cffi"}
+
+
+def test_host_has_only_commands_that_work_there(core: Path, tmp_path: Path) -> None:
+    (tmp_path / "host.py").write_text(HOST % five_lines("README.md"))
+    offered = run(core / "flask", "--app", "host", "apidevices", "--help", cwd=tmp_path)
+    assert "block" in offered
+    for command in ("create-user", "simulate", "create-token"):
+        assert command not in offered
+
+
+def test_program_says_what_it_lacks(core: Path, tmp_path: Path) -> None:
+    done = subprocess.run([core / "apidevices"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "pip install 'apidevices[standalone]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def run_five_lines(programs: Path, folder: Path, document: str) -> None:
