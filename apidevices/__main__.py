@@ -6,6 +6,7 @@ import click
 from flask.cli import ScriptInfo
 
 from apidevices import cli, paths
+from apidevices.standalone import demo as made_up
 from apidevices.standalone.commands import create_user
 
 # A checkout has app.py at its top, an installed package inside.
@@ -30,6 +31,12 @@ def main(context: click.Context) -> None:
 def serve() -> None:
     """Migrate the database and become the server."""
     standalone.main()
+
+
+@main.command()
+def demo() -> None:
+    """Serve made-up devices from a temporary folder until Ctrl+C, to try things out."""
+    made_up.run(standalone.create_app)
 
 
 if __name__ == "__main__":
