@@ -4,10 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/installed  ## Install, migrate and serve on http://127.0.0.1:8000
 	@exec $(BIN)/python app.py
+
+demo: .venv/installed  ## Serve made-up devices from a temporary folder, until Ctrl+C
+	@exec $(BIN)/python -m apidevices demo
 
 test: .venv/installed-dev  ## Run all tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
@@ -18,6 +21,9 @@ torture: .venv/installed-dev  ## Kill server and database under load, for half a
 
 bench: .venv/installed-bench  ## Measure what it costs; ARGS='1 2 --quick' for some of it
 	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: .venv/installed-dev  ## Take the README's pictures of the demo
+	@exec $(BIN)/python -m harness.screenshots
 
 lint: .venv/installed-dev  ## Check style, types and templates
 	$(BIN)/ruff check .
@@ -55,4 +61,4 @@ clean:  ## Remove what was installed and built; data stays
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[standalone,postgresql,bench]'
 	@touch $@
 
-.PHONY: help run test torture bench lint format clean
+.PHONY: help run demo test torture bench screenshots lint format clean

@@ -9,6 +9,7 @@ from flask.cli import ScriptInfo
 from apidevices.toolkit import Group
 
 try:
+    from apidevices.standalone import demo as made_up
     from apidevices.standalone.commands import group
     from apidevices.standalone.settings import IS_INSTALLED
 except ModuleNotFoundError as error:
@@ -36,6 +37,12 @@ def main(context: click.Context) -> None:
 def serve() -> None:
     """Migrate the database and become the server."""
     standalone.main()
+
+
+@main.command()
+def demo() -> None:
+    """Serve made-up devices from a temporary folder until Ctrl+C, to try things out."""
+    made_up.run(standalone.create_app)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ A host application needs nothing of this. The standalone application is built wi
 tables beside ours, its own API below ours, pages in the same frame, commands in the same group.
 """
 
-from apidevices import audit, clock, devices
+from apidevices import audit, clock, devices, tokens
+from apidevices.activity import ActivityBuffer
 from apidevices.admin.frame import harden
 from apidevices.admin.htmx import is_htmx
 from apidevices.api.description import WITH_BODY, described
@@ -20,7 +21,7 @@ from apidevices.database import (
     sqlite_warning,
 )
 from apidevices.errors import ConfigError, Conflict, InvalidInput
-from apidevices.identity import DEFAULT_HEADERS
+from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.migration import is_current as is_branch_current
 from apidevices.migration import upgrade as upgrade_branch
 from apidevices.models import PREFIX as TABLE_PREFIX
@@ -43,6 +44,7 @@ __all__ = [
     "SETTING_PREFIX",
     "TABLE_PREFIX",
     "WITH_BODY",
+    "ActivityBuffer",
     "Answer",
     "ApiToken",
     "Base",
@@ -50,6 +52,7 @@ __all__ = [
     "Conflict",
     "Database",
     "DeviceIdRequired",
+    "DeviceIdentity",
     "DeviceJson",
     "Group",
     "Id",
@@ -79,6 +82,7 @@ __all__ = [
     "read_body",
     "render",
     "sqlite_warning",
+    "tokens",
     "upgrade_branch",
     "version",
 ]

@@ -18,6 +18,7 @@ from tests.conftest import DEVICE, StartServer, as_device, only
 ELSEWHERE = {
     "git clone … apidevices && cd apidevices": "how this checkout came to be",
     "make run": "tests/server starts what it starts",
+    "make demo": "tests/server/test_demo.py starts what it starts",
     "make test": "this is it",
     "pip install apidevices": "test_wheel.py installs the wheel",
     "python examples/box_office/app.py": "test_examples.py starts it",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from harness.real_server import ROOT, RealServer
+from harness.screenshots import PICTURES
 from tests.conftest import DEVICE, as_device
 
 DOCUMENTS = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
@@ -32,6 +33,12 @@ def test_links_lead_somewhere(document: str) -> None:
     path = ROOT / document
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text()):
         assert (path.parent / target).exists(), target
+
+
+def test_pictures_are_those_that_make_screenshots_takes() -> None:
+    shown = re.findall(r'(?:src|srcset)="([^"]+)"', (ROOT / "README.md").read_text())
+    assert sorted(shown) == sorted(PICTURES)
+    assert all((ROOT / name).read_bytes().startswith(b"\x89PNG") for name in shown)
 
 
 # --- client code -------------------------------------------------------------------------------

@@ -1,0 +1,165 @@
+"""``apidevices demo``: the real server and made-up devices, in a folder that is removed again."""
+
+import os
+import random
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NoReturn
+
+import urllib3
+from flask import Flask
+
+from apidevices.standalone.migrations import upgrade
+from apidevices.standalone.settings import ServerSettings
+from apidevices.standalone.simulation import APPLICATIONS, UPLOADS
+from apidevices.toolkit import SETTING_PREFIX, audit, clock, current_state, database
+from apidevices.standalone import accounts
+from apidevices.standalone.demo_data import STATIONS, seed
+
+EMAIL = "ann@example.com"
+
+WELCOME = """
+API Devices is running, and made-up devices are calling it:
+
+    {url}
+
+    E-mail    {email}
+    Password  {password}
+
+Press Ctrl+C to stop it and remove everything it has stored.
+"""
+
+PORT = 8000
+
+START_SECONDS = 60
+STOP_SECONDS = 30
+
+UPDATES = 0.3
+"""How likely a device with an old version updates before its next call."""
+
+
+def run(create_app: Callable[[], Flask]) -> None:
+    """Serve made-up devices until Ctrl+C, SIGTERM or the end of the terminal.
+
+    Exits with status 1 and the server's log if the server stops by itself.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
+    with suppress(KeyboardInterrupt), TemporaryDirectory(prefix="apidevices-demo-") as name:
+        folder = Path(name)
+        configure(folder)
+        url = ServerSettings.from_environ().address
+        password = secrets.token_hex(8)
+        with create_app().app_context():
+            create_account(password)
+            with _server(folder / "log") as server:
+                issued = seed_past()  # while the server starts
+                if _is_ready(server, url):
+                    print(WELCOME.format(url=url, email=EMAIL, password=password), flush=True)
+                    _call(server, url, issued)
+        sys.exit(f"The server stopped by itself. Its log:\n\n{(folder / 'log').read_text()}")
+    print("The demo has stopped and left nothing behind.")
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    # A second Ctrl+C must not keep us from cleaning up after the first.
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def configure(folder: Path) -> None:
+    """Point this process and its children at ``folder``, away from any real database."""
+    for name in list(os.environ):
+        if name in ("DATABASE_URL", "SECRET_KEY") or name.startswith(SETTING_PREFIX):
+            del os.environ[name]
+    os.environ["APIDEVICES_INSTANCE"] = str(folder)
+    if not os.environ.get("PORT"):
+        os.environ["PORT"] = str(_free_port())
+
+
+def _free_port() -> int:
+    """Return the usual port, or any free one if it is taken."""
+    for port in (PORT, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((ServerSettings.from_environ().host, port))
+            return int(probe.getsockname()[1])
+    return PORT  # the server will say what is wrong
+
+
+def create_account(password: str) -> None:
+    """Create the tables and an account that sees everything."""
+    upgrade()
+    accounts.create(database(), EMAIL, password, actor=audit.COMMAND_LINE, now=clock.now())
+
+
+def seed_past() -> Mapping[str, str]:
+    """Store what has happened so far; return the token of each application."""
+    current = current_state()
+    try:
+        return seed(current.db, current.activity, clock.now())
+    finally:
+        current.close()
+
+
+@contextmanager
+def _server(log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the real server, in a session of its own: Ctrl+C reaches us, and we stop it."""
+    command = [sys.executable, "-m", "apidevices", "serve"]
+    with log.open("wb") as output:
+        server = subprocess.Popen(  # noqa: S603 - it is this very program
+            command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        yield server
+    finally:
+        server.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(STOP_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)  # the workers, if somebody killed their master
+        server.wait()
+
+
+def _is_ready(server: subprocess.Popen[bytes], url: str) -> bool:
+    """Wait until the server answers; return whether it does."""
+    deadline = time.monotonic() + START_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        with suppress(urllib3.exceptions.HTTPError):
+            if urllib3.request("GET", f"{url}/readyz", retries=False, timeout=5).status == 200:
+                return True
+        time.sleep(0.05)
+    return False
+
+
+def _call(server: subprocess.Popen[bytes], url: str, issued: Mapping[str, str]) -> None:
+    """Call the API as the devices would, each at its own pace, until the server stops."""
+    rates = {station: 1 / station.interval for station in STATIONS if station.interval}
+    fleet = {station: station.device() for station in rates}
+    chance = random.Random()  # noqa: S311 - nothing here is a secret
+    with urllib3.PoolManager(timeout=10, retries=False) as http:
+        while server.poll() is None:
+            [station] = chance.choices(list(rates), list(rates.values()))
+            device = fleet[station]
+            if chance.random() < UPDATES:
+                device.application_version = APPLICATIONS[device.application][-1]
+            headers = device.headers() | {"Authorization": f"Bearer {issued[device.application]}"}
+            with suppress(urllib3.exceptions.HTTPError):
+                if chance.random() < UPLOADS:
+                    scans = {"kind": "scan", "count": chance.randint(1, 40), "ok": True}
+                    http.request("POST", f"{url}/api/v1/uploads", headers=headers, json=scans)
+                else:
+                    http.request("GET", f"{url}/api/v1/device", headers=headers)
+            time.sleep(min(5, chance.expovariate(sum(rates.values()))))

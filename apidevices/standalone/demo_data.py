@@ -1,0 +1,182 @@
+"""The made-up ticketing company of the demo: its devices today, and how they got there."""
+
+import json
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from apidevices.standalone import uploads
+from apidevices.toolkit import ActivityBuffer, Database, DeviceIdentity, devices, tokens
+from apidevices.standalone.simulation import APPLICATIONS, MODELS, SimulatedDevice
+
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+
+BOX_OFFICE, SCANNER, KIOSK, STOCK = APPLICATIONS
+TOKENS = {
+    BOX_OFFICE: "Box office tablets",
+    SCANNER: "Ticket scanners",
+    KIOSK: "Kiosks",
+    STOCK: "Stock rooms",
+}
+"""Application -> the token that all its devices share."""
+
+MARIE, TOMASZ = "marie@example.com", "tomasz@example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Why a device is blocked, and the calls it has made since."""
+
+    reason: str
+    by: str
+    denied: int = 0
+    last_denied: int = 0  # seconds ago; 0 for never
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A device where it is used; ``ago`` is its last activity, in seconds before now."""
+
+    name: str
+    application: str
+    model: str
+    ago: int
+    behind: int = 0  # versions of the application that it lacks
+    block: Block | None = None
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds between two of its calls while the demo runs, or None if it stays quiet."""
+        ago = self.block.last_denied if self.block else self.ago
+        return ago if 0 < ago < HOUR else None
+
+    def device(self) -> SimulatedDevice:
+        """Return the device as it calls today, the same each time."""
+        hardware = next(model for model in MODELS if model.model == self.model)
+        number = _random(self).getrandbits(48)
+        return SimulatedDevice(
+            identifier=f"{hardware.prefix}-{number:012x}",
+            application=self.application,
+            application_version=APPLICATIONS[self.application][-1 - self.behind],
+            hardware=hardware,
+            os_version=hardware.os_versions[-1],
+        )
+
+
+LOST = Block("Left in a taxi after the matinee. Marie is calling the driver.", MARIE, 14, 8)
+SOLD = Block(
+    "Sold with the old box office. The new owner still runs our application.",
+    TOMASZ,
+    212,
+    5 * MINUTE,
+)
+LEFT = Block("Tim left the company and has not returned it.", MARIE)
+TESTS = Block("Test device of the agency. The project has ended.", TOMASZ, 4, 3 * DAY)
+
+STATIONS = (
+    Station("Main Entrance – iPad 1", BOX_OFFICE, "iPad mini (A17 Pro)", 3),
+    Station("Gate B – scanner 2", SCANNER, "TC58", 12),
+    Station("Gate C – scanner", SCANNER, "TC58", 2 * MINUTE, block=LOST),
+    Station("大阪城ホール 窓口 3", BOX_OFFICE, "iPad (10th generation)", 3 * MINUTE),
+    Station("Foyer kiosk", KIOSK, "Backpack 4 kiosk", 4 * MINUTE),
+    Station("", SCANNER, "Pixel 9a", 5 * MINUTE, behind=1),
+    Station("Accueil – tablette 2", BOX_OFFICE, "Galaxy Tab Active5", 7 * MINUTE, behind=1),
+    Station("Stock room – handheld 12", STOCK, "ET45", 9 * MINUTE),
+    Station("", SCANNER, "红米 Note 13", 12 * MINUTE),
+    Station("Каса 4, Палац спорту", BOX_OFFICE, "iPad (10th generation)", 17 * MINUTE, behind=1),
+    Station("Gate A – scanner 1", SCANNER, "Dolphin CT47", 23 * MINUTE),
+    Station("Balcony kiosk", KIOSK, "Compute Module 4", 31 * MINUTE),
+    Station("Main Entrance – iPad 2", BOX_OFFICE, "iPad mini (A17 Pro)", 38 * MINUTE),
+    Station("", SCANNER, "iPhone 16 Pro", 52 * MINUTE),
+    Station("Old box office, Gdańsk", BOX_OFFICE, "iPad mini (A17 Pro)", 2 * HOUR, 3, SOLD),
+    Station("Gate B – scanner 3", SCANNER, "TC58", 2 * HOUR + 9 * MINUTE),
+    Station("Kasse Süd – iPad", BOX_OFFICE, "iPad (10th generation)", 3 * HOUR),
+    Station("", STOCK, "TOUGHBOOK G2", 4 * HOUR),
+    Station("VIP lounge – phone", SCANNER, "Galaxy S24", 5 * HOUR, behind=1),
+    Station("شباك التذاكر ٢", BOX_OFFICE, "iPad (10th generation)", 7 * HOUR, behind=1),
+    Station("Car park kiosk", KIOSK, "Backpack 4 kiosk", 9 * HOUR, behind=1),
+    Station("", SCANNER, "iPhone 14", 14 * HOUR),
+    Station("Stock room – tablet 3", STOCK, "ET45", 20 * HOUR, behind=1),
+    Station("Tim’s scanner", SCANNER, "Galaxy S24", DAY + 3 * HOUR, 1, LEFT),
+    Station("매표소 1", BOX_OFFICE, "Galaxy Tab Active5", DAY + 5 * HOUR),
+    Station("", SCANNER, "Dolphin CT47", 2 * DAY, behind=1),
+    Station("Cloakroom kiosk", KIOSK, "Compute Module 4", 3 * DAY),
+    Station("Open-air stage – iPad", BOX_OFFICE, "iPad mini (A17 Pro)", 4 * DAY, behind=2),
+    Station("", STOCK, "TOUGHBOOK G2", 6 * DAY),
+    Station("Open-air stage – scanner", SCANNER, "TC58", 9 * DAY, behind=2),
+    Station("Agency test phone", SCANNER, "Pixel 9a", 12 * DAY, 2, TESTS),
+    Station("", BOX_OFFICE, "Galaxy Tab Active5", 16 * DAY, behind=3),
+    Station("Spare scanner, drawer", SCANNER, "Dolphin CT47", 41 * DAY, behind=2),
+)
+
+
+def seed(db: Database, activity: ActivityBuffer, now: datetime) -> Mapping[str, str]:
+    """Store what happened before ``now``; return application -> the text of its token."""
+    started = now - timedelta(days=400)
+    issued = {
+        application: tokens.issue(db, name, actor=TOMASZ, now=started)
+        for application, name in TOKENS.items()
+    }
+    for station in STATIONS:
+        _live_through(station, db, activity, issued[station.application][0].id, now)
+    activity.flush()
+    return {application: text for application, (_, text) in issued.items()}
+
+
+def _live_through(
+    station: Station, db: Database, activity: ActivityBuffer, token_id: int, now: datetime
+) -> None:
+    """Let a device register, be updated, upload and, some of them, be blocked."""
+    chance = _random(station)
+    ended = now - timedelta(seconds=station.ago)
+    active = ended - timedelta(minutes=25) if station.block else ended
+    address = f"10.20.{chance.randint(1, 9)}.{chance.randint(20, 250)}"
+
+    days = sorted((1 + 250 * chance.random() ** 2 for _ in range(7)), reverse=True)
+    for day, identity in zip(days, _versions(station), strict=False):
+        at = active - timedelta(days=day)
+        reported = devices.report(db, identity, token_id=token_id, address=address, now=at)
+    device_id = reported.device_id
+    if station.name:
+        at = active - timedelta(days=days[-1])
+        devices.rename(db, device_id, station.name, actor=MARIE, now=at)
+
+    for minutes in sorted((chance.uniform(1, 200) for _ in range(3)), reverse=True):
+        uploaded = active - timedelta(minutes=minutes)
+        scanned = [{"ticket": chance.randint(10**9, 10**10), "ok": True}] * chance.randint(1, 40)
+        body = json.dumps({"kind": "scan", "scanned": scanned}).encode()
+        uploads.store(db, body, device_id=device_id, token_id=token_id, now=uploaded)
+        activity.record_request(device_id, token_id, uploaded, upload=True)
+    activity.record_request(device_id, token_id, active, upload=False)
+
+    if block := station.block:
+        devices.block(db, device_id, reason=block.reason, actor=block.by, now=ended)
+        for _ in range(block.denied):
+            activity.record_denial(device_id, now - timedelta(seconds=block.last_denied))
+
+
+def _versions(station: Station) -> Iterator[DeviceIdentity]:
+    """Return what a device has reported, oldest first: one thing is updated at a time."""
+    device = station.device()
+    details = {
+        "application": device.application,
+        "os": device.hardware.os,
+        "manufacturer": device.hardware.manufacturer,
+        "model": device.hardware.model,
+    }
+    known = APPLICATIONS[station.application]
+    versions = known[: len(known) - station.behind]
+    systems = device.hardware.os_versions
+    steps = [(versions[0], systems[0])]
+    steps += [(version, systems[0]) for version in versions[1:]]
+    steps += [(versions[-1], system) for system in systems[1:]]
+    for version, system in steps:
+        yield DeviceIdentity(
+            device.identifier, {**details, "application_version": version, "os_version": system}
+        )
+
+
+def _random(station: Station) -> random.Random:
+    """Return chance that is the same for a station each time, whatever the others are."""
+    return random.Random(f"{station.name} {station.ago}")  # noqa: S311 - nothing here is a secret

@@ -1,0 +1,120 @@
+"""``make screenshots``: the README's pictures of the devices of ``make demo``.
+
+The clock stands still, so that a picture changes only when the page does.
+"""
+
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+from playwright.sync_api import Page, sync_playwright
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from apidevices import clock
+from apidevices.standalone import demo
+from app import create_app
+from harness.real_server import ROOT
+
+NOW = datetime(2026, 10, 17, 17, 42, tzinfo=UTC)
+
+DEVICE = "Gate C – scanner"
+"""The device whose details are shown: it is blocked and has been denied since."""
+
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 700},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+# The README shows device-desk at 50% of its width and phones at 23%: all three are as high then.
+VIEWS: dict[str, dict[str, Any]] = {
+    "list-desk": {"viewport": {"width": 1280, "height": 760}},
+    "list-phone": PHONE,
+    "device-desk": {"viewport": {"width": 1280, "height": 1057}},
+    "device-phone": PHONE,
+}
+
+PICTURES = {
+    f"docs/screenshot-{view}-{scheme}.png": VIEWS[view] | {"color_scheme": scheme}
+    for view in VIEWS
+    for scheme in ("light", "dark")
+}
+"""File -> the window that it shows."""
+
+
+def main() -> None:
+    """Take all pictures."""
+    chromium = shutil.which("chromium")
+    if chromium is None or not _has_fonts():
+        packages = "chromium fontconfig fonts-noto-core fonts-noto-cjk"
+        sys.exit(f"Install Chromium and the Noto fonts (Debian: apt-get install {packages}).")
+    with (
+        patch.object(clock, "now", return_value=NOW),
+        _site() as (url, password),
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"]) as browser,
+    ):
+        page = browser.new_page(base_url=url)
+        _sign_in(page, password)
+        state = page.context.storage_state()
+        for name, window in PICTURES.items():
+            page = browser.new_page(base_url=url, storage_state=state, **window)
+            page.goto("/settings/api-devices")
+            if "-device-" in name:
+                page.get_by_role("link", name=DEVICE).click()
+                page.get_by_role("heading", name=DEVICE).wait_for()
+            page.screenshot(path=ROOT / name)
+            page.close()
+            print(f"{name}: {(ROOT / name).stat().st_size / 1000:.0f} kB")
+
+
+def _has_fonts() -> bool:
+    """Tell whether names in every script can be drawn, in the font of the pictures."""
+    if shutil.which("fc-list") is None:
+        return False
+    found = subprocess.run(["fc-list", "Noto Sans CJK JP"], capture_output=True, check=True)
+    return bool(found.stdout)
+
+
+@contextmanager
+def _site() -> Iterator[tuple[str, str]]:
+    """Serve the demo's devices from this process, whose clock is ours to stop."""
+    password = secrets.token_hex(8)
+    with TemporaryDirectory(prefix="apidevices-screenshots-") as folder:
+        demo.configure(Path(folder))
+        app = create_app()
+        with app.app_context():
+            demo.create_account(password)
+            demo.seed_past()
+        server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Silent)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.port}", password
+        finally:
+            server.shutdown()
+
+
+class _Silent(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Keep requests out of the output."""
+
+
+def _sign_in(page: Page, password: str) -> None:
+    page.goto("/login")
+    page.get_by_label("E-mail").fill(demo.EMAIL)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign out").wait_for()
+
+
+if __name__ == "__main__":
+    main()
