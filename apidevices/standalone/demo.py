@@ -17,12 +17,12 @@ from typing import NoReturn
 import urllib3
 from flask import Flask
 
+from apidevices.standalone import accounts
+from apidevices.standalone.demo_data import STATIONS, seed
 from apidevices.standalone.migrations import upgrade
 from apidevices.standalone.settings import ServerSettings
 from apidevices.standalone.simulation import APPLICATIONS, UPLOADS
 from apidevices.toolkit import SETTING_PREFIX, audit, clock, current_state, database
-from apidevices.standalone import accounts
-from apidevices.standalone.demo_data import STATIONS, seed
 
 EMAIL = "ann@example.com"
 

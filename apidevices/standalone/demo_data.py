@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apidevices.standalone import uploads
-from apidevices.toolkit import ActivityBuffer, Database, DeviceIdentity, devices, tokens
 from apidevices.standalone.simulation import APPLICATIONS, MODELS, SimulatedDevice
+from apidevices.toolkit import ActivityBuffer, Database, DeviceIdentity, devices, tokens
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
