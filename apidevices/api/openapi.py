@@ -98,7 +98,7 @@ def _describe(app: Flask) -> dict[str, Any]:
         }
     )
     whole = construct_open_api_with_schema_class(description)
-    return whole.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return whole.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
 
 
 def _operations(app: Flask) -> Iterator[tuple[str, str, str, str, Operation]]:
