@@ -33,13 +33,13 @@ def main(context: click.Context) -> None:
         standalone.main()
 
 
-@main.command()
+@main.command(with_appcontext=False)
 def serve() -> None:
     """Migrate the database and become the server."""
     standalone.main()
 
 
-@main.command()
+@main.command(with_appcontext=False)
 def demo() -> None:
     """Serve made-up devices from a temporary folder until Ctrl+C, to try things out."""
     made_up.run(standalone.create_app)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
 
-from flask import g, render_template_string, url_for
+from flask import render_template_string, request, url_for
 from markupsafe import Markup
 
 from apidevices import state
@@ -20,6 +20,8 @@ _WHITE: _Color = (255, 255, 255)
 _RAISED_LIGHT: _Color = (247, 248, 250)
 _RAISED_DARK: _Color = (27, 31, 37)
 _CONTRAST = 4.5  # WCAG 2.2, 1.4.3
+
+_IN_BASE = "apidevices.in_base"
 
 _BRIDGE = """\
 {% extends apidevices_page.base %}
@@ -161,10 +163,10 @@ def in_base(title: Markup, content: Markup, head: Callable[[], Markup]) -> Marku
     html = render_template_string(_BRIDGE, apidevices_page=page)
     if not page.has_content:
         raise ConfigError(f"APIDEVICES_BASE_TEMPLATE: {page.base} has no block named “content”")
-    g._apidevices_in_base = True
+    request.environ[_IN_BASE] = True
     return Markup(html)  # noqa: S704 - the host's template has escaped what it had to
 
 
 def is_in_base() -> bool:
     """Tell whether the current answer is a page in the host's base template."""
-    return bool(g.get("_apidevices_in_base"))
+    return _IN_BASE in request.environ

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.clients.scenarios import Call
@@ -24,7 +25,9 @@ def call_with_python(library: str, code: str, call: Call) -> dict[str, Any]:
 
     try:
         if library == "aiohttp":
-            value = asyncio.run(with_aiohttp())
+            # In a thread of its own: Playwright leaves an event loop running in this one.
+            with ThreadPoolExecutor(1) as thread:
+                value = thread.submit(asyncio.run, with_aiohttp()).result()
         elif library == "requests":
             with names["create_session"](headers, **limits) as session:
                 value = names["call_api"](session, *target, **options)

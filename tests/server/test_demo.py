@@ -65,8 +65,9 @@ def times(page: str) -> list[str]:
 
 def test_demo_shows_live_devices_until_ctrl_c(tmp_path: Path) -> None:
     port = str(free_port())
-    elsewhere = f"sqlite:///{tmp_path}/mine.sqlite3"
-    with running(tmp_path, PORT=port, DATABASE_URL=elsewhere) as demo:
+    mine = tmp_path / "mine"
+    real = {"APIDEVICES_INSTANCE": str(mine), "DATABASE_URL": f"sqlite:///{mine}.sqlite3"}
+    with running(tmp_path, PORT=port, **real) as demo:
         url, browser = demo.sign_in()
         assert url == f"http://127.0.0.1:{port}"
 
@@ -82,7 +83,7 @@ def test_demo_shows_live_devices_until_ctrl_c(tmp_path: Path) -> None:
         assert demo.process.wait(30) == 0
     assert "Traceback" not in demo.printed
     assert list(demo.temporary.iterdir()) == []
-    assert not (tmp_path / "mine.sqlite3").exists()
+    assert list(tmp_path.glob("mine*")) == []
 
 
 def test_demo_ends_when_its_server_does(tmp_path: Path) -> None:

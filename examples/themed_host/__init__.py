@@ -1,0 +1,1 @@
+"""A host whose look the admin pages take over."""

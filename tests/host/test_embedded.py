@@ -1,0 +1,204 @@
+"""The admin pages in the layout of a host."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from jinja2 import ChoiceLoader, DictLoader
+from markupsafe import Markup
+
+from apidevices import Account, APIDevices, ConfigError, Link, Panel
+from examples.themed_host.app import create_app
+from tests.conftest import state_of
+from tests.host.conftest import ADMIN, Close
+from tests.pages.visitor import Page, Visitor
+
+BARE = "<title>{% block title %}{% endblock %}</title>{% block content %}{% endblock %}"
+
+MakeHost = Callable[..., Flask]
+
+
+@pytest.fixture
+def make_host(url: str) -> Iterator[MakeHost]:
+    apps: list[Flask] = []
+
+    def make(layout: str | None = None, **names: str) -> Flask:
+        app = create_app(url)
+        apps.append(app)
+        app.context_processor(lambda: names)
+        if layout is not None:
+            host = app.jinja_loader
+            assert host is not None
+            app.jinja_env.loader = ChoiceLoader([DictLoader({"layout.html": layout}), host])
+        app.test_client().get("/api/seats", headers={"X-Device-ID": "till-1"})
+        return app
+
+    yield make
+    for app in apps:
+        state_of(app).close()
+
+
+@pytest.fixture
+def visitor(make_host: MakeHost) -> Visitor:
+    """Somebody at the cinema, which has one device."""
+    return Visitor(make_host().test_client())
+
+
+# --- the layout --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("", "Devices"),
+        ("/1", "till-1"),
+        ("/1/history", "History of till-1"),
+    ],
+)
+def test_pages_are_in_the_layout_of_the_host(visitor: Visitor, path: str, title: str) -> None:
+    page = visitor.get(f"{ADMIN}{path}")
+    assert page.root.one("title").text == f"{title} · API Devices · Lumière"
+    assert page.root.one("header", class_="bar").one("a", class_="brand").text == "Lumière"
+    assert "till-1" in page.root.one("main").text
+    assert len(page.root.all("html")) == len(page.root.all("body")) == 1
+
+
+def test_styles_come_after_those_of_the_host(visitor: Visitor) -> None:
+    links = visitor.get(ADMIN).root.one("head").all("link", rel="stylesheet")
+    files = [link["href"].partition("?")[0].rpartition("/")[2] for link in links]
+    assert files == ["cinema.css", "app.css", "theme.css"]
+
+
+def test_layout_without_a_head_block_gets_styles_and_scripts_all_the_same(
+    make_host: MakeHost,
+) -> None:
+    page = Visitor(make_host(BARE).test_client()).get(ADMIN)
+    files = [node.get("href") or node.get("src") or "" for node in page.root.all()]
+    names = [file.partition("?")[0].rpartition("/")[2] for file in files]
+    assert [name for name in names if name.endswith((".css", ".js"))] == [
+        "app.css",
+        "theme.css",
+        "app.js",
+    ]
+
+
+def test_layout_without_a_content_block_is_an_error_that_says_so(make_host: MakeHost) -> None:
+    app = make_host("<title>{% block title %}{% endblock %}</title>")
+    app.testing = True
+    with pytest.raises(ConfigError, match=r"layout\.html has no block named “content”"):
+        app.test_client().get(ADMIN)
+
+
+def test_names_of_the_host_reach_its_layout_and_not_our_templates(make_host: MakeHost) -> None:
+    layout = "{{ device }}{% block content %}{% endblock %}"
+    app = make_host(layout, device="the host's", panels="the host's")
+    html = app.test_client().get(f"{ADMIN}/1").text
+    assert html.startswith("the host&#39;s")
+    assert html.count("the host") == 1
+
+
+def test_titles_are_escaped_once(make_host: MakeHost) -> None:
+    visitor = Visitor(make_host().test_client())
+    visitor.change(f"{ADMIN}/1", "/name", name="<b>Till & door")
+    page = visitor.get(f"{ADMIN}/1")
+    assert page.root.one("title").text == "<b>Till & door · API Devices · Lumière"
+
+
+# --- headers -----------------------------------------------------------------------------------
+
+
+def test_what_pages_may_load_is_left_to_the_host(visitor: Visitor) -> None:
+    headers = visitor.get(ADMIN).headers
+    for name in ("Content-Security-Policy", "X-Frame-Options", "Cross-Origin-Opener-Policy"):
+        assert name not in headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+# --- changes -----------------------------------------------------------------------------------
+
+
+def test_htmx_gets_fragments_without_the_layout(visitor: Visitor) -> None:
+    answer = visitor.change(f"{ADMIN}/1", "/block", htmx=True)
+    assert "Blocked “till-1”" in answer.announced
+    assert answer.root.all("title") == []  # it would replace all of the host's title
+    assert "Lumière" not in answer.text
+
+
+def test_forms_work_without_htmx(visitor: Visitor) -> None:
+    page = visitor.follow(visitor.change(f"{ADMIN}/1", "/block"))
+    assert "Blocked “till-1”" in page.announced
+
+
+def test_messages_appear_once_each_with_whom_they_belong_to(visitor: Visitor) -> None:
+    done = visitor.change(f"{ADMIN}/1", "/block")
+    closed = visitor.client.post("/close")
+    assert closed.location == ADMIN
+    page = visitor.follow(done)
+    assert [node.text for node in page.root.all("p", class_="flash")] == ["The cinema is closed."]
+    assert page.html.count("its next request is denied") == 1
+    assert page.announced.startswith("Blocked")
+
+
+# --- what a host adds --------------------------------------------------------------------------
+
+
+def test_current_link_is_ours_alone(visitor: Visitor) -> None:
+    nav = visitor.get(f"{ADMIN}/1").root.one("nav", aria_label="API Devices")
+    links = [(link.text, link["href"], link.get("aria-current")) for link in nav.all("a")]
+    assert links == [("API Devices", ADMIN, "true"), ("Opening hours", "/", None)]
+
+
+def test_panel_is_a_section_of_the_details(visitor: Visitor) -> None:
+    sections = visitor.get(f"{ADMIN}/1").root.one("article").all("section")
+    assert [section.one("h2").text for section in sections] == ["Seats sold", "History"]
+    assert "till-1 has sold 42 seats today." in sections[0].text
+
+
+@pytest.fixture
+def make_page(url: str, closing: Close) -> Callable[..., Page]:
+    """Shows the list in our own frame, with what a host has filled in."""
+
+    def make(**slots: Any) -> Page:
+        app = Flask(__name__)
+        app.config["SECRET_KEY"] = "s" * 32
+        extension = APIDevices(db=url, authorize=lambda: True, **slots)
+        extension.init_app(closing(app))
+        extension.protect("/api")
+        app.add_url_rule("/api/ping", view_func=dict)
+        app.register_blueprint(extension.admin, url_prefix="/settings")
+        with app.app_context():
+            extension.upgrade()
+        app.test_client().get("/api/ping", headers={"X-Device-ID": "till-1"})
+        return Visitor(app.test_client()).get(f"{ADMIN}/1")
+
+    return make
+
+
+def test_frame_shows_the_account_with_a_button_to_sign_out(make_page: Callable[..., Page]) -> None:
+    page = make_page(account=lambda: Account("Ann & co", "/bye"))
+    assert page.root.one("span", class_="muted who").text == "Ann & co"
+    assert page.form("/bye").one("button").text == "Sign out"
+
+
+def test_account_without_an_url_has_no_button(make_page: Callable[..., Page]) -> None:
+    page = make_page(account=lambda: Account("Ann"))
+    assert "Ann" in page.root.one("header", class_="bar").text
+    assert "Sign out" not in page.text
+
+
+def test_frame_shows_nobody_where_nobody_is_named(make_page: Callable[..., Page]) -> None:
+    assert make_page().root.one("header", class_="bar").text == "API Devices"
+
+
+def test_frame_shows_links_of_the_host(make_page: Callable[..., Page]) -> None:
+    nav = make_page(navigation=lambda: [Link("Orders", "/orders")]).root.one("nav")
+    assert [link.text for link in nav.all("a")] == ["API Devices", "Orders"]
+
+
+def test_panels_are_escaped_unless_they_are_markup(make_page: Callable[..., Page]) -> None:
+    panels = [Panel("Text", "<i>1</i>"), Panel("HTML", Markup("<i>2</i>"))]
+    page = make_page(device_panels=lambda _device: panels)
+    assert [node.text for node in page.root.all("i")] == ["2"]
+    assert "<i>1</i>" in page.text
