@@ -14,6 +14,9 @@ ALWAYS = (401, 403, 500, 503)
 WITH_BODY = (400, 413, 415, 422)
 """Error statuses of an operation that reads a JSON body."""
 
+MAX_JSON_INTEGER = 2**53 - 1
+"""Largest row id the API accepts: many JSON parsers round larger integers (RFC 8259, section 6)."""
+
 _OPERATION = "_apidevices_operation"
 
 

@@ -14,12 +14,12 @@ from werkzeug.exceptions import NotFound as HTTPNotFound
 from werkzeug.wrappers import Response
 
 from apidevices import clock, devices, listing, state
-from apidevices.api.description import WITH_BODY, described, operation_of
+from apidevices.api.description import MAX_JSON_INTEGER, WITH_BODY, described, operation_of
 from apidevices.api.requests import parse_body, parse_query
 from apidevices.database import is_unavailable
 from apidevices.errors import Conflict, InvalidInput, NotFound
 from apidevices.listing import Cursor, Filters
-from apidevices.models import MAX_ID, Device
+from apidevices.models import Device
 from apidevices.problems import (
     InsufficientScope,
     PreconditionFailed,
@@ -56,7 +56,7 @@ def _integer(number: object) -> object:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-_RowId = Annotated[int, Field(ge=0, le=MAX_ID), BeforeValidator(_integer)]
+_RowId = Annotated[int, Field(ge=0, le=MAX_JSON_INTEGER), BeforeValidator(_integer)]
 _ListCursor = Annotated[str, Field(pattern="^(older|newer)-[0-9]{1,17}-[0-9]{1,18}$")]
 _CURSOR = "The page: as it is in the address that 'next' gives."
 

@@ -17,13 +17,12 @@ from openapi_pydantic import OpenAPI
 from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
 from pydantic import BaseModel, Field
 
-from apidevices.api.description import Operation, operation_of
-from apidevices.models import MAX_ID
+from apidevices.api.description import MAX_JSON_INTEGER, Operation, operation_of
 from apidevices.problems import CODES
 from apidevices.rendering import render
 
 _VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
-_ROW_ID = {"type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_ID}
+_ROW_ID = {"type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_JSON_INTEGER}
 _SERVER_ERRORS = {414: "The URL is too long.", 431: "The headers are too large."}
 _RESPONSE_HEADERS: Mapping[str | int, Mapping[str, str]] = {
     # By the name of the response model, or by status.
