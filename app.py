@@ -3,12 +3,9 @@
 ``python app.py`` migrates the database and becomes the server; ``flask run`` is for development.
 """
 
-import contextlib
 import os
-import secrets
 import socket
 import sys
-from pathlib import Path
 
 from flask import Flask, redirect
 from flask.json.provider import DefaultJSONProvider
@@ -17,11 +14,13 @@ from flask_cors import CORS
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
+from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from apidevices import APIDevices, ConfigError
 from apidevices.standalone import accounts, client_api, commands, error_pages, health, slots
+from apidevices.standalone.instance import Instance
 from apidevices.standalone.migrations import upgrade
 from apidevices.standalone.settings import ServerSettings, extension_settings
 from apidevices.toolkit import (
@@ -68,17 +67,15 @@ def create_app() -> Flask:
         ConfigError: a variable has a wrong value; the message names it.
     """
     settings = ServerSettings.from_environ()
-    instance = settings.apidevices_instance.resolve()
-    try:
-        instance.mkdir(mode=0o700, parents=True, exist_ok=True)
-        secret_key = settings.secret_key or _kept_secret(instance / "secret_key")
-    except OSError as error:
-        raise ConfigError(f"APIDEVICES_INSTANCE: {error}") from None
+    instance = Instance(settings.apidevices_instance, settings.secret_key)
+    is_command = os.environ.get("FLASK_RUN_FROM_CLI") == "true"
+    if not is_command:
+        instance.create()
 
-    app = _App(__name__, instance_path=str(instance), static_folder=None)
+    app = _App(__name__, instance_path=str(instance.folder), static_folder=None)
     app.config.from_mapping(extension_settings())
     app.config.from_mapping(
-        SECRET_KEY=secret_key,
+        SECRET_KEY=instance.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.url, settings.apidevices_threads),
         MAX_CONTENT_LENGTH=MAX_BODY,
@@ -97,6 +94,8 @@ def create_app() -> Flask:
     db.init_app(app)
     with app.app_context():
         prepare(db.engine)
+        if is_command:  # `flask --help` and commands that fail create no files
+            event.listen(db.engine, "do_connect", instance.create)
     devices.init_app(app)
     commands.init_app(app)
     csrf.init_app(app)
@@ -122,6 +121,7 @@ def main() -> None:
     try:
         settings = ServerSettings.from_environ()
         _check_address(settings)
+        Instance(settings.apidevices_instance, settings.secret_key).create()
         app = create_app()
         with app.app_context():
             if warning := sqlite_warning(db.engine):
@@ -157,19 +157,6 @@ def _check_address(settings: ServerSettings) -> None:
             probe.listen()
     except (OSError, UnicodeError) as error:
         raise ConfigError(f"HOST, PORT: can't listen on {settings.bind}: {error}") from None
-
-
-def _kept_secret(path: Path) -> str:
-    """Return the secret kept in a file; it is made the first time, for its owner's eyes only."""
-    if not path.exists():
-        # Written aside and then linked: of two processes that start at once, both read one secret.
-        aside = path.with_name(f"{path.name}.{os.getpid()}")
-        aside.touch(mode=0o600)
-        aside.write_text(secrets.token_urlsafe(48))
-        with contextlib.suppress(FileExistsError):
-            os.link(aside, path)
-        aside.unlink()
-    return path.read_text()
 
 
 if __name__ == "__main__":

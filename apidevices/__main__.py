@@ -1,5 +1,6 @@
 """``apidevices``, or ``python -m apidevices``: the standalone application and its commands."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -28,6 +29,7 @@ standalone = import_module("apidevices.app" if IS_INSTALLED else "app")
 @click.pass_context
 def main(context: click.Context) -> None:
     """Serve, unless there is something else to do."""
+    os.environ["FLASK_RUN_FROM_CLI"] = "true"  # as the `flask` command does
     context.obj = ScriptInfo(create_app=standalone.create_app)
     if context.invoked_subcommand is None:
         standalone.main()

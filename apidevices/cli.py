@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -15,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tabulate import tabulate
 
 from apidevices import audit, clock, devices, listing, migration, state, tokens
+from apidevices.database import Database
 from apidevices.errors import APIDevicesError
 from apidevices.identity import DETAILS
 from apidevices.listing import Filters
@@ -43,7 +45,10 @@ class Group(AppGroup):
             fail(str(error))
         except SQLAlchemyError as error:
             reason = getattr(error, "orig", None) or error
-            fail(f"The database is unavailable or not migrated: {reason}. Run 'flask db upgrade'.")
+            fail(
+                f"The database is unavailable or not migrated: {reason}. "
+                "If tables are missing, run 'flask apidevices upgrade'."
+            )
 
 
 _NEED_TOKENS = ("create-token", "revoke-token")
@@ -72,7 +77,7 @@ identifier = click.argument("identifier")
 @as_json
 def list_devices(name: str, status: listing.Status, wants_json: bool) -> None:
     """List devices, most recently active first."""
-    found = listing.every(state.database(), Filters(name, status))
+    found = listing.every(existing_database(), Filters(name, status))
     if wants_json:
         _print_json([device_json(device) for device in found])
         return
@@ -109,7 +114,7 @@ def show(identifier: str, wants_json: bool) -> None:
 @as_json
 def history(identifier: str, wants_json: bool) -> None:
     """Show what a device reported of itself over time, newest first."""
-    entries = devices.history(state.database(), _find(identifier).id)
+    entries = devices.history(existing_database(), _find(identifier).id)
     if wants_json:
         _print_json([history_json(entry) for entry in entries])
         return
@@ -138,7 +143,7 @@ def history(identifier: str, wants_json: bool) -> None:
 @click.argument("name")
 def rename(identifier: str, name: str) -> None:
     """Give a device a NAME; an empty one returns it to its identifier."""
-    device = devices.rename(state.database(), _find(identifier).id, name, **_by_whom())
+    device = devices.rename(existing_database(), _find(identifier).id, name, **_by_whom())
     click.echo(f"{device.identifier} is shown as {device.display_name}")
 
 
@@ -147,7 +152,7 @@ def rename(identifier: str, name: str) -> None:
 @click.option("--reason", help="Why, for the details page.")
 def block(identifier: str, reason: str | None) -> None:
     """Block a device: its next request is denied; its tokens stay valid."""
-    device = devices.block(state.database(), _find(identifier).id, reason=reason, **_by_whom())
+    device = devices.block(existing_database(), _find(identifier).id, reason=reason, **_by_whom())
     click.echo(f"{device.display_name} is blocked since {_time(device.blocked_at)}")
 
 
@@ -155,7 +160,7 @@ def block(identifier: str, reason: str | None) -> None:
 @identifier
 def unblock(identifier: str) -> None:
     """Unblock a device: its next request is served."""
-    device = devices.unblock(state.database(), _find(identifier).id, **_by_whom())
+    device = devices.unblock(existing_database(), _find(identifier).id, **_by_whom())
     click.echo(f"{device.display_name} is not blocked")
 
 
@@ -172,7 +177,7 @@ def create_token(name: str, scopes: Sequence[str], expires_days: int | None) -> 
     now = clock.now()
     expires_at = now + timedelta(days=expires_days) if expires_days else None
     _, text = tokens.issue(
-        state.database(), name, scopes, expires_at=expires_at, actor=audit.COMMAND_LINE, now=now
+        existing_database(), name, scopes, expires_at=expires_at, actor=audit.COMMAND_LINE, now=now
     )
     click.echo(text)
 
@@ -181,7 +186,7 @@ def create_token(name: str, scopes: Sequence[str], expires_days: int | None) -> 
 @click.argument("token")
 def revoke_token(token: str) -> None:
     """Revoke a TOKEN, given by its name, its first characters as listed, or itself."""
-    db = state.database()
+    db = existing_database()
     found = tokens.find(db, token)
     tokens.revoke(db, found.id, **_by_whom())
     click.echo(f"{found.name} is revoked")
@@ -193,12 +198,27 @@ def upgrade() -> None:
     migration.upgrade()
 
 
+def existing_database() -> Database:
+    """Return the database of the current application.
+
+    Exits with 1 if it is a SQLite file that doesn't exist: to connect would create an empty one.
+    """
+    db = state.database()
+    path = db.engine.url.database if db.engine.dialect.name == "sqlite" else None
+    if path and path != ":memory:" and not path.startswith("file:") and not Path(path).exists():
+        fail(
+            f"There is no database at {path}. Set DATABASE_URL, "
+            "or run 'flask apidevices upgrade' to create one."
+        )
+    return db
+
+
 def _by_whom() -> dict[str, Any]:
     return {"actor": audit.COMMAND_LINE, "now": clock.now()}
 
 
 def _find(identifier: str) -> Device:
-    return devices.by_identifier(state.database(), identifier)
+    return devices.by_identifier(existing_database(), identifier)
 
 
 def fail(message: str) -> NoReturn:

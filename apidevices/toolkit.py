@@ -10,7 +10,7 @@ from apidevices.admin.frame import harden
 from apidevices.admin.htmx import is_htmx
 from apidevices.api.description import WITH_BODY, described
 from apidevices.api.requests import MAX_BODY, read_body
-from apidevices.cli import Group, commands, fail, print_table
+from apidevices.cli import Group, commands, existing_database, fail, print_table
 from apidevices.config import PREFIX as SETTING_PREFIX
 from apidevices.database import (
     LOCK_TIMEOUT,
@@ -72,6 +72,7 @@ __all__ = [
     "device_json",
     "devices",
     "engine_options",
+    "existing_database",
     "fail",
     "harden",
     "is_branch_current",

@@ -258,7 +258,7 @@ def test_what_can_t_be_done_ends_with_1_and_one_line(
 
 
 def test_without_tables_the_line_says_so(make_bare_app: MakeApp) -> None:
-    assert "Run 'flask db upgrade'" in Cli(make_bare_app()).refused("list")
+    assert "run 'flask apidevices upgrade'" in Cli(make_bare_app()).refused("list")
 
 
 def test_simulation_that_reaches_nobody_fails(cli: Cli) -> None:

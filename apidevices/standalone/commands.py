@@ -8,7 +8,7 @@ from flask.cli import with_appcontext
 
 from apidevices.standalone import accounts
 from apidevices.standalone.simulation import Fleet, run
-from apidevices.toolkit import Group, audit, clock, commands, database, fail, print_table
+from apidevices.toolkit import Group, audit, clock, commands, existing_database, fail, print_table
 
 
 @click.command()
@@ -23,7 +23,7 @@ def create_user(email: str, role: str, password_stdin: bool) -> None:
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     user = accounts.create(
-        database(), email, password, role=role, actor=audit.COMMAND_LINE, now=clock.now()
+        existing_database(), email, password, role=role, actor=audit.COMMAND_LINE, now=clock.now()
     )
     click.echo(f"{user.email} can sign in")
 

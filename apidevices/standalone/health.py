@@ -33,7 +33,7 @@ def readyz() -> ResponseReturnValue:
         asking.cancel()
         return _plain("the database is unavailable", 503)
     if not current:
-        return _plain("the database has not been migrated: run 'flask db upgrade'", 503)
+        return _plain("the database has not been migrated: run 'flask apidevices upgrade'", 503)
     return _plain("ok")
 
 

@@ -219,6 +219,7 @@ def test_back_shows_the_list_as_it_was_before_the_filter(
     expect(row).to_be_visible()
     expect(field).to_have_value("")
     expect(page.get_by_label("All")).to_be_checked()
+    page.wait_for_load_state()  # HTMX reloads on Back, and sees Forward only once it is loaded
     page.go_forward()
     expect(page.get_by_role("heading", name="No device matches")).to_be_visible()
     expect(field).to_have_value("no such device")
