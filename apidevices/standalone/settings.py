@@ -59,8 +59,8 @@ class ServerSettings(BaseSettings):
     )
     apidevices_cors_origins: str = Field(
         default="",
-        description="Origins whose pages may call `/api/v1` from a browser, separated by commas;"
-        " `*` for any. Default: none.",
+        description="Origins whose pages may call `/api/v1`, or an API behind the gate, from a"
+        " browser, separated by commas; `*` for any. Default: none.",
     )
 
     @field_validator("secret_key")

@@ -17,8 +17,8 @@ class Upstream:
 
 
 @contextmanager
-def upstream() -> Iterator[Upstream]:
-    """Run it in a thread."""
+def upstream(allow_origin: str = "") -> Iterator[Upstream]:
+    """Run it in a thread; ``allow_origin`` is an origin whose pages may call it."""
     told = Upstream()
 
     class Handler(BaseHTTPRequestHandler):
@@ -39,6 +39,9 @@ def upstream() -> Iterator[Upstream]:
             self.send_response(200 if known else 404)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))
+            if allow_origin:
+                self.send_header("Access-Control-Allow-Origin", allow_origin)
+                self.send_header("Access-Control-Allow-Headers", "authorization, x-device-id")
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(answer)
