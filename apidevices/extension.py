@@ -17,7 +17,7 @@ from apidevices.embedding import Account, Link, Panel, Slots
 from apidevices.gate import blueprint as gate_blueprint
 from apidevices.models import Device
 from apidevices.protection import Protected, exempt
-from apidevices.state import EXTENSION, OnDenied
+from apidevices.state import EXTENSION, Authorize, OnDenied
 from apidevices.tracking import Caller
 
 if TYPE_CHECKING:  # a host may have it; nothing else here needs it
@@ -32,8 +32,8 @@ class APIDevices:
     Args:
         db: where its tables are: the ``SQLAlchemy()`` of the application, of which the default
             engine is used, or an engine, or a database's URL.
-        authorize: tells whether the current request may use the admin pages; without it, nobody.
-            It may also end the request itself, with ``abort``.
+        authorize: Returns whether the current request may use the admin pages, or a response to
+            send instead, such as a redirect to the login. By default, nobody may use them.
         actor: names who makes the current request, for the record of who did what.
         tokens: let nobody in without a token of ours. Otherwise the application finds out who
             calls, as it always has; a request that it answers with success is recorded, and what
@@ -51,7 +51,7 @@ class APIDevices:
         self,
         *,
         db: "SQLAlchemy | Engine | URL | str",
-        authorize: Callable[[], bool] = lambda: False,
+        authorize: Authorize = lambda: False,
         actor: Callable[[], str] = lambda: "administrator",
         tokens: bool = False,
         navigation: Callable[[], Iterable[Link]] = tuple,

@@ -15,6 +15,9 @@ from apidevices.lookup import make_lookup
 from apidevices.problems import ProblemDetails
 from apidevices.tracking import Tracker
 
+Authorize = Callable[
+    [], bool | ResponseReturnValue | Awaitable[bool | ResponseReturnValue | None] | None
+]
 OnDenied = Callable[
     [ProblemDetails], ResponseReturnValue | Awaitable[ResponseReturnValue | None] | None
 ]
@@ -33,7 +36,7 @@ class State:
     tracker: Tracker
     gate: Tracker
     api: Tracker
-    authorize: Callable[[], bool]
+    authorize: Authorize
     actor: Callable[[], str]
     tokens: bool
     slots: Slots
@@ -60,7 +63,7 @@ def build(
     settings: Settings,
     db: Database,
     *,
-    authorize: Callable[[], bool],
+    authorize: Authorize,
     actor: Callable[[], str],
     tokens: bool,
     slots: Slots,

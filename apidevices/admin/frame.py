@@ -48,12 +48,11 @@ blueprint = _AdminBlueprint(
 def _authorize() -> ResponseReturnValue | None:
     if request.endpoint in ("apidevices.static", "apidevices.theme"):
         return None
-    allowed = current_app.ensure_sync(state.current().authorize)()
-    if isinstance(allowed, Response):
-        return allowed  # say, to where one signs in
-    if not allowed:
-        abort(403)
-    return None
+    result = current_app.ensure_sync(state.current().authorize)()
+    if result is None or isinstance(result, int):
+        return None if result else abort(403)
+    # Any other object is truthy, so it must never count as permission: it has to be a response.
+    return current_app.make_response(result)
 
 
 @blueprint.after_request

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import werkzeug.utils
 from flask import Flask, Response
 from flask.testing import FlaskClient
 
@@ -25,9 +26,18 @@ async def nobody() -> bool:
 
 
 @pytest.mark.parametrize(
-    ("authorize", "status"), [(nobody, 403), (lambda: Response(status=302), 302)]
+    ("authorize", "status"),
+    [
+        pytest.param(lambda: False, 403, id="False"),
+        pytest.param(lambda: None, 403, id="None"),
+        pytest.param(nobody, 403, id="async"),
+        pytest.param(lambda: Response(status=302), 302, id="Flask response"),
+        pytest.param(lambda: werkzeug.utils.redirect("/login"), 302, id="Werkzeug response"),
+        pytest.param(lambda: ("Sign in first.", 401), 401, id="tuple"),
+        pytest.param(lambda: object(), 500, id="no response"),
+    ],
 )
-def test_who_is_authorized_may_be_told_in_any_way(
+def test_authorize_closes_the_pages_by_any_result_but_true(
     url: str, closing: Close, authorize: Any, status: int
 ) -> None:
     app = Flask(__name__)
