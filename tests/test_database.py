@@ -22,7 +22,7 @@ from apidevices.database import (
     sqlite_module,
     sqlite_warning,
 )
-from apidevices.database.sqlite import has_wal_race
+from apidevices.database.sqlite import has_wal_reset_bug
 from harness.real_server import ROOT
 
 
@@ -84,7 +84,7 @@ def use(version: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else None,
 )
 def test_versions_with_the_race_are_known(version: tuple[int, ...], races: bool) -> None:
-    assert has_wal_race(version) is races
+    assert has_wal_reset_bug(version) is races
 
 
 @pytest.mark.parametrize(

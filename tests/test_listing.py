@@ -294,11 +294,11 @@ def test_pages_are_what_a_search_of_everything_finds(
     filters = Filters(text, status)
     expected = [
         device.identifier
-        for device in listing.every(db, Filters())
+        for device in listing.find_all(db, Filters())
         if search.fold(text) in search.search_key(device.identifier, device.name)
         and status in ("all", device.status)
     ]
-    assert [device.identifier for device in listing.every(db, filters)] == expected
+    assert [device.identifier for device in listing.find_all(db, filters)] == expected
 
     page = listing.page(db, filters)
     there = identifiers(page)

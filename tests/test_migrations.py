@@ -208,7 +208,7 @@ def test_migrated_schema_equals_the_models(app: Flask, other_database: Engine) -
 def test_nothing_is_left_to_migrate(app: Flask) -> None:
     options = {
         "version_table": migration.VERSION_TABLE,
-        "include_name": migration.is_modelled,
+        "include_name": migration.is_in_models,
     }
     with state_of(app).db.connect() as connection:
         context = MigrationContext.configure(connection, opts=options)
