@@ -27,8 +27,9 @@ EXTENSION = "apidevices"
 class State:
     """The services and callbacks of one application, built by ``APIDevices.init_app``.
 
-    ``requires_tokens`` and the callbacks are arguments of ``APIDevices``. The three trackers check
-    requests to protected views, to the gate, and to the management API.
+    ``tracker`` checks requests to protected views, ``gate_tracker`` those to the gate, and
+    ``api_tracker`` those to the management API. ``requires_tokens`` and the callbacks are arguments
+    of ``APIDevices``.
     """
 
     settings: Settings
@@ -53,7 +54,7 @@ class State:
     def close(self) -> None:
         """Flush pending activity, stop its thread and close all idle connections.
 
-        The state stays usable: connections are reopened on demand.
+        Later requests reopen connections. Their activity is written when the process exits.
         """
         self.activity.close()
         self.tracker.close()

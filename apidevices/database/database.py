@@ -20,8 +20,8 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        kind = SqliteBackend if engine.dialect.name == "sqlite" else PostgresBackend
-        self.backend: Backend = kind(engine)
+        backend = SqliteBackend if engine.dialect.name == "sqlite" else PostgresBackend
+        self.backend: Backend = backend(engine)
         after_fork(self.backend.after_fork)
 
     def connect(self) -> Connection:

@@ -44,10 +44,12 @@ def engine_for(source: Engine | URL | str) -> Engine:
     try:
         url = make_url(source)
     except ArgumentError:
-        raise ConfigError("db: this is not a database URL") from None
+        raise ConfigError(
+            "db: not a database URL. Use one like 'sqlite:///devices.sqlite3'."
+        ) from None
     backend = url.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
-        raise ConfigError(f"db: the database is SQLite or PostgreSQL, not {backend}")
+        raise ConfigError(f"db: {backend} is not supported. Use SQLite or PostgreSQL.")
     if backend == "postgresql":
         # SQLAlchemy 2.0 takes plain "postgresql://" to mean psycopg 2.
         url = url.set(drivername=f"postgresql+{postgresql.DRIVER}")

@@ -30,8 +30,8 @@ from apidevices.database import backend
 from apidevices.database.backend import Backend, Value, milliseconds
 
 BUSY_RETRY_INTERVAL = 0.002
-"""Seconds between attempts to begin a write while another process is writing; a few of them fit
-into the duration of a write."""
+"""Seconds between attempts to begin a write while another process is writing. A write takes a few
+times as long."""
 
 
 class SqliteBackend(Backend):
@@ -43,7 +43,7 @@ class SqliteBackend(Backend):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         # Threads of this process queue for this lock, which is faster than polling the file lock.
-        self._writer = threading.Lock()
+        self._write_lock = threading.Lock()
 
     @contextmanager
     def write(self, timeout: float | None, exclusive: bool) -> Iterator[Session]:
@@ -51,8 +51,8 @@ class SqliteBackend(Backend):
         if timeout is None:
             timeout = backend.LOCK_TIMEOUT
         deadline = time.monotonic() + timeout
-        if not self._writer.acquire(timeout=timeout):
-            raise PoolTimeoutError("other writes took too long")
+        if not self._write_lock.acquire(timeout=timeout):
+            raise PoolTimeoutError("timed out waiting for other writes")
         try:
             with Session(self.autocommit, expire_on_commit=False) as session:
                 run = session.connection().exec_driver_sql
@@ -69,7 +69,7 @@ class SqliteBackend(Backend):
                     run("ROLLBACK")
                     raise
         finally:
-            self._writer.release()
+            self._write_lock.release()
 
     def lock(self, connection: Connection, key: Any, ids: Collection[int]) -> None:
         """Do nothing: the transaction has already locked the whole file."""
@@ -98,7 +98,7 @@ class SqliteBackend(Backend):
     def after_fork(self) -> None:
         """Drop connections and the lock, which a thread of the parent process may hold."""
         super().after_fork()
-        self._writer = threading.Lock()
+        self._write_lock = threading.Lock()
 
 
 def _begin_immediate(run: Callable[[str], object], deadline: float) -> None:

@@ -10,26 +10,28 @@ The list is sorted by latest activity. Two kinds of index can find a page of it:
 Whether a text is rare or common only turns out along the way. ``pages.page`` therefore tries
 these strategies from top to bottom and stops at the first one that finds the page:
 
-====================================  ===================  ========================  ==============
-strategy (limit)                      used when            why                       cost, at most
-====================================  ===================  ========================  ==============
-1. ``in_order``                       there is no text     the activity indexes are  read 1 page
-                                                           sorted like the list
-2. ``scan`` (``FIRST_SCAN``)          there is a text      shows cheaply whether     read 150
-                                                           the text is common        devices
-3. ``sort_matches`` (``COUNT_LIMIT``) the text does not    finds a rare text         sort 10,000
-                                      look common          anywhere in the list,     matches
+=====================================  ==================  =======================  ==============
+strategy (limit)                       used when           why                      cost, at most
+=====================================  ==================  =======================  ==============
+1. ``in_order``                        there is no text    the activity indexes     read 1 page
+                                                           have the list's order
+2. ``scan`` (``FIRST_SCAN``)           there is a text     shows cheaply whether    read 150
+                                                           the text is common       devices
+3. ``sort_matches`` (``COUNT_LIMIT``)  the text does not   finds a rare text        sort 10,000
+                                       look common         anywhere in the list,    matches
                                                            with an exact count
-4. ``continue_scan`` (``LONG_SCAN``)  the text is common:  a common text usually     read 5,000
-                                      matches exceed the   fills the page soon       devices
-                                      limit of step 3
-5. ``sort_matches`` (``SORT_LIMIT``)  step 4 did not fill  the matches may all have  sort 50,000
-                                      the page             been inactive for a long  matches
-                                                           time
-6. ``continue_scan`` (no limit)       matches exceed the   with so many matches,     read the
-                                      limit of step 5      the page fills long       whole list
-                                                           before the list ends
-====================================  ===================  ========================  ==============
+4. ``continue_scan`` (``LONG_SCAN``)   step 3 was skipped  a common text usually    read 5,000
+                                       or exceeded its     fills the page soon      devices
+                                       limit
+5. ``sort_matches`` (``SORT_LIMIT``)   step 4 did not      all matches may have     sort 50,000
+                                       fill the page       been inactive for long   matches
+6. ``continue_scan`` (no limit)        step 5 exceeded     with so many matches,    read the
+                                       its limit           the page is full before  whole list
+                                                           the end of the list
+=====================================  ==================  =======================  ==============
+
+A text looks common if at least ``COMMON_MATCHES`` of the devices in step 2 contain it and a sample
+of 100,000 devices confirms it (``counts.is_common``).
 
 ``strategies.py`` implements the strategies, ``pages.py`` chooses between them, and ``limits.py``
 defines their limits, which were measured with a million devices.

@@ -36,7 +36,7 @@ class Cursor:
                 raise ValueError(text)
         except (ValueError, OverflowError):
             raise InvalidInput(
-                "cursor", "Not a valid cursor. Use one from the links of a list page."
+                "cursor", "Invalid cursor. Use one from the links between pages."
             ) from None
         return cls("older" if direction == "older" else "newer", moment, int(device_id))
 

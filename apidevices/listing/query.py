@@ -93,8 +93,8 @@ class ListQuery:
                 _is_blocked(blocked), *self.from_cursor(activity)
             )
             # Each part needs a limit, or PostgreSQL sorts all rows of the union.
-            last = None if number is None else skip + number
-            parts.append(select(self.ordered(part, activity).limit(last).subquery()))
+            end = None if number is None else skip + number
+            parts.append(select(self.ordered(part, activity).limit(end).subquery()))
         union = union_all(*parts)
         ordered = self.ordered(union, union.selected_columns)
         return ordered.limit(number).offset(skip or None).subquery("positions")

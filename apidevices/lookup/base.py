@@ -46,7 +46,7 @@ class Found(NamedTuple):
 
 NOTHING_FOUND = Found(None, None)
 
-_DEVICE = (
+_DEVICE_COLUMNS = (
     Device.id,
     Device.name,
     Device.blocked_at.is_not(None),
@@ -55,7 +55,7 @@ _DEVICE = (
 _HAS_IDENTIFIER = Device.identifier == bindparam("identifier", type_=String)
 
 _TOKEN_AND_DEVICE = (
-    select(ApiToken.id, ApiToken.name, ApiToken.scopes, *_DEVICE)
+    select(ApiToken.id, ApiToken.name, ApiToken.scopes, *_DEVICE_COLUMNS)
     .select_from(ApiToken)
     .outerjoin(Device, _HAS_IDENTIFIER)
     .where(
@@ -66,7 +66,7 @@ _TOKEN_AND_DEVICE = (
         ),
     )
 )
-_DEVICE_ALONE = select(null(), null(), null(), *_DEVICE).where(_HAS_IDENTIFIER)
+_DEVICE_ONLY = select(null(), null(), null(), *_DEVICE_COLUMNS).where(_HAS_IDENTIFIER)
 
 
 class LookupFailed(Exception):
@@ -83,15 +83,15 @@ class Lookup(ABC):
 
     def __init__(self, engine: Engine, *, tokens: bool) -> None:
         self._engine = engine
-        self._statement: Select[Any] = _TOKEN_AND_DEVICE if tokens else _DEVICE_ALONE
+        self._statement: Select[Any] = _TOKEN_AND_DEVICE if tokens else _DEVICE_ONLY
         # New connections come from a separate pool. The engine's pool would ping them first, which
         # blocks forever if the server hangs.
         self._is_shared = isinstance(engine.pool, StaticPool)
         self._pool = engine.pool if self._is_shared else engine.pool.recreate()
         self._idle: deque[Any] = deque()
         driver: Any = engine.dialect.dbapi
-        self._error: type[Exception] = driver.OperationalError
-        self._errors: tuple[type[Exception], ...] = (driver.Error, SQLAlchemyError)
+        self._operational_error: type[Exception] = driver.OperationalError
+        self._driver_errors: tuple[type[Exception], ...] = (driver.Error, SQLAlchemyError)
         after_fork(self._reset_after_fork)
         at_exit(self.close)
 
@@ -108,11 +108,11 @@ class Lookup(ABC):
         if connection is not None:
             try:
                 return self._find_on(connection, digest, identifier, now)
-            except self._errors:
+            except self._driver_errors:
                 pass  # the connection may be stale: retry on a new one
         try:
             return self._find_on(self._open(), digest, identifier, now)
-        except self._errors as error:
+        except self._driver_errors as error:
             raise LookupFailed(str(error)) from error
 
     def close(self) -> None:
@@ -125,7 +125,7 @@ class Lookup(ABC):
     ) -> Found:
         try:
             found = self._query(connection, digest, identifier, now)
-        except self._errors:
+        except self._driver_errors:
             self._discard(connection)
             raise
         self._idle.append(connection)

@@ -50,7 +50,7 @@ class PostgresLookup(Lookup):
         self._watchdog.add(connection)
         try:
             self._raise_for_error(connection.pgconn.prepare(self._NAME, self._sql))
-        except self._errors:
+        except self._driver_errors:
             self._discard(connection)
             raise
         return connection
@@ -87,7 +87,7 @@ class PostgresLookup(Lookup):
 
     def _raise_for_error(self, result: Any) -> None:
         if result.error_message:
-            raise self._error(result.error_message.decode(errors="replace").strip())
+            raise self._operational_error(result.error_message.decode(errors="replace").strip())
 
 
 class LibpqConnection:
