@@ -203,7 +203,7 @@ class DeviceToken(Base):
     """A token that a device has used.
 
     Blocking a device does not revoke its tokens, so administrators need to see them.
-    ``last_used_at`` lags at most a minute.
+    ``last_used_at`` lags behind by at most a minute.
     """
 
     __tablename__ = f"{PREFIX}device_tokens"

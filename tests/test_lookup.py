@@ -10,7 +10,14 @@ from sqlalchemy import Engine, create_engine
 
 from apidevices import devices, tokens
 from apidevices.database import Database
-from apidevices.lookup import Found, FoundDevice, FoundToken, Lookup, LookupFailed, make_lookup
+from apidevices.lookup import (
+    FoundDevice,
+    FoundToken,
+    Lookup,
+    LookupFailed,
+    LookupResult,
+    make_lookup,
+)
 from tests.conftest import NOON, Register
 
 
@@ -28,7 +35,7 @@ def digest(db: Database) -> bytes:
     return tokens.digest(text)
 
 
-def find(lookup: Lookup, digest: bytes, identifier: str | None = "phone-1") -> Found:
+def find(lookup: Lookup, digest: bytes, identifier: str | None = "phone-1") -> LookupResult:
     return lookup.find(digest, identifier, NOON)
 
 
@@ -51,7 +58,7 @@ def test_known_device_is_not_found_with_an_unknown_token(
     lookup: Lookup, register: Register
 ) -> None:
     register("phone-1")
-    assert find(lookup, b"x" * 32) == Found(None, None)
+    assert find(lookup, b"x" * 32) == LookupResult(None, None)
 
 
 @pytest.mark.parametrize("identifier", ["phone-2", "PHONE-1", None])
@@ -92,7 +99,7 @@ def test_lookup_sees_blocks_and_revocations_immediately(
         assert is_blocked(lookup, digest)
         devices.unblock(db, device_id, actor="ann", now=NOON)
     tokens.revoke(db, tokens.find(db, "té").id, actor="ann", now=NOON)
-    assert find(lookup, digest) == Found(None, None)
+    assert find(lookup, digest) == LookupResult(None, None)
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from apidevices.processes import after_fork, at_exit
 logger = logging.getLogger(__name__)
 
 DEVICE_TOKEN_INTERVAL = timedelta(minutes=1)
-"""How often a device's use of a token is written, at most. Writing it on every flush would double
-the number of written rows."""
+"""The minimum time between two writes of a device's use of a token. Writing it on every flush would
+double the number of written rows."""
 
 
 class ActivityBuffer:

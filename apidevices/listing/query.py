@@ -119,7 +119,7 @@ class ListQuery:
         return [row > cursor if self.cursor.direction == "newer" else row < cursor]
 
     def ordered(self, query: Ordered, columns: Any) -> Ordered:
-        """Sort a query by latest activity: descending, or ascending towards newer pages."""
+        """Sort a query by latest activity: descending, or ascending to find newer pages."""
         position = (columns.last_activity_at, columns.device_id)
         backwards = self.cursor is not None and self.cursor.direction == "newer"
         return query.order_by(

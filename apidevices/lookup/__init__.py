@@ -7,11 +7,11 @@ connections in autocommit mode, which keep it prepared. Each call sees all data 
 
 from sqlalchemy import Engine
 
-from apidevices.lookup.base import Found, FoundDevice, FoundToken, Lookup, LookupFailed
+from apidevices.lookup.base import FoundDevice, FoundToken, Lookup, LookupFailed, LookupResult
 from apidevices.lookup.postgresql import PostgresLookup
 from apidevices.lookup.sqlite import SqliteLookup
 
-__all__ = ["Found", "FoundDevice", "FoundToken", "Lookup", "LookupFailed", "make_lookup"]
+__all__ = ["FoundDevice", "FoundToken", "Lookup", "LookupFailed", "LookupResult", "make_lookup"]
 
 
 def make_lookup(engine: Engine, *, tokens: bool) -> Lookup:

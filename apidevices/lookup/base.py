@@ -33,7 +33,7 @@ class FoundDevice(NamedTuple):
     details: Sequence[str | None]
 
 
-class Found(NamedTuple):
+class LookupResult(NamedTuple):
     """The result of a lookup.
 
     ``token`` is None if the token is invalid; ``device`` is then None as well. Without tokens,
@@ -44,7 +44,7 @@ class Found(NamedTuple):
     device: FoundDevice | None
 
 
-NOTHING_FOUND = Found(None, None)
+NOTHING_FOUND = LookupResult(None, None)
 
 _DEVICE_COLUMNS = (
     Device.id,
@@ -95,7 +95,7 @@ class Lookup(ABC):
         after_fork(self._reset_after_fork)
         at_exit(self.close)
 
-    def find(self, digest: bytes | None, identifier: str | None, now: datetime) -> Found:
+    def find(self, digest: bytes | None, identifier: str | None, now: datetime) -> LookupResult:
         """Return the valid token with this digest and the device with this identifier.
 
         Raises:
@@ -122,7 +122,7 @@ class Lookup(ABC):
 
     def _find_on(
         self, connection: Any, digest: bytes | None, identifier: str | None, now: datetime
-    ) -> Found:
+    ) -> LookupResult:
         try:
             found = self._query(connection, digest, identifier, now)
         except self._driver_errors:
@@ -163,5 +163,5 @@ class Lookup(ABC):
     @abstractmethod
     def _query(
         self, connection: Any, digest: bytes | None, identifier: str | None, now: datetime
-    ) -> Found:
+    ) -> LookupResult:
         """Run the query on a connection."""

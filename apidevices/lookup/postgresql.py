@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.dialects import postgresql
 
-from apidevices.lookup.base import NOTHING_FOUND, Found, FoundDevice, FoundToken, Lookup
+from apidevices.lookup.base import NOTHING_FOUND, FoundDevice, FoundToken, Lookup, LookupResult
 from apidevices.lookup.watchdog import Watchdog
 
 
@@ -61,7 +61,7 @@ class PostgresLookup(Lookup):
         digest: bytes | None,
         identifier: str | None,
         now: datetime,
-    ) -> Found:
+    ) -> LookupResult:
         values = {
             "digest": digest,
             "identifier": None if identifier is None else identifier.encode(),
@@ -78,7 +78,7 @@ class PostgresLookup(Lookup):
             for column in range(result.nfields)
         ]
         token_id, token_name, scopes, device_id, device_name, blocked, *details = texts
-        return Found(
+        return LookupResult(
             None if token_id is None else FoundToken(int(token_id), token_name, scopes),
             None
             if device_id is None

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from apidevices.database import sqlite_time
-from apidevices.lookup.base import NOTHING_FOUND, Found, FoundDevice, FoundToken, Lookup
+from apidevices.lookup.base import NOTHING_FOUND, FoundDevice, FoundToken, Lookup, LookupResult
 
 
 class SqliteLookup(Lookup):
@@ -18,13 +18,13 @@ class SqliteLookup(Lookup):
 
     def _query(
         self, connection: Any, digest: bytes | None, identifier: str | None, now: datetime
-    ) -> Found:
+    ) -> LookupResult:
         values = {"digest": digest, "identifier": identifier, "now": sqlite_time(now)}
         row = connection.execute(self._sql, [values[name] for name in self._order]).fetchone()
         if row is None:
             return NOTHING_FOUND
         token_id, token_name, scopes, device_id, device_name, blocked, *details = row
-        return Found(
+        return LookupResult(
             None if token_id is None else FoundToken(token_id, token_name, scopes),
             None
             if device_id is None

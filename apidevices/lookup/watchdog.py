@@ -11,7 +11,7 @@ from typing import Protocol
 from apidevices.database import LOCK_TIMEOUT
 
 
-class Watched(Protocol):
+class Abortable(Protocol):
     """A connection that can be aborted. ``waiting_since`` is None while it is idle."""
 
     waiting_since: float | None
@@ -24,11 +24,11 @@ class Watchdog:
     """Watches connections through weak references. The first connection starts its thread."""
 
     def __init__(self) -> None:
-        self._connections: weakref.WeakSet[Watched] = weakref.WeakSet()
+        self._connections: weakref.WeakSet[Abortable] = weakref.WeakSet()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def add(self, connection: Watched) -> None:
+    def add(self, connection: Abortable) -> None:
         """Watch a connection."""
         self._connections.add(connection)
         if self._thread is None:
