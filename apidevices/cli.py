@@ -77,7 +77,7 @@ identifier = click.argument("identifier")
 @as_json
 def list_devices(name: str, status: listing.Status, wants_json: bool) -> None:
     """List devices, most recently active first."""
-    found = listing.every(existing_database(), Filters(name, status))
+    found = listing.find_all(existing_database(), Filters(name, status))
     if wants_json:
         _print_json([device_json(device) for device in found])
         return

@@ -67,7 +67,7 @@ def _let_through(original: Request) -> dict[str, str]:
     Raises:
         Problem: it may not pass.
     """
-    caller = state.current().gate.check_and_record(original)
+    caller = state.current().gate_tracker.check_and_record(original)
     # All of them always, as an empty value: of a header that is missing Caddy makes its own name.
     values = {
         "X-Device-Id": caller and caller.identifier,

@@ -39,7 +39,7 @@ def register(app: Flask, kept: State, protection: Protection) -> None:
     # view has, and a blocked device must not learn which these are. And the first of all hooks: one
     # that answers by itself must not let a blocked device in.
     app.before_request_funcs.setdefault(None, []).insert(0, check)
-    if not kept.tokens:
+    if not kept.requires_tokens:
         app.after_request(_record_success)
 
 

@@ -1,4 +1,4 @@
-"""Runs the migrations for ``flask db …``, in one transaction on the application's database."""
+"""Run the migrations for ``flask db …``, in one transaction on the application's database."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from apidevices import migration, state
 
 options: dict[str, Any] = migration.context_options()
 if vars(context)["_proxy"].context_opts.get("destination_rev") == "head":
-    # "flask db upgrade" alone means every branch; Alembic would ask for one of them.
+    # "flask db upgrade" without arguments upgrades all branches; Alembic would require one.
     options["fn"] = lambda current, _context: context.script._upgrade_revs("heads", current)
 
 with state.database().write(timeout=60, exclusive=True) as session:

@@ -289,5 +289,5 @@ def test_upgrade_makes_the_tables(make_bare_app: MakeApp, instance: Path) -> Non
     cli = Cli(app)
     cli.done("upgrade")
     assert cli.json("list") == []
-    assert list(listing.every(state_of(app).db, listing.Filters())) == []
+    assert list(listing.find_all(state_of(app).db, listing.Filters())) == []
     assert instance.is_dir()

@@ -157,7 +157,7 @@ def settings() -> Settings:
 
 def has_tokens() -> bool:
     """Tell whether the API is called with tokens of ours."""
-    return state.current().tokens
+    return state.current().requires_tokens
 
 
 def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a variable of the shell

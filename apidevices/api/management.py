@@ -198,7 +198,7 @@ def _check_token() -> ResponseReturnValue | None:
     if operation is None:
         return None  # the description, for everybody
     try:
-        check_request(request, state.current().api)
+        check_request(request, state.current().api_tracker)
         if operation.scope and operation.scope not in _caller().scopes:
             raise InsufficientScope(operation.scope)
     except Problem as problem:

@@ -130,7 +130,7 @@ def client(app: Flask) -> FlaskClient:
 
 
 def known(app: Flask) -> list[str]:
-    return [device.identifier for device in listing.every(state_of(app).db, Filters())]
+    return [device.identifier for device in listing.find_all(state_of(app).db, Filters())]
 
 
 def block(app: Flask, identifier: str = "phone-1") -> int:

@@ -177,7 +177,7 @@ def test_migration_that_fails_leaves_nothing(
 @pytest.mark.database("sqlite")
 def test_migration_written_as_sql_is_refused(run: Run, command: Command, url: str) -> None:
     failed = run(*command, "upgrade", "head", "--sql", status=1)
-    assert "Run 'flask apidevices upgrade' instead" in failed.stderr
+    assert "run 'flask apidevices upgrade'" in failed.stderr
     assert tables(url) == set()
 
 
