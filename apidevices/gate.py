@@ -1,6 +1,6 @@
 """``/verify``: forward authentication, for a proxy in front of an API in any language.
 
-The proxy asks before it passes a request on. 204 lets it through, with headers for the API behind;
+The proxy asks before it passes a request on. 200 lets it through, with headers for the API behind;
 anything else is the answer to the client, with the same problem bodies as everywhere.
 """
 
@@ -52,7 +52,7 @@ def _add_rules(setup: BlueprintSetupState) -> None:
 def verify(address: str = "") -> ResponseReturnValue:
     """Answer whether a request may pass."""
     try:
-        return Response(status=204, headers=_let_through(_original(request)))
+        return Response(status=200, headers=_let_through(_original(request)))
     except Problem as problem:
         logger.info("Denied by the gate: %s %s: %s", *_asked(request), problem.problem_code)
         response = problem.get_response()
