@@ -74,7 +74,7 @@ def test_403_device_blocked(client: FlaskClient, administrator: Administrator, t
     client.get(DEVICE, headers=as_device(token))
     administrator.block()
     answer = client.get(DEVICE, headers=as_device(token))
-    assert "token is not at fault" in problem(answer, 403, "device_blocked")["detail"]
+    assert "token is still valid" in problem(answer, 403, "device_blocked")["detail"]
     assert "WWW-Authenticate" not in answer.headers
 
 
