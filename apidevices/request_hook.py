@@ -83,9 +83,9 @@ def check_request(request: Request, tracker: Tracker) -> None:
 def _apply_on_denied(problem: Problem, app_state: State) -> None:
     """Let the application replace the response to a denied request."""
     if app_state.on_denied is not None:
-        answer = current_app.ensure_sync(app_state.on_denied)(problem.details)
-        if answer is not None:
-            problem.response = current_app.make_response(answer)
+        response = current_app.ensure_sync(app_state.on_denied)(problem.details)
+        if response is not None:
+            problem.response = current_app.make_response(response)
 
 
 def _record_success(response: Response) -> Response:

@@ -124,14 +124,14 @@ def list_devices() -> ResponseReturnValue:
         Filters(query.name, query.status),
         Cursor.parse(query.cursor) if query.cursor else None,
     )
-    return _page("devices", [device_json(device) for device in page.devices], page.older)
+    return _page_response("devices", [device_json(device) for device in page.devices], page.older)
 
 
 @blueprint.get(DEVICE)
 @described(DeviceJson, 400, 404, tag=TAG, scope=READ)
 def get_device(device_id: int) -> ResponseReturnValue:
     """Get a device."""
-    return _answer(devices.get(state.database(), device_id))
+    return _device_response(devices.get(state.database(), device_id))
 
 
 @blueprint.get(f"{DEVICE}/history")
@@ -142,7 +142,7 @@ def get_device_history(device_id: int) -> ResponseReturnValue:
     db = state.database()
     devices.get(db, device_id)
     entries, older = devices.history_page(db, device_id, query.cursor)
-    return _page("history", list(map(history_json, entries)), older)
+    return _page_response("history", list(map(history_json, entries)), older)
 
 
 @blueprint.patch(DEVICE)
@@ -150,7 +150,7 @@ def get_device_history(device_id: int) -> ResponseReturnValue:
 def rename_device(device_id: int) -> ResponseReturnValue:
     """Rename a device."""
     body = parse_body(Rename)
-    return _answer(
+    return _device_response(
         devices.rename(state.database(), device_id, body.name or "", **_change_arguments())
     )
 
@@ -170,7 +170,7 @@ def rename_device(device_id: int) -> ResponseReturnValue:
 def block_device(device_id: int) -> ResponseReturnValue:
     """Block a device. Idempotent."""
     body = parse_body(Block, optional=True)
-    return _answer(
+    return _device_response(
         devices.block(state.database(), device_id, reason=body.reason, **_change_arguments())
     )
 
@@ -179,7 +179,7 @@ def block_device(device_id: int) -> ResponseReturnValue:
 @described(DeviceJson, 400, 404, 412, tag=TAG, scope=WRITE, headers=IF_MATCH)
 def unblock_device(device_id: int) -> ResponseReturnValue:
     """Unblock a device. Idempotent."""
-    return _answer(devices.unblock(state.database(), device_id, **_change_arguments()))
+    return _device_response(devices.unblock(state.database(), device_id, **_change_arguments()))
 
 
 @blueprint.post(f"{DEVICES}/block")
@@ -260,11 +260,11 @@ def _change_arguments() -> dict[str, Any]:
     return {"actor": _actor(), "now": clock.now(), "check": check}
 
 
-def _answer(device: Device) -> ResponseReturnValue:
+def _device_response(device: Device) -> ResponseReturnValue:
     return device_json(device), {"ETag": f'"{version(device)}"'}
 
 
-def _page(key: str, rows: list[dict[str, Any]], cursor: object) -> ResponseReturnValue:
+def _page_response(key: str, rows: list[dict[str, Any]], cursor: object) -> ResponseReturnValue:
     """Return a page, with the next page's URL in the body and in the ``Link`` header."""
     if cursor is None:
         return {key: rows, "next": None}
