@@ -33,10 +33,15 @@ DEFAULT_HEADERS: Mapping[str, Sequence[str]] = {
 """Field -> accepted header names; the first that is present and not empty wins."""
 
 _PRINTABLE_ASCII = re.compile(r"[!-$&-~]+(?: [!-$&-~]+)*")  # needs no cleaning
+# Characters that str.isprintable() accepts although they are default-ignorable or blank.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
 
 
 class InvalidIdentifier(ValueError):
-    """The identifier is not 1 to 255 printable characters without a comma."""
+    """The identifier is not 1 to 255 visible characters or spaces, without a comma."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,8 @@ def clean_identifier(raw: str) -> str:
         raise InvalidIdentifier(
             "The device identifier contains a comma, or its header was sent more than once."
         )
-    if not text.isprintable():
-        raise InvalidIdentifier("The device identifier contains an unprintable character.")
+    if not text.isprintable() or (not text.isascii() and _INVISIBLE.search(text)):
+        raise InvalidIdentifier("The device identifier contains an invisible character.")
     return text
 
 

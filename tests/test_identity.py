@@ -147,6 +147,11 @@ def test_identifier_is_only_decoded_and_trimmed(sent: str, identifier: str) -> N
         pytest.param(on_the_wire("phone\u200b1"), id="zero-width space"),
         pytest.param(on_the_wire("phone\u202e1"), id="right-to-left override"),
         pytest.param(on_the_wire("phone\u20281"), id="line separator"),
+        pytest.param(on_the_wire("phone\u3164"), id="Hangul filler"),
+        pytest.param(on_the_wire("phone\u2800"), id="Braille blank"),
+        pytest.param(on_the_wire("phone\u034f1"), id="combining grapheme joiner"),
+        pytest.param(on_the_wire("phone\ufe0f"), id="variation selector"),
+        pytest.param(on_the_wire("phone\U000e0100"), id="supplementary variation selector"),
     ],
 )
 def test_invalid_identifier_is_rejected(sent: str) -> None:
