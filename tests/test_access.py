@@ -236,7 +236,7 @@ def test_unblocked_device_is_served_immediately(
         assert client.get(DEVICE, headers=as_device(token)).status_code == 200
 
 
-def test_block_applies_immediately_in_other_processes(
+def test_block_applies_immediately_in_other_application_instances(
     make_app: MakeApp, administrator: Administrator, token: str
 ) -> None:
     other = make_app().test_client()

@@ -130,7 +130,7 @@ def test_change_back_to_an_old_value_is_recorded(
     ]
 
 
-def test_change_keeps_the_name_that_was_given(
+def test_changed_details_keep_the_device_name(
     client: FlaskClient, administrator: Administrator, token: str
 ) -> None:
     client.get(DEVICE, headers=as_device(token, os_version="18"))

@@ -144,7 +144,7 @@ def test_host_and_extension_show_their_own_flash_messages_once(visitor: Visitor)
 # --- navigation, account and panels ------------------------------------------------------------
 
 
-def test_only_the_extension_s_link_is_marked_as_current(visitor: Visitor) -> None:
+def test_only_own_link_is_marked_as_current(visitor: Visitor) -> None:
     nav = visitor.get(f"{ADMIN}/1").root.one("nav", aria_label="API Devices")
     links = [(link.text, link["href"], link.get("aria-current")) for link in nav.all("a")]
     assert links == [("API Devices", ADMIN, "true"), ("Opening hours", "/", None)]

@@ -182,7 +182,7 @@ def test_upgrade_in_offline_mode_is_rejected(run: Run, command: Command, url: st
 
 
 @pytest.mark.parametrize("host", ["host", "host:create_app(True)"], ids=["before", "after"])
-def test_flask_migrate_ignores_the_extension_s_tables(
+def test_flask_migrate_ignores_extension_tables(
     run: Run, url: str, closing: Close, tmp_path: Path, host: str
 ) -> None:
     engine = make_tables(url, closing)
@@ -198,7 +198,7 @@ def test_flask_migrate_ignores_the_extension_s_tables(
     ]
 
 
-def test_alembic_can_ignore_the_extension_s_tables(url: str, closing: Close) -> None:
+def test_alembic_can_ignore_extension_tables(url: str, closing: Close) -> None:
     with make_tables(url, closing).connect() as connection:
         options = {"include_name": migration.include_name}
         context = MigrationContext.configure(connection, opts=options)
