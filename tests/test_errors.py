@@ -231,6 +231,19 @@ def test_503_if_the_database_fails_during_a_request(
     assert_unavailable(client.get(DEVICE, headers=as_device(token)))
 
 
+def test_503_of_the_management_api_is_logged(
+    administrator: Administrator,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise OperationalError("SELECT 1", {}, Exception("gone"))
+
+    monkeypatch.setattr(devices, "get", fail)
+    assert_unavailable(administrator.request("GET", f"{DEVICES}/1"))
+    assert "The database is unavailable" in caplog.text
+
+
 @pytest.fixture
 def short_timeout_app(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> Flask:
     """An application with a short lock timeout."""

@@ -1,5 +1,6 @@
 """The management API: list, rename, block and unblock devices, read their history."""
 
+import logging
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -40,6 +41,8 @@ from apidevices.representation import (
 from apidevices.request_hook import check_request, current_caller
 from apidevices.text import MAX_LENGTH
 from apidevices.tracking import Caller
+
+logger = logging.getLogger(__name__)
 
 blueprint = Blueprint("apidevices_api", __name__)
 
@@ -234,6 +237,7 @@ def _http_error(error: HTTPException) -> Response:
 def _database_error(error: SQLAlchemyError) -> Response:
     if not is_unavailable(error):
         raise error
+    logger.error("The database is unavailable: %s", error)
     return Unavailable().get_response()
 
 
