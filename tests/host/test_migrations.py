@@ -115,7 +115,7 @@ def run(url: str, tmp_path: Path) -> Run:
 
 @pytest.fixture(params=[FLASK, ALEMBIC], ids=["flask-migrate", "alembic"])
 def command(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Command:
-    """The command that runs the migrations of the host, which has the first two."""
+    """The command that runs the migrations of the host, which has two revisions."""
     chosen: Command = request.param
     if chosen == FLASK:
         make_migrations(url, tmp_path)
