@@ -169,7 +169,7 @@ def unblock(identifier: str) -> None:
 @click.option("--scope", "scopes", multiple=True, help=f"One of: {', '.join(tokens.SCOPES)}.")
 @click.option(
     "--expires-days",
-    type=click.IntRange(1, tokens.LONGEST_LIFE.days),
+    type=click.IntRange(1, tokens.MAX_LIFETIME.days),
     help="Days until it expires.",
 )
 def create_token(name: str, scopes: Sequence[str], expires_days: int | None) -> None:

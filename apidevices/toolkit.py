@@ -1,7 +1,7 @@
-"""What an application that is built around the extension may use, beside ``apidevices`` itself.
+"""Names for applications that build on the extension, in addition to those in ``apidevices``.
 
-A host application needs nothing of this. The standalone application is built with it: its own
-tables beside ours, its own API below ours, pages in the same frame, commands in the same group.
+The standalone application uses them to add tables, API routes, pages and commands of its own. A
+host application does not need them.
 """
 
 from apidevices import audit, clock, devices, tokens

@@ -294,7 +294,7 @@ def test_an_unknown_device_can_not_be_changed(admin: Visitor, phone: int, action
     token = admin.get(LIST).form("/name").one("input", name="csrf_token")["value"]
     page = admin.post(f"{LIST}/{phone + 1}/{action}", csrf_token=token)
     assert page.status == 404
-    assert "There is no such device." in page.text
+    assert "This device does not exist." in page.text
 
 
 def test_htmx_is_told_about_an_unknown_device_in_the_status_line(
@@ -303,5 +303,5 @@ def test_htmx_is_told_about_an_unknown_device_in_the_status_line(
     token = admin.get(LIST).form("/name").one("input", name="csrf_token")["value"]
     answer = admin.post(f"{LIST}/{phone + 1}/block", htmx=True, csrf_token=token)
     assert answer.status == 404
-    assert answer.announced == "There is no such device."
+    assert answer.announced == "This device does not exist."
     assert answer.headers["HX-Reswap"] == "none"
