@@ -231,6 +231,27 @@ def test_hosts_run_with_the_oldest_versions(wheel: Path, tmp_path: Path) -> None
     run(programs / "python", "-m", "pytest", *options, "tests/host", cwd=ROOT)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("apidevices",), ("flask", "--app", "apidevices.app", "apidevices")],
+    ids=["apidevices", "flask"],
+)
+def test_command_outside_a_checkout_names_the_missing_database_and_creates_nothing(
+    installed: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    done = subprocess.run(
+        [installed / command[0], *command[1:], "list"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert f"There is no database at {tmp_path}/instance/apidevices.sqlite3." in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_installed_wheel_runs_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     server = RealServer(
         tmp_path / "instance",

@@ -7,6 +7,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from apidevices.database import postgresql, sqlite
+from apidevices.database.files import sqlite_file
 from apidevices.errors import ConfigError
 
 _POOL_SIZE = 10
@@ -47,6 +48,8 @@ def engine_for(source: Engine | URL | str) -> Engine:
     backend = url.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         raise ConfigError(f"db: the database is SQLite or PostgreSQL, not {backend}")
+    if backend == "sqlite" and sqlite_file(url) is None:
+        raise ConfigError("db: threads can't share an in-memory database; name a file")
     if backend == "postgresql":
         # Named, because plain "postgresql://" means psycopg 2 to SQLAlchemy 2.0.
         url = url.set(drivername=f"postgresql+{postgresql.DRIVER}")
