@@ -25,16 +25,14 @@ FLASK = (sys.executable, "-m", "flask", "--app", str(ROOT / "app.py"))
 _VARIABLES = ("HOST", "PORT", "WEB_CONCURRENCY", "DATABASE_URL", "SECRET_KEY")
 
 
-def configures_the_product(variable: str) -> bool:
+def is_app_setting(variable: str) -> bool:
     """Tell whether an environment variable would change what is tested."""
     return variable in _VARIABLES or variable.startswith(("APIDEVICES_", "FLASK_", "GUNICORN_"))
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
     """Return the environment as it would be if nothing configured the product but ``variables``."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not configures_the_product(name)
-    }
+    inherited = {name: value for name, value in os.environ.items() if not is_app_setting(name)}
     return inherited | variables
 
 

@@ -12,7 +12,7 @@ from apidevices import APIDevices, ConfigError
 from harness.postgres import Postgres
 from harness.real_server import FLASK, clean_environment
 from tests.command_line import Cli
-from tests.conftest import make_product, state_of
+from tests.conftest import make_standalone_app, state_of
 
 MakeApp = Callable[[], Flask]
 
@@ -44,7 +44,7 @@ def make_app(instance: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeAp
     apps = []
 
     def make() -> Flask:
-        apps.append(make_product())
+        apps.append(make_standalone_app())
         return apps[-1]
 
     yield make
