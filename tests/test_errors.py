@@ -206,7 +206,9 @@ def test_503_where_there_is_no_database(
     databases: Databases, make_bare_app: MakeApp, instance: Path
 ) -> None:
     unavailable(
-        make_bare_app(**databases.away(instance)).test_client().get(DEVICE, headers=as_device("x"))
+        make_bare_app(**databases.unavailable(instance))
+        .test_client()
+        .get(DEVICE, headers=as_device("x"))
     )
 
 

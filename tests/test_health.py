@@ -11,7 +11,7 @@ from tests.conftest import MakeApp
 def test_livez_does_not_need_the_database(
     databases: Databases, make_bare_app: MakeApp, instance: Path
 ) -> None:
-    client = make_bare_app(**databases.away(instance)).test_client()
+    client = make_bare_app(**databases.unavailable(instance)).test_client()
     assert client.get("/livez").status_code == 200
     assert client.get("/readyz").status_code == 503
 

@@ -119,7 +119,7 @@ def test_problem_is_in_a_header_too(client: FlaskClient) -> None:
 def test_where_the_database_can_t_be_asked_nothing_passes(
     make_app: MakeApp, databases: Databases, tmp_path: Path
 ) -> None:
-    client = make_app(**databases.away(tmp_path / "away")).test_client()
+    client = make_app(**databases.unavailable(tmp_path / "away")).test_client()
     answer = client.get(VERIFY, headers=as_device("x"))
     assert (code(answer), answer.headers["Retry-After"]) == ("503 unavailable", "2")
 
