@@ -1,13 +1,11 @@
-"""The made-up fleet calls a real server."""
+"""``simulate`` calls a real server."""
 
 import json
 
-from harness.real_server import (
-    RealServer,
-)
+from harness.real_server import RealServer
 
 
-def test_simulated_fleet_appears(server: RealServer, token: str) -> None:
+def test_simulated_devices_are_registered(server: RealServer, token: str) -> None:
     before = len(json.loads(server.flask("apidevices", "list", "--json").stdout))
     options = ("--devices", "5", "--rate", "40", "--seconds", "0.5", "--seed", "7")
     simulated = server.flask(

@@ -1,4 +1,4 @@
-"""Threads that do something over and over, for as long as a block runs."""
+"""Threads that run during a ``with`` block."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Threads:
-    """Runs each of these in a thread of its own; they end themselves once ``enough`` is set."""
+    """Run each target in its own thread. Targets must return once ``enough`` is set."""
 
     def __init__(self, targets: Iterable[Callable[[], None]]) -> None:
         self.enough = threading.Event()
