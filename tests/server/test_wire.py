@@ -101,9 +101,7 @@ def test_control_character_causes_no_server_error(
     ],
 )
 def test_malformed_request_causes_no_server_error(server: RealServer, raw: bytes) -> None:
-    with suppress(
-        ConnectionError, http.client.BadStatusLine
-    ):  # may close the connection
+    with suppress(ConnectionError, http.client.BadStatusLine):  # may close the connection
         assert 400 <= server.send(raw).status < 500
     assert server.call("GET", "/livez").status == 200
 
