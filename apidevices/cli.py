@@ -169,7 +169,7 @@ def history(identifier: str, wants_json: bool) -> None:
 @click.argument("name")
 def rename(identifier: str, name: str) -> None:
     """Set the NAME of a device. An empty NAME removes it."""
-    device = devices.rename(existing_database(), _find(identifier).id, name, **_context())
+    device = devices.rename(existing_database(), _find(identifier).id, name, **_audit_context())
     click.echo(f"{device.identifier} is now shown as {device.display_name}")
 
 
@@ -178,7 +178,7 @@ def rename(identifier: str, name: str) -> None:
 @click.option("--reason", help="Shown on the device's page.")
 def block(identifier: str, reason: str | None) -> None:
     """Block a device, starting with its next request. Its tokens stay valid. Idempotent."""
-    device = devices.block(existing_database(), _find(identifier).id, reason=reason, **_context())
+    device = devices.block(existing_database(), _find(identifier).id, reason=reason, **_audit_context())
     click.echo(f"{device.display_name} has been blocked since {_time(device.blocked_at)}")
 
 
@@ -186,7 +186,7 @@ def block(identifier: str, reason: str | None) -> None:
 @identifier
 def unblock(identifier: str) -> None:
     """Unblock a device, starting with its next request. Idempotent."""
-    device = devices.unblock(existing_database(), _find(identifier).id, **_context())
+    device = devices.unblock(existing_database(), _find(identifier).id, **_audit_context())
     click.echo(f"{device.display_name} is not blocked")
 
 
@@ -214,7 +214,7 @@ def revoke_token(token: str) -> None:
     """Revoke a token. TOKEN is its name, its listed prefix or the token itself."""
     db = existing_database()
     found = tokens.find(db, token)
-    tokens.revoke(db, found.id, **_context())
+    tokens.revoke(db, found.id, **_audit_context())
     click.echo(f"{found.name} has been revoked")
 
 
@@ -237,7 +237,7 @@ def existing_database() -> Database:
     return db
 
 
-def _context() -> dict[str, Any]:
+def _audit_context() -> dict[str, Any]:
     return {"actor": audit.COMMAND_LINE, "now": clock.now()}
 
 

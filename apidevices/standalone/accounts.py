@@ -219,9 +219,9 @@ def setup(token: str) -> ResponseReturnValue:
     try:
         _serializer(current_app).loads(token)
     except BadSignature:
-        abort(404, "This setup link is invalid. Restart the server to get a new one.")
+        abort(404, "This setup link is not valid. Restart the server to get a new one.")
     if exists(db):
-        abort(404, "This setup link has already been used. Sign in instead.")
+        abort(404, "This setup link has been used. Sign in instead.")
     form = SetupForm()
     error = None
     if form.validate_on_submit():
