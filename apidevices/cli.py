@@ -178,7 +178,9 @@ def rename(identifier: str, name: str) -> None:
 @click.option("--reason", help="Shown on the device's page.")
 def block(identifier: str, reason: str | None) -> None:
     """Block a device, starting with its next request. Its tokens stay valid. Idempotent."""
-    device = devices.block(existing_database(), _find(identifier).id, reason=reason, **_audit_context())
+    device = devices.block(
+        existing_database(), _find(identifier).id, reason=reason, **_audit_context()
+    )
     click.echo(f"{device.display_name} has been blocked since {_time(device.blocked_at)}")
 
 
