@@ -9,7 +9,7 @@ help:  ## Show this list
 run: .venv/installed  ## Install, migrate and serve on http://127.0.0.1:8000
 	@exec $(BIN)/python app.py
 
-demo: .venv/installed  ## Run a demo with simulated devices until Ctrl+C; stores nothing
+demo: .venv/installed  ## Run a demo with simulated devices until Ctrl+C
 	@exec $(BIN)/python -m apidevices demo
 
 test: .venv/installed-dev  ## Run all tests

@@ -165,8 +165,8 @@ def test_created_token_expires(cli: Cli, client: FlaskClient, the_clock: Clock) 
 def test_revoked_token_gets_401(cli: Cli, client: FlaskClient, by: str) -> None:
     token = cli.succeed("create-token", "box office").strip()
     cli.succeed("create-token", "other")
-    given = {"name": "box office", "prefix": token[:10], "token": token}[by]
-    assert cli.succeed("revoke-token", given) == "box office has been revoked\n"
+    argument = {"name": "box office", "prefix": token[:10], "token": token}[by]
+    assert cli.succeed("revoke-token", argument) == "box office has been revoked\n"
     assert client.get(DEVICE, headers=as_device(token)).status_code == 401
 
 

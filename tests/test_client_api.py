@@ -82,9 +82,9 @@ def test_upload_is_stored_with_device_and_token(
     assert answer.status_code == 201
     assert answer.json == {"id": 1, "received_at": "2030-05-17T12:00:00.000000Z"}
     with db.read() as session:
-        [kept] = session.scalars(select(Upload)).all()
-    assert (kept.id, kept.received_at, kept.size) == (1, NOON, 12)
-    assert (kept.token.name, kept.device_id) == ("test", 1)
+        [row] = session.scalars(select(Upload)).all()
+    assert (row.id, row.received_at, row.size) == (1, NOON, 12)
+    assert (row.token.name, row.device_id) == ("test", 1)
     assert stored(db) == ['{"count": 3}']
 
 

@@ -23,11 +23,11 @@ CONTAINERFILE = (ROOT / "Containerfile").read_text()
 
 
 def test_environment_of_the_compose_file_is_valid(services: dict[str, Any]) -> None:
-    given = services["apidevices"]["environment"]
+    environment = services["apidevices"]["environment"]
     known = {name.upper() for name in ServerSettings.model_fields}
     known |= {f"APIDEVICES_{name.upper()}" for name in Settings.model_fields}
-    assert set(given) <= known
-    with only({**given, "SECRET_KEY": "s" * 32}):
+    assert set(environment) <= known
+    with only({**environment, "SECRET_KEY": "s" * 32}):
         ServerSettings.from_environ()
 
 

@@ -65,11 +65,11 @@ def test_documented_command_works(
 ) -> None:
     command = command.replace("http://127.0.0.1:8000", server.url)
     if variables := re.fullmatch(r"((?:[A-Z_]+=\S+ )+)make run", command):
-        given = dict(variable.split("=", 1) for variable in variables[1].split())
+        values = dict(variable.split("=", 1) for variable in variables[1].split())
         known = {f"APIDEVICES_{name.upper()}" for name in Settings.model_fields}
-        with only(given):
+        with only(values):
             ServerSettings.from_environ()
-        assert set(given) <= known | {name.upper() for name in ServerSettings.model_fields}
+        assert set(values) <= known | {name.upper() for name in ServerSettings.model_fields}
         return
     if "flask apidevices" in command:
         (tmp_path / "password.txt").write_text("correct horse battery\n")

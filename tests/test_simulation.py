@@ -40,9 +40,9 @@ def test_some_calls_are_uploads() -> None:
 
 def test_devices_are_updated_over_time() -> None:
     fleet = Fleet(3, seed=1)
-    seen: dict[str, set[str]] = {}
+    reported: dict[str, set[str]] = {}
     for _ in range(3_000):
         _, headers, _ = fleet.next_call()
-        seen.setdefault(headers["X-Device-ID"], set()).add(str(sorted(headers.items())))
-    assert len(seen) == 3
-    assert all(len(versions) > 1 for versions in seen.values())
+        reported.setdefault(headers["X-Device-ID"], set()).add(str(sorted(headers.items())))
+    assert len(reported) == 3
+    assert all(len(versions) > 1 for versions in reported.values())

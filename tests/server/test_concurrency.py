@@ -12,7 +12,7 @@ import pytest
 
 from harness.real_server import Answer, RealServer, wait_until
 from tests.conftest import DEVICE, DEVICES, as_device
-from tests.server.seen import devices, history
+from tests.server.management import devices, history
 from tests.server.threads import Threads
 
 
