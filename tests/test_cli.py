@@ -233,7 +233,7 @@ def test_failed_command_exits_with_1_and_prints_one_line(
 def test_simulate_fails_if_the_server_is_unreachable(cli: Cli) -> None:
     result = cli.run("simulate", "--url", "http://127.0.0.1:1", "--token", "x", "--seconds", "0.1")
     assert result.exit_code == 1
-    assert "no answer" in result.stdout
+    assert "no response" in result.stdout
     assert "No request was accepted" in result.stderr.splitlines()[-1]
 
 

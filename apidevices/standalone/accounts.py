@@ -158,9 +158,9 @@ def create(
         # The lock on the role's row serializes concurrent creations on PostgreSQL.
         found = session.scalar(select(Role).where(Role.name == role).with_for_update())
         if found is None:
-            raise InvalidInput("role", f"There is no role {role!r}. Roles: {ADMIN}.")
+            raise InvalidInput("role", f"Unknown role {role!r}. Available roles: {ADMIN}.")
         if only_first and session.scalar(select(User.id).limit(1)) is not None:
-            raise Conflict("The first account already exists. Sign in with it.")
+            raise Conflict("The first account already exists. Sign in with that account.")
         if session.scalar(select(User.id).where(func.lower(User.email) == email.lower())):
             raise Conflict("An account with this e-mail address already exists.")
         user = User(

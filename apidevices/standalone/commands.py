@@ -73,11 +73,11 @@ def simulate(
     total = max(1, round(rate * seconds))
     label = f"{size} devices" if sys.stderr.isatty() else None
     with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
-        answers = run(
-            Fleet(size, seed), url=url, token=token, rate=rate, total=total, on_answer=bar.update
+        responses = run(
+            Fleet(size, seed), url=url, token=token, rate=rate, total=total, on_response=bar.update
         )
-    print_table(["Answer", "Requests"], sorted(answers.items()))
-    if not any(answer.startswith("2") for answer in answers):
+    print_table(["Response", "Requests"], sorted(responses.items()))
+    if not any(response.startswith("2") for response in responses):
         fail("No request was accepted. Check the URL and the token.")
 
 

@@ -151,15 +151,15 @@ def run(
     token: str,
     rate: float,
     total: int,
-    on_answer: Callable[[int], object],
+    on_response: Callable[[int], object],
 ) -> Counter[str]:
     """Make ``total`` calls at ``rate`` calls per second and count the responses.
 
     Responses are counted by status and, for problem details, code, such as
-    ``"403 device_blocked"``. A call without a response counts as ``"no answer"``. ``on_answer(1)``
-    is called after each call, from one thread at a time.
+    ``"403 device_blocked"``. A call without a response counts as ``"no response"``. After each
+    call ``on_response(1)`` is called, from one thread at a time.
     """
-    answers: Counter[str] = Counter()
+    responses: Counter[str] = Counter()
     lock = threading.Lock()
     stopped = threading.Event()
     workers = max(2, min(64, round(rate / 10)))
@@ -176,14 +176,14 @@ def run(
             headers = {**headers, "Authorization": f"Bearer {token}"}
             try:
                 response = http.request(method, base + path, headers=headers, json=body)
-                answer = str(response.status)
+                outcome = str(response.status)
                 if response.headers.get("Content-Type", "") == "application/problem+json":
-                    answer += f" {response.json()['code']}"
+                    outcome += f" {response.json()['code']}"
             except (urllib3.exceptions.HTTPError, ValueError):
-                answer = "no answer"
+                outcome = "no response"
             with lock:
-                answers[answer] += 1
-                on_answer(1)
+                responses[outcome] += 1
+                on_response(1)
 
         start = time.monotonic()
         try:
@@ -195,4 +195,4 @@ def run(
         except KeyboardInterrupt:
             stopped.set()
             raise
-    return answers
+    return responses

@@ -32,11 +32,11 @@ def require(program: str) -> str:
     """Return the path of a program. Skip the test without it, except in CI."""
     found = shutil.which(program)
     if found is None:
-        _skip(f"{program} is not installed.")
+        _skip_or_fail(f"{program} is not installed.")
     return str(found)
 
 
-def _skip(reason: str) -> None:
+def _skip_or_fail(reason: str) -> None:
     if "CI" in os.environ:
         pytest.fail(f"{reason} These tests must run in CI.", pytrace=False)
     pytest.skip(reason)
@@ -73,7 +73,7 @@ def _python_client(library: str) -> Client:
         try:
             importlib.import_module(module)
         except ImportError:
-            _skip(f"{module} is not installed.")
+            _skip_or_fail(f"{module} is not installed.")
     return lambda call: call_with_python(library, python(library), call)
 
 

@@ -70,13 +70,13 @@ class Traffic(Threads):
         return [status for started, status in list(self.answers) if started > moment]
 
     def _run(self) -> None:
-        while not self.enough.is_set():
+        while not self.stopping.is_set():
             with closing(self._server.connect()) as connection:
                 for _ in range(60):
                     started = time.monotonic()
                     connection.request("GET", DEVICE, headers=self._headers)
                     self.answers.append((started, Answer.read(connection.getresponse()).status))
-                    if self.enough.is_set():
+                    if self.stopping.is_set():
                         break
 
 

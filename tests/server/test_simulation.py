@@ -12,9 +12,9 @@ def test_simulated_devices_are_registered(server: RealServer, token: str) -> Non
         "apidevices", "simulate", "--url", server.url, "--token", token, *options
     )
     assert simulated.returncode == 0, simulated.stderr
-    answers = dict(line.split() for line in simulated.stdout.splitlines()[2:])
-    assert set(answers) == {"200", "201"}
-    assert sum(map(int, answers.values())) == 20
+    responses = dict(line.split() for line in simulated.stdout.splitlines()[2:])
+    assert set(responses) == {"200", "201"}
+    assert sum(map(int, responses.values())) == 20
     listed = json.loads(server.flask("apidevices", "list", "--json").stdout)
     assert len(listed) == before + 5
     assert all(device["manufacturer"] and device["application"] for device in listed[:5])

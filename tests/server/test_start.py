@@ -1,11 +1,13 @@
 """Server start: migrations, the setup link, and one-line errors."""
 
 import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from harness.real_server import PROGRAM, RealServer, clean_environment, free_port
+from harness.real_server import PROGRAM, RealServer, clean_environment, free_port, wait_until
 from tests.conftest import StartServer
 
 
@@ -24,6 +26,19 @@ def test_first_start_prints_one_setup_link(make_server: StartServer) -> None:
 def test_secret_key_file_is_readable_by_its_owner_only(server: RealServer) -> None:
     assert (server.instance / "secret_key").stat().st_mode & 0o777 == 0o600
     assert len((server.instance / "secret_key").read_text()) >= 32
+
+
+@pytest.mark.parametrize("program", [PROGRAM, (sys.executable, "-m", "apidevices", "serve")])
+def test_secret_key_is_stored_before_workers_start(tmp_path: Path, program: Sequence[str]) -> None:
+    server = RealServer(tmp_path / "instance", program=program)
+    server.launch()
+    try:
+        wait_until(lambda: server.workers, 30)
+        assert (
+            server.instance / "secret_key"
+        ).exists()  # otherwise every worker would have its own
+    finally:
+        server.stop()
 
 
 def test_start_migrates_the_database(make_server: StartServer) -> None:

@@ -39,7 +39,7 @@ def incomplete_upload(server: RealServer, token: str) -> Iterator[socket.socket]
         yield connection
 
 
-def refuses_connections(server: RealServer) -> bool:
+def rejects_connections(server: RealServer) -> bool:
     try:
         server.connect().close()
     except ConnectionRefusedError:
@@ -54,7 +54,7 @@ def test_port_is_closed_while_the_last_request_is_in_flight(
     with make_server(WEB_CONCURRENCY="2") as server:
         with incomplete_upload(server, server.create_token()) as upload:
             server.process.send_signal(number)
-            wait_until(lambda: refuses_connections(server), 10)
+            wait_until(lambda: rejects_connections(server), 10)
             upload.sendall(BODY)
             assert read_answer(upload).status == 201
         server.process.wait(20)
@@ -77,7 +77,7 @@ class Load(Threads):
 
     def __init__(self, server: RealServer, token: str) -> None:
         self.sent: list[Sent] = []
-        self.wrong: list[Answer] = []
+        self.unexpected: list[Answer] = []
         self._server = server
         self._token = token
         super().__init__(
@@ -89,7 +89,7 @@ class Load(Threads):
     def _run(self, device: str, *, keep_alive: bool) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=30)
         headers = {**as_device(self._token, device), "Content-Type": "application/json"}
-        while not self.enough.is_set():
+        while not self.stopping.is_set():
             for method, path, body in (("GET", DEVICE, None), ("POST", UPLOADS, BODY)):
                 started_at = rfc3339(now()) or ""
                 with suppress(OSError, http.client.HTTPException):
@@ -100,11 +100,11 @@ class Load(Threads):
                     sent.answered = time.monotonic()
                     sent.active_at = answer.json.get("received_at", started_at)
                     if answer.status not in (200, 201):
-                        self.wrong.append(answer)
+                        self.unexpected.append(answer)
                     if keep_alive:
                         continue
                 connection.close()
-                self.enough.wait(0.01)
+                self.stopping.wait(0.01)
 
 
 def test_graceful_stop_under_load_answers_every_request_in_flight(make_server: StartServer) -> None:
@@ -116,13 +116,13 @@ def test_graceful_stop_under_load_answers_every_request_in_flight(make_server: S
         token = server.create_token()
         with Load(server, token) as load:
             wait_until(lambda: len(load.sent) > 500, 30)
-            stopped_at = time.monotonic()
+            signaled_at = time.monotonic()
             server.stop()
         devices = {device["identifier"]: device for device in server.devices()}
-    before = [sent for sent in load.sent if sent.at < stopped_at]
+    before = [sent for sent in load.sent if sent.at < signaled_at]
     assert [sent for sent in before if sent.answered is None] == []
-    assert any(sent.answered and sent.answered > stopped_at for sent in before)
-    assert load.wrong == []
+    assert any(sent.answered and sent.answered > signaled_at for sent in before)
+    assert load.unexpected == []
     unsaved = [
         sent for sent in load.sent if sent.active_at > devices[sent.device]["last_active_at"]
     ]
