@@ -34,9 +34,8 @@ def test_secret_key_is_stored_before_workers_start(tmp_path: Path, program: Sequ
     server.launch()
     try:
         wait_until(lambda: server.workers, 30)
-        assert (
-            server.instance / "secret_key"
-        ).exists()  # otherwise every worker would have its own
+        assert (server.instance / "secret_key").exists()  # workers must share it
+        wait_until(server.is_ready, 30)
     finally:
         server.stop()
 

@@ -59,7 +59,7 @@ def test_port_is_closed_while_the_last_request_is_in_flight(
             assert read_answer(upload).status == 201
         server.process.wait(20)
         server.launch()
-        wait_until(server.is_ready)
+        wait_until(server.is_ready, 30)
 
 
 @dataclass
