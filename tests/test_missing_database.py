@@ -14,7 +14,7 @@ from harness.real_server import FLASK, clean_environment
 from tests.command_line import Cli
 from tests.conftest import make_standalone_app, state_of
 
-MakeApp = Callable[[], Flask]
+MakeCliApp = Callable[[], Flask]
 
 COMMANDS = [
     ("list",),
@@ -38,7 +38,7 @@ def files(folder: Path) -> set[str]:
 
 
 @pytest.fixture
-def make_app(instance: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeApp]:
+def make_cli_app(instance: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeCliApp]:
     """Create the standalone application the way the ``flask`` command does."""
     monkeypatch.setenv("FLASK_RUN_FROM_CLI", "true")
     apps = []
@@ -57,9 +57,9 @@ def make_app(instance: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeAp
 
 @pytest.mark.parametrize("command", STANDALONE_COMMANDS, ids=" ".join)
 def test_command_names_the_missing_database_and_creates_nothing(
-    make_app: MakeApp, instance: Path, tmp_path: Path, command: tuple[str, ...]
+    make_cli_app: MakeCliApp, instance: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    line = Cli(make_app()).fail(*command)
+    line = Cli(make_cli_app()).fail(*command)
     assert f"There is no database at {instance}/apidevices.sqlite3." in line
     assert "Check DATABASE_URL and APIDEVICES_INSTANCE" in line
     assert "apidevices upgrade' to create the database" in line
@@ -77,10 +77,10 @@ def test_command_names_the_missing_database_and_creates_nothing(
     ],
 )
 def test_missing_database_is_found_for_every_sqlite_url(
-    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, path: str
+    make_cli_app: MakeCliApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, path: str
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", url.replace("{folder}", str(tmp_path)))
-    assert f"There is no database at {tmp_path / path}." in Cli(make_app()).fail("list")
+    assert f"There is no database at {tmp_path / path}." in Cli(make_cli_app()).fail("list")
     assert files(tmp_path) == set()
 
 
@@ -93,7 +93,7 @@ def test_missing_database_is_found_for_every_sqlite_url(
     ],
 )
 def test_unavailable_database_is_reported_and_leaves_no_files(
-    make_app: MakeApp,
+    make_cli_app: MakeCliApp,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     url: str,
@@ -101,7 +101,7 @@ def test_unavailable_database_is_reported_and_leaves_no_files(
     reason: str,
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
-    line = Cli(make_app()).fail(command)
+    line = Cli(make_cli_app()).fail(command)
     assert line.startswith("The database is unavailable: ")
     assert reason in line
     assert files(tmp_path) == set()
@@ -117,17 +117,17 @@ def test_unavailable_database_is_reported_and_leaves_no_files(
     ],
 )
 def test_in_memory_database_is_rejected(
-    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, url: str
+    make_cli_app: MakeCliApp, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
     with pytest.raises(ConfigError, match=r"DATABASE_URL: .* in-memory"):
-        make_app()
+        make_cli_app()
 
 
 def test_upgrade_creates_the_database_and_all_tables(
-    make_app: MakeApp, instance: Path, tmp_path: Path
+    make_cli_app: MakeCliApp, instance: Path, tmp_path: Path
 ) -> None:
-    cli = Cli(make_app())
+    cli = Cli(make_cli_app())
     cli.succeed("upgrade")
     assert cli.json("list") == []
     cli.succeed("create-user", "ann@example.com", "--password-stdin", stdin="correct horse\n")
@@ -135,10 +135,12 @@ def test_upgrade_creates_the_database_and_all_tables(
     assert "instance/secret_key" not in files(tmp_path)
 
 
-def test_empty_sqlite_file_is_reported_as_not_migrated(make_app: MakeApp, instance: Path) -> None:
+def test_empty_sqlite_file_is_reported_as_not_migrated(
+    make_cli_app: MakeCliApp, instance: Path
+) -> None:
     instance.mkdir()
     (instance / "apidevices.sqlite3").touch()
-    cli = Cli(make_app())
+    cli = Cli(make_cli_app())
     line = cli.fail("list")
     assert line.startswith("The database is not migrated: no such table: apidevices_")
     assert line.endswith("apidevices upgrade'.")
@@ -147,11 +149,11 @@ def test_empty_sqlite_file_is_reported_as_not_migrated(make_app: MakeApp, instan
 
 
 def test_empty_postgresql_database_is_reported_as_not_migrated(
-    make_app: MakeApp, postgres: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_cli_app: MakeCliApp, postgres: Postgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     url = postgres.create_database(f"empty_{tmp_path.name}"[:60])
     monkeypatch.setenv("DATABASE_URL", url)
-    cli = Cli(make_app())
+    cli = Cli(make_cli_app())
     assert cli.fail("list").startswith('The database is not migrated: relation "apidevices_')
     cli.succeed("upgrade")
     assert cli.json("list") == []
@@ -159,13 +161,13 @@ def test_empty_postgresql_database_is_reported_as_not_migrated(
 
 
 def test_development_server_creates_the_secret_key_with_the_first_request(
-    make_app: MakeApp, instance: Path
+    make_cli_app: MakeCliApp, instance: Path
 ) -> None:
-    app = make_app()
+    app = make_cli_app()
     assert not instance.exists()
     assert app.test_client().get("/livez").status_code == 200
     key = (instance / "secret_key").read_text()
-    assert app.secret_key == make_app().secret_key == key
+    assert app.secret_key == make_cli_app().secret_key == key
 
 
 @pytest.mark.parametrize(
