@@ -81,7 +81,7 @@ def scan(code: str) -> dict[str, str]:
 @api.get("/health")
 @devices.exempt
 def health() -> dict[str, bool]:
-    """Answer health checks, which come from no device."""
+    """Answer health checks. They are exempt because they do not come from devices."""
     return {"ok": True}
 
 
