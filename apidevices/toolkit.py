@@ -20,6 +20,7 @@ from apidevices.database import (
     prepare,
     sqlite_warning,
 )
+from apidevices.database.files import sqlite_file
 from apidevices.errors import ConfigError, Conflict, InvalidInput
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.migration import is_current as is_branch_current
@@ -82,6 +83,7 @@ __all__ = [
     "print_table",
     "read_body",
     "render",
+    "sqlite_file",
     "sqlite_warning",
     "tokens",
     "upgrade_branch",

@@ -205,9 +205,8 @@ def test_requests_succeed_again_after_503(
 def test_503_without_a_database(
     databases: Databases, make_bare_app: MakeApp, instance: Path
 ) -> None:
-    assert_unavailable(
-        make_bare_app(**databases.away(instance)).test_client().get(DEVICE, headers=as_device("x"))
-    )
+    client = make_bare_app(**databases.unavailable(instance)).test_client()
+    assert_unavailable(client.get(DEVICE, headers=as_device("x")))
 
 
 def test_503_with_an_unmigrated_database(make_bare_app: MakeApp) -> None:

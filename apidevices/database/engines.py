@@ -7,6 +7,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from apidevices.database import postgresql, sqlite
+from apidevices.database.files import sqlite_file
 from apidevices.errors import ConfigError
 
 _POOL_SIZE = 10
@@ -50,6 +51,8 @@ def engine_for(source: Engine | URL | str) -> Engine:
     backend = url.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         raise ConfigError(f"db: {backend} is not supported. Use SQLite or PostgreSQL.")
+    if backend == "sqlite" and sqlite_file(url) is None:
+        raise ConfigError("db: Threads can't share an in-memory database. Use a file.")
     if backend == "postgresql":
         # SQLAlchemy 2.0 takes plain "postgresql://" to mean psycopg 2.
         url = url.set(drivername=f"postgresql+{postgresql.DRIVER}")

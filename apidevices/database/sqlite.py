@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
@@ -66,7 +66,10 @@ class SqliteBackend(Backend):
                     session.flush()
                     run("COMMIT")
                 except BaseException:
-                    run("ROLLBACK")
+                    # SQLite may have rolled back already, or the connection is broken. Neither
+                    # must hide the original error.
+                    with suppress(SQLAlchemyError):
+                        run("ROLLBACK")
                     raise
         finally:
             self._write_lock.release()

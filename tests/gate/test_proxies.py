@@ -15,7 +15,7 @@ from harness.proxies import PROXIES, running_proxy
 from harness.real_server import Answer, RealServer, wait_until
 from tests.conftest import StartServer, as_device
 from tests.gate.upstream import Upstream, upstream
-from tests.server.seen import devices
+from tests.server.management import devices
 
 # All tests share one gate and one API, so each test uses its own device.
 pytestmark = pytest.mark.database("sqlite")

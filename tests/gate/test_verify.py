@@ -119,7 +119,7 @@ def test_problem_is_repeated_in_a_header(client: FlaskClient) -> None:
 def test_unavailable_database_gets_503(
     make_app: MakeApp, databases: Databases, tmp_path: Path
 ) -> None:
-    client = make_app(**databases.away(tmp_path / "away")).test_client()
+    client = make_app(**databases.unavailable(tmp_path / "away")).test_client()
     response = client.get(VERIFY, headers=as_device("x"))
     assert (code(response), response.headers["Retry-After"]) == ("503 unavailable", "2")
 

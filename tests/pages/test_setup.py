@@ -94,10 +94,10 @@ def test_it_stops_working_once_an_account_was_made_otherwise(
     ("typed", "said"),
     [
         ({"password": "short", "password_again": "short"}, "at least 8 characters"),
-        ({"password_again": "something else"}, "The passwords are not the same."),
+        ({"password_again": "something else"}, "The passwords don't match."),
         ({"password": "", "password_again": ""}, "Choose a password."),
         ({"email": "ann at home"}, "This is not an e-mail address."),
-        ({"email": ""}, "Give your e-mail address."),
+        ({"email": ""}, "Enter your e-mail address."),
     ],
     ids=["weak password", "two passwords", "no password", "wrong address", "no address"],
 )
