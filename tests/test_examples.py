@@ -132,7 +132,7 @@ def test_pages_are_ours(visitor: Visitor, path: str) -> None:
 def test_what_is_done_on_pages_is_done(visitor: Visitor) -> None:
     visitor.change(f"{LIST}/1", "/name", htmx=True, name="West door")
     answer = visitor.change(f"{LIST}/1", "/block", htmx=True)
-    assert "Blocked “West door”" in answer.announced
+    assert "West door is blocked." in answer.announced
     denied = visitor.client.get("/api/devices", headers={"X-Device-ID": "phone-1"})
     assert denied.get_json()["code"] == "device_blocked"
 

@@ -121,14 +121,14 @@ def test_what_pages_may_load_is_left_to_the_host(visitor: Visitor) -> None:
 
 def test_htmx_gets_fragments_without_the_layout(visitor: Visitor) -> None:
     answer = visitor.change(f"{ADMIN}/1", "/block", htmx=True)
-    assert "Blocked “till-1”" in answer.announced
+    assert "till-1 is blocked." in answer.announced
     assert answer.root.all("title") == []  # it would replace all of the host's title
     assert "Lumière" not in answer.text
 
 
 def test_forms_work_without_htmx(visitor: Visitor) -> None:
     page = visitor.follow(visitor.change(f"{ADMIN}/1", "/block"))
-    assert "Blocked “till-1”" in page.announced
+    assert "till-1 is blocked." in page.announced
 
 
 def test_messages_appear_once_each_with_whom_they_belong_to(visitor: Visitor) -> None:
@@ -137,8 +137,8 @@ def test_messages_appear_once_each_with_whom_they_belong_to(visitor: Visitor) ->
     assert closed.location == ADMIN
     page = visitor.follow(done)
     assert [node.text for node in page.root.all("p", class_="flash")] == ["The cinema is closed."]
-    assert page.html.count("its next request is denied") == 1
-    assert page.announced.startswith("Blocked")
+    assert page.html.count("Its requests are denied") == 1
+    assert page.announced.startswith("till-1 is blocked.")
 
 
 # --- what a host adds --------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def make_page(url: str, closing: Close) -> Callable[..., Page]:
 
 def test_frame_shows_the_account_with_a_button_to_sign_out(make_page: Callable[..., Page]) -> None:
     page = make_page(account=lambda: Account("Ann & co", "/bye"))
-    assert page.root.one("span", class_="muted who").text == "Ann & co"
+    assert page.root.one("span", class_="muted account-name").text == "Ann & co"
     assert page.form("/bye").one("button").text == "Sign out"
 
 
