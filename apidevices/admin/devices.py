@@ -67,7 +67,7 @@ def rename_device(device_id: int) -> ResponseReturnValue:
     if renamed.name:
         flash(f"The device is now named {renamed.name}.")
     else:
-        flash(f"The name was removed. The device is now listed as {renamed.identifier}.")
+        flash(f"The device has no name and is listed as {renamed.identifier}.")
     return _respond(renamed)
 
 
