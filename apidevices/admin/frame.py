@@ -130,13 +130,22 @@ def time_element(moment: datetime, now: datetime, *, show_exact: bool = False) -
     The exact time is in its tooltip and available to screen readers. With ``show_exact`` it is
     visible as well.
     """
-    exact = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    date, time = f"{moment:%Y-%m-%d}", f"{moment:%H:%M:%S} UTC"
     try:
         relative = humanize.naturaltime(moment, when=now)
     except (ValueError, OverflowError):  # too far away for humanize
-        relative = exact
-    return Markup('<time datetime="{}" title="{}">{}<span class="{}"> ({})</span></time>').format(
-        clock.rfc3339(moment), exact, relative, "muted" if show_exact else "visually-hidden", exact
+        relative = f"{date} {time}"
+    return Markup(
+        '<time datetime="{}" title="{} {}">{}'
+        '<span class="{}"> (<span>{}</span> <span>{}</span>)</span></time>'
+    ).format(
+        clock.rfc3339(moment),
+        date,
+        time,
+        relative,
+        "exact muted" if show_exact else "visually-hidden",
+        date,
+        time,
     )
 
 

@@ -144,7 +144,7 @@ def test_tokens(site: Site, desktop: Page, monitor: Monitor) -> None:
     desktop.goto(TOKENS)
     desktop.get_by_role("textbox", name="Name").fill("axe")
     desktop.get_by_role("button", name="Create token").click()
-    expect(desktop.get_by_role("heading", name="Copy your new token")).to_be_visible()
+    expect(desktop.get_by_role("heading", name="Your new token")).to_be_visible()
     assert_accessible(desktop)
     open_dialog(desktop, desktop.locator("tr").filter(has_text="axe"), "Revoke")
     assert_accessible(desktop)

@@ -149,7 +149,7 @@ def test_create_and_revoke_a_token(site: Site, desktop: Page) -> None:
     tab_to(desktop, desktop.get_by_role("textbox", name="Name"))
     desktop.keyboard.type("by keyboard")
     desktop.keyboard.press("Enter")
-    expect(desktop.get_by_role("heading", name="Copy your new token")).to_be_focused()
+    expect(desktop.get_by_role("heading", name="Your new token")).to_be_focused()
     token = desktop.get_by_label("API token", exact=True).inner_text()
     assert site.call("keyboard", token=token) == 200
     tab_to(desktop, desktop.get_by_role("button", name="Revoke by keyboard"))

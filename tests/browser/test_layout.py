@@ -119,7 +119,7 @@ def test_new_token_fits_on_a_phone(phone: Page) -> None:
     phone.goto(TOKENS)
     phone.get_by_role("textbox", name="Name").fill("N" * 255)
     phone.get_by_role("button", name="Create token").click()
-    expect(phone.get_by_role("heading", name="Copy your new token")).to_be_visible()
+    expect(phone.get_by_role("heading", name="Your new token")).to_be_visible()
     assert_fits(phone)
 
 

@@ -20,7 +20,7 @@ def test_create_and_revoke_a_token(
         expect_status(page, f"The token “{name}” was created.")
         token = page.get_by_label("API token", exact=True).inner_text()
     if scripts:
-        expect(page.get_by_role("heading", name="Copy your new token")).to_be_focused()
+        expect(page.get_by_role("heading", name="Your new token")).to_be_focused()
     assert site.call("scanner", token=token) == 200
 
     page.goto(TOKENS)
