@@ -1,4 +1,4 @@
-"""Layout on phones: nothing overflows the screen, and touch targets are large enough."""
+"""Layout: nothing overflows, columns stay readable, and touch targets are large enough."""
 
 from collections.abc import Callable
 
@@ -141,6 +141,21 @@ def test_list_omits_hardware_on_a_phone(site: Site, open_page: OpenPage) -> None
         page.goto(f"{LIST}?name={device.identifier}")
         expect(page.locator(device.element)).to_be_visible()
         expect(page.get_by_text("Apple iPad 9")).to_be_visible(visible=width == DESKTOP)
+
+
+# --- columns -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [721, 960, 961, 1152, 1153, DESKTOP])
+def test_name_column_is_wide_enough_at_every_table_width(
+    site: Site, desktop: Page, width: int
+) -> None:
+    device = site.device()
+    desktop.set_viewport_size({"width": width, "height": 800})
+    desktop.goto(f"{LIST}?name={device.identifier}")
+    box = desktop.locator(device.element).locator("td.name").bounding_box()
+    assert box is not None
+    assert box["width"] >= 190
 
 
 # --- touch targets -----------------------------------------------------------------------------
