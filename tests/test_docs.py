@@ -5,7 +5,7 @@ import re
 import pytest
 
 from harness.real_server import ROOT
-from harness.screenshots import PICTURES
+from harness.screenshots import SCREENSHOTS
 
 DOCUMENTS = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
@@ -34,5 +34,5 @@ def test_relative_links_point_to_existing_files(document: str) -> None:
 
 def test_readme_shows_every_generated_screenshot() -> None:
     shown = re.findall(r'(?:src|srcset)="([^"]+)"', (ROOT / "README.md").read_text())
-    assert sorted(shown) == sorted(PICTURES)
+    assert sorted(shown) == sorted(SCREENSHOTS)
     assert all((ROOT / name).read_bytes().startswith(b"\x89PNG") for name in shown)

@@ -134,7 +134,7 @@ def test_admin_pages_use_their_own_templates(visitor: Visitor, path: str) -> Non
 def test_rename_and_block_work_in_the_colliding_host(visitor: Visitor) -> None:
     visitor.change(f"{LIST}/1", "/name", htmx=True, name="West door")
     answer = visitor.change(f"{LIST}/1", "/block", htmx=True)
-    assert "Blocked “West door”" in answer.announced
+    assert "West door is blocked." in answer.announced
     denied = visitor.client.get("/api/devices", headers={"X-Device-ID": "phone-1"})
     assert denied.get_json()["code"] == "device_blocked"
 

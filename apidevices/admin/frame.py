@@ -1,4 +1,4 @@
-"""The blueprint of the admin pages, and what holds for each of them."""
+"""The blueprint of the admin pages: access control, security headers, template globals."""
 
 import hashlib
 from datetime import datetime
@@ -14,7 +14,7 @@ from werkzeug.exceptions import NotFound as HTTPNotFound
 
 from apidevices import clock, paths, state
 from apidevices.admin import theme
-from apidevices.admin.messages import take_messages
+from apidevices.admin.messages import pop_messages
 from apidevices.config import Settings
 from apidevices.embedding import Account, Link
 from apidevices.errors import NotFound
@@ -25,11 +25,11 @@ YEAR = 365 * 24 * 3600
 
 class _AdminBlueprint(Blueprint):
     def get_send_file_max_age(self, filename: str | None) -> int | None:
-        """Keep static files for a year: their addresses change with their content."""
+        """Cache versioned static files for a year: their URLs change with their content."""
         return YEAR if "v" in request.args else None
 
     def send_static_file(self, filename: str) -> Response:
-        """Answer whole rather than in a stream, which not every compression can be applied to."""
+        """Send a static file unstreamed: some compression middleware skips streamed responses."""
         response = super().send_static_file(filename)
         response.direct_passthrough = False
         response.get_data()
@@ -57,14 +57,15 @@ def _authorize() -> ResponseReturnValue | None:
 
 @blueprint.after_request
 def harden(response: Any) -> Any:
-    """Add to a page the headers that keep it to itself.
+    """Add security headers to an HTML response, and forbid caching it.
 
-    What a page in the host's base template may load and who may frame it, the host decides.
+    Pages in the host's base template get no Content-Security-Policy and no framing rules: the
+    host knows what its layout loads and where it may be framed.
     """
     if response.mimetype != "text/html":
         return response
     headers = response.headers
-    if not theme.is_in_base():
+    if not theme.used_base_template():
         headers.setdefault("Content-Security-Policy", _content_security_policy())
         headers.setdefault("X-Frame-Options", "DENY")
         headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
@@ -92,7 +93,7 @@ def _content_security_policy() -> str:
 
 @blueprint.get("/api-devices/theme.css", endpoint="theme")
 def theme_stylesheet() -> Response:
-    """Return the CSS that the settings ask for."""
+    """Serve the CSS for the configured accent color, or 404 without one."""
     accent_color = state.current().settings.accent_color
     if not accent_color:
         abort(404)
@@ -105,11 +106,11 @@ def theme_stylesheet() -> Response:
 
 @blueprint.errorhandler(NotFound)
 def not_found(error: NotFound) -> ResponseReturnValue:
-    """Answer 404, as a page or in the status line."""
+    """Respond with 404: a page, or a message in the status line."""
     return current_app.handle_http_exception(HTTPNotFound(str(error)))
 
 
-# --- what templates call -------------------------------------------------------------------------
+# --- template globals ----------------------------------------------------------------------------
 
 
 @cache
@@ -118,27 +119,37 @@ def _version(filename: str) -> str:
 
 
 def static_url(filename: str) -> str:
-    """Return the address of a static file, which changes with its content."""
+    """Return the URL of a static file. It changes with the content of the file."""
     return url_for("apidevices.static", filename=filename, v=_version(filename))
 
 
-def time_element(moment: datetime, now: datetime, *, exact_shown: bool = False) -> Markup:
-    """Return a time as people say it, with the exact one on hover and for screen readers.
+def time_element(moment: datetime, now: datetime, *, show_exact: bool = False) -> Markup:
+    """Return a ``<time>`` element with a relative time.
 
-    With ``exact_shown`` the exact one is there for everybody, where there is room.
+    The exact time is in its tooltip and available to screen readers. With ``show_exact`` it is
+    visible as well.
     """
-    exact = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    date, time = f"{moment:%Y-%m-%d}", f"{moment:%H:%M:%S} UTC"
     try:
         relative = humanize.naturaltime(moment, when=now)
-    except (ValueError, OverflowError):  # too far away to be counted
-        relative = exact
-    return Markup('<time datetime="{}" title="{}">{}<span class="{}"> ({})</span></time>').format(
-        clock.rfc3339(moment), exact, relative, "muted" if exact_shown else "visually-hidden", exact
+    except (ValueError, OverflowError):  # too far away for humanize
+        relative = f"{date} {time}"
+    return Markup(
+        '<time datetime="{}" title="{} {}">{}'
+        '<span class="{}"> (<span>{}</span> <span>{}</span>)</span></time>'
+    ).format(
+        clock.rfc3339(moment),
+        date,
+        time,
+        relative,
+        "exact muted" if show_exact else "visually-hidden",
+        date,
+        time,
     )
 
 
 def navigation() -> list[Link]:
-    """Return our links, and those of the application."""
+    """Return the links of these pages, followed by those of the application."""
     links = [Link("API Devices", url_for("apidevices.device_list"))]
     if has_tokens():
         links.append(Link("API Tokens", url_for("apidevices.token_list")))
@@ -146,24 +157,25 @@ def navigation() -> list[Link]:
 
 
 def account() -> Account | None:
-    """Return who is signed in, where the application says so."""
+    """Return the signed-in account, or None if the application provides none."""
     return state.current().slots.account()
 
 
 def settings() -> Settings:
-    """Return the settings of the application."""
+    """Return the extension's settings in the current application."""
     return state.current().settings
 
 
 def has_tokens() -> bool:
-    """Tell whether the API is called with tokens of ours."""
+    """Return whether devices authenticate with API Devices tokens."""
     return state.current().requires_tokens
 
 
-def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a variable of the shell
-    """Return a call that registers a device, ready for a shell.
+def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a shell variable, not a secret
+    """Return a curl command that registers a device.
 
-    Which path and, without our tokens, which credentials it needs, the application alone knows.
+    The path is a placeholder unless the application configured an example path. Without API
+    Devices tokens, the command contains no credentials: only the application knows which it needs.
     """
     values = {
         "identifier": "my-first-device",
@@ -175,7 +187,7 @@ def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a variable of th
         "model": "Raspberry Pi 5",
     }
     headers = settings().headers
-    path = state.current().slots.example_path or "/$PATH_OF_API"
+    path = state.current().slots.example_path or "/$API_PATH"
     lines = [
         f"curl {request.host_url.rstrip('/')}{path}",
         *([f'  -H "Authorization: Bearer {token}"'] if has_tokens() else ()),
@@ -189,12 +201,12 @@ environment.globals.update(
     apidevices_static=static_url,
     apidevices_theme=theme.stylesheet_url,
     apidevices_time=time_element,
-    apidevices_messages=take_messages,
+    apidevices_messages=pop_messages,
     apidevices_navigation=navigation,
     apidevices_account=account,
     apidevices_settings=settings,
     apidevices_has_tokens=has_tokens,
-    apidevices_has_base=theme.has_base,
-    apidevices_in_base=theme.in_base,
+    apidevices_has_base=theme.has_base_template,
+    apidevices_render_in_base=theme.render_in_base_template,
     apidevices_curl=curl_command,
 )

@@ -1,7 +1,7 @@
-"""What happened, for the status line of the next page or fragment.
+"""Status messages for the next page or fragment.
 
-Flask's own ``flash`` would do, but a host's layout shows those messages too, so they would appear
-twice.
+These are kept apart from ``flask.flash``: a host's layout shows those too, so each message would
+appear twice.
 """
 
 from flask import get_flashed_messages, session
@@ -14,7 +14,7 @@ def flash(message: str) -> None:
     session[_KEY] = [*session.get(_KEY, ()), message]
 
 
-def take_messages(*, flashed: bool = True) -> list[str]:
-    """Return the messages that wait; with ``flashed``, those of ``flask.flash`` too."""
-    others = get_flashed_messages() if flashed else []
+def pop_messages(*, include_flask: bool = True) -> list[str]:
+    """Return and remove the pending messages, by default with those of ``flask.flash``."""
+    others = get_flashed_messages() if include_flask else []
     return [*session.pop(_KEY, ()), *map(str, others)]

@@ -121,14 +121,14 @@ def test_content_security_policy_is_left_to_the_host(visitor: Visitor) -> None:
 
 def test_htmx_gets_fragments_without_the_layout(visitor: Visitor) -> None:
     response = visitor.change(f"{ADMIN}/1", "/block", htmx=True)
-    assert "Blocked “till-1”" in response.announced
+    assert "till-1 is blocked." in response.announced
     assert response.root.all("title") == []  # HTMX would replace the host's title
     assert "Lumière" not in response.text
 
 
 def test_forms_work_without_htmx(visitor: Visitor) -> None:
     page = visitor.follow(visitor.change(f"{ADMIN}/1", "/block"))
-    assert "Blocked “till-1”" in page.announced
+    assert "till-1 is blocked." in page.announced
 
 
 def test_host_and_extension_show_their_own_flash_messages_once(visitor: Visitor) -> None:
@@ -137,8 +137,8 @@ def test_host_and_extension_show_their_own_flash_messages_once(visitor: Visitor)
     assert closed.location == ADMIN
     page = visitor.follow(done)
     assert [node.text for node in page.root.all("p", class_="flash")] == ["The cinema is closed."]
-    assert page.html.count("its next request is denied") == 1
-    assert page.announced.startswith("Blocked")
+    assert page.html.count("Its requests are denied") == 1
+    assert page.announced.startswith("till-1 is blocked.")
 
 
 # --- navigation, account and panels ------------------------------------------------------------
@@ -178,7 +178,7 @@ def make_page(url: str, closing: Close) -> Callable[..., Page]:
 
 def test_frame_shows_account_with_sign_out_button(make_page: Callable[..., Page]) -> None:
     page = make_page(account=lambda: Account("Ann & co", "/bye"))
-    assert page.root.one("span", class_="muted who").text == "Ann & co"
+    assert page.root.one("span", class_="muted account-name").text == "Ann & co"
     assert page.form("/bye").one("button").text == "Sign out"
 
 
