@@ -1,7 +1,7 @@
 """The exceptions of this package, one family that each interface handles in one place.
 
-Pages respond to ``NotFound`` with 404 and to ``InvalidInput`` with 422. So does the management API,
-which also responds to ``Conflict`` with 409. Commands print the message and exit with status 1.
+Pages and APIs respond with 404 to ``NotFound``, with 409 to ``Conflict`` and with 422 to
+``InvalidInput``: see ``problems.as_http_error``. Commands print the message and exit with status 1.
 Messages are shown to users: they say what is wrong and what to do next.
 """
 

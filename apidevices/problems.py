@@ -4,8 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import Conflict as HTTPConflict
+from werkzeug.exceptions import HTTPException, UnprocessableEntity
+from werkzeug.exceptions import NotFound as HTTPNotFound
 from werkzeug.wrappers import Response
+
+from apidevices.errors import APIDevicesError, Conflict, InvalidInput, NotFound
 
 _BY_STATUS = {
     400: ("invalid_request", "Invalid request"),
@@ -169,6 +173,25 @@ def _codes() -> Mapping[int, Sequence[str]]:
 
 CODES = _codes()
 """HTTP status -> all codes that are used with it."""
+
+
+_HTTP_ERRORS: Mapping[type[APIDevicesError], type[HTTPException]] = {
+    NotFound: HTTPNotFound,
+    InvalidInput: UnprocessableEntity,
+    Conflict: HTTPConflict,
+}
+
+
+def as_http_error(error: APIDevicesError) -> HTTPException:
+    """Return the HTTP error for an error of this package, for pages and for the API.
+
+    Raises:
+        APIDevicesError: The error itself, if it is not the fault of the request.
+    """
+    for kind, http_error in _HTTP_ERRORS.items():
+        if isinstance(error, kind):
+            return http_error(str(error))
+    raise error
 
 
 def as_problem(error: HTTPException) -> Response:

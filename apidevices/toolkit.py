@@ -8,6 +8,7 @@ from apidevices import audit, clock, devices, tokens
 from apidevices.activity import ActivityBuffer
 from apidevices.admin.frame import harden
 from apidevices.admin.htmx import is_htmx
+from apidevices.admin.messages import status_response
 from apidevices.api.description import WITH_BODY, described
 from apidevices.api.requests import MAX_BODY, read_body
 from apidevices.cli import Group, commands, existing_database, fail, print_table
@@ -21,14 +22,20 @@ from apidevices.database import (
     sqlite_warning,
 )
 from apidevices.database.files import sqlite_file
-from apidevices.errors import ConfigError, Conflict, InvalidInput
+from apidevices.errors import APIDevicesError, ConfigError, Conflict, InvalidInput
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.migration import is_current as is_branch_current
 from apidevices.migration import upgrade as upgrade_branch
 from apidevices.models import PREFIX as TABLE_PREFIX
 from apidevices.models import ApiToken, Base, Id, UTCDateTime
 from apidevices.paths import MIGRATIONS
-from apidevices.problems import DeviceIdRequired, TokenMissing, Unavailable, as_problem
+from apidevices.problems import (
+    DeviceIdRequired,
+    TokenMissing,
+    Unavailable,
+    as_http_error,
+    as_problem,
+)
 from apidevices.rendering import render
 from apidevices.representation import Answer, DeviceJson, Time, device_json, version
 from apidevices.request_hook import current_caller
@@ -45,6 +52,7 @@ __all__ = [
     "SETTING_PREFIX",
     "TABLE_PREFIX",
     "WITH_BODY",
+    "APIDevicesError",
     "ActivityBuffer",
     "Answer",
     "ApiToken",
@@ -62,6 +70,7 @@ __all__ = [
     "TokenMissing",
     "UTCDateTime",
     "Unavailable",
+    "as_http_error",
     "as_problem",
     "audit",
     "clock",
@@ -85,6 +94,7 @@ __all__ = [
     "render",
     "sqlite_file",
     "sqlite_warning",
+    "status_response",
     "tokens",
     "upgrade_branch",
     "version",

@@ -8,7 +8,7 @@ from flask_wtf import FlaskForm
 
 from apidevices import clock, devices, listing, state
 from apidevices.admin.forms import BlockForm, FilterForm, RenameForm
-from apidevices.admin.frame import blueprint, not_found
+from apidevices.admin.frame import INVALID_FORM, blueprint, error_page
 from apidevices.admin.htmx import wants_fragment
 from apidevices.admin.messages import flash
 from apidevices.errors import DeviceNotFound, InvalidInput
@@ -91,14 +91,17 @@ def unblock_device(device_id: int) -> ResponseReturnValue:
 
 @blueprint.errorhandler(InvalidInput)
 def _invalid_input(error: InvalidInput) -> ResponseReturnValue:
+    device_id = (request.view_args or {}).get("device_id")
+    if device_id is None:
+        return error_page(error)
     try:
-        found = devices.get(state.database(), (request.view_args or {})["device_id"])
+        found = devices.get(state.database(), device_id)
     except DeviceNotFound as missing:
-        return not_found(missing)
+        return error_page(missing)
     if error.field != "name":
         flash(str(error))
-        return _respond(found, 422)
-    return _respond(found, 422, error=str(error), typed=request.form.get("name", ""))
+        return _respond(found, INVALID_FORM)
+    return _respond(found, INVALID_FORM, error=str(error), typed=request.form.get("name", ""))
 
 
 def _row_id(text: str) -> int:

@@ -10,17 +10,20 @@ from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
-from werkzeug.exceptions import NotFound as HTTPNotFound
 
 from apidevices import clock, paths, state
 from apidevices.admin import theme
-from apidevices.admin.messages import pop_messages
+from apidevices.admin.htmx import is_htmx
+from apidevices.admin.messages import pop_messages, status_response
 from apidevices.config import Settings
 from apidevices.embedding import Account, Link
-from apidevices.errors import NotFound
+from apidevices.errors import APIDevicesError
+from apidevices.problems import as_http_error
 from apidevices.rendering import environment
 
 YEAR = 365 * 24 * 3600
+INVALID_FORM = 422
+"""The status of a page or fragment that shows what is wrong with a form."""
 
 
 class _AdminBlueprint(Blueprint):
@@ -76,6 +79,26 @@ def harden(response: Any) -> Any:
     return response
 
 
+@blueprint.after_request
+def _keep_other_pages_out(response: Response) -> Response:
+    """Keep the application's redirects and error pages out of the part that HTMX updates.
+
+    The browser would follow a redirect to the login, and HTMX would show that page in a table row.
+    """
+    if not is_htmx() or "HX-Reswap" in response.headers or response.status_code == INVALID_FORM:
+        return response
+    if response.location:
+        response.headers["HX-Redirect"] = response.headers.pop("Location")
+        response.status_code = 401
+        response.set_data("")
+    elif response.status_code >= 400 and "HX-Redirect" not in response.headers:
+        return status_response(
+            f"The server responded with “{response.status}”. Reload the page and try again.",
+            response.status_code,
+        )
+    return response
+
+
 def _content_security_policy() -> str:
     return "; ".join(
         (
@@ -104,10 +127,13 @@ def theme_stylesheet() -> Response:
     return response
 
 
-@blueprint.errorhandler(NotFound)
-def not_found(error: NotFound) -> ResponseReturnValue:
-    """Respond with 404: a page, or a message in the status line."""
-    return current_app.handle_http_exception(HTTPNotFound(str(error)))
+@blueprint.errorhandler(APIDevicesError)
+def error_page(error: APIDevicesError) -> ResponseReturnValue:
+    """Respond with the application's error page, or with a message for HTMX."""
+    http_error = as_http_error(error)
+    if is_htmx():
+        return status_response(str(error), http_error.code or 500)
+    return current_app.handle_http_exception(http_error)
 
 
 # --- template globals ----------------------------------------------------------------------------

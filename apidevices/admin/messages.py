@@ -4,7 +4,9 @@ These are kept apart from ``flask.flash``: a host's layout shows those too, so e
 appear twice.
 """
 
-from flask import get_flashed_messages, session
+from flask import Response, get_flashed_messages, session
+
+from apidevices.rendering import render
 
 _KEY = "_apidevices_messages"
 
@@ -12,6 +14,12 @@ _KEY = "_apidevices_messages"
 def flash(message: str) -> None:
     """Show a message once, in the status line of the next page or fragment."""
     session[_KEY] = [*session.get(_KEY, ()), message]
+
+
+def status_response(message: str, status: int) -> Response:
+    """Return a response for HTMX that leaves the page as it is and shows a message."""
+    flash(message)
+    return Response(render("_status_partial.html"), status, {"HX-Reswap": "none"})
 
 
 def pop_messages(*, include_flask: bool = True) -> list[str]:

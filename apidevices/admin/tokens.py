@@ -8,7 +8,7 @@ from flask_wtf import FlaskForm
 
 from apidevices import clock, state, tokens
 from apidevices.admin.forms import TokenForm
-from apidevices.admin.frame import blueprint
+from apidevices.admin.frame import INVALID_FORM, blueprint
 from apidevices.admin.htmx import wants_fragment
 from apidevices.admin.messages import flash
 from apidevices.errors import InvalidInput
@@ -36,7 +36,7 @@ def create_token() -> ResponseReturnValue:
     """Create a token."""
     form = TokenForm()
     if not form.validate():
-        return _respond(_context(None, form)), 422
+        return _respond(_context(None, form)), INVALID_FORM
     try:
         token, text = tokens.issue(
             state.database(),
@@ -48,7 +48,7 @@ def create_token() -> ResponseReturnValue:
         )
     except InvalidInput as error:
         form[error.field].errors = [str(error)]
-        return _respond(_context(None, form)), 422
+        return _respond(_context(None, form)), INVALID_FORM
     flash(f"The token “{token.name}” was created.")
     new = {"name": token.name, "text": text}
     if wants_fragment():

@@ -9,16 +9,14 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import Conflict as HTTPConflict
-from werkzeug.exceptions import HTTPException, UnprocessableEntity
-from werkzeug.exceptions import NotFound as HTTPNotFound
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from apidevices import clock, devices, listing, state
 from apidevices.api.description import MAX_JSON_INTEGER, WITH_BODY, described, operation_of
 from apidevices.api.requests import parse_body, parse_query
 from apidevices.database import is_unavailable
-from apidevices.errors import Conflict, InvalidInput, NotFound
+from apidevices.errors import APIDevicesError
 from apidevices.listing import Cursor, Filters
 from apidevices.models import Device
 from apidevices.problems import (
@@ -27,6 +25,7 @@ from apidevices.problems import (
     Problem,
     TokenMissing,
     Unavailable,
+    as_http_error,
     as_problem,
 )
 from apidevices.representation import (
@@ -213,19 +212,9 @@ def _check_token() -> ResponseReturnValue | None:
     return None
 
 
-@blueprint.errorhandler(NotFound)
-def _not_found(error: NotFound) -> Response:
-    return as_problem(HTTPNotFound(str(error)))
-
-
-@blueprint.errorhandler(InvalidInput)
-def _invalid(error: InvalidInput) -> Response:
-    return as_problem(UnprocessableEntity(str(error)))
-
-
-@blueprint.errorhandler(Conflict)
-def _conflict(error: Conflict) -> Response:
-    return as_problem(HTTPConflict(str(error)))
+@blueprint.errorhandler(APIDevicesError)
+def _error(error: APIDevicesError) -> Response:
+    return as_problem(as_http_error(error))
 
 
 @blueprint.errorhandler(HTTPException)

@@ -8,7 +8,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from apidevices.standalone.accounts import redirect_to_sign_in
-from apidevices.toolkit import Unavailable, as_problem, is_htmx, is_unavailable, render
+from apidevices.toolkit import (
+    APIDevicesError,
+    Unavailable,
+    as_http_error,
+    as_problem,
+    is_htmx,
+    is_unavailable,
+    render,
+    status_response,
+)
 
 _MESSAGES = {
     404: "This page does not exist.",
@@ -20,6 +29,7 @@ _MESSAGES = {
 def init_app(app: Flask) -> None:
     """Register the error handlers."""
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(APIDevicesError, _error)
     app.register_error_handler(SQLAlchemyError, _database_error)
     app.register_error_handler(CSRFError, _expired_page)
 
@@ -36,10 +46,7 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     if isinstance(error, InternalServerError):
         message = "Something went wrong on the server. The error has been logged. Try again later."
     if is_htmx():
-        # Leave the page as it is and show the message in its status region.
-        flash(message)
-        page = render("_status_partial.html")
-        return page, response.status_code, {"HX-Reswap": "none"}
+        return status_response(message, response.status_code)
     page = render(
         "standalone/error.html", status=response.status_code, title=error.name, message=message
     )
@@ -48,6 +55,10 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         if name in response.headers:
             result.headers[name] = response.headers[name]
     return result
+
+
+def _error(error: APIDevicesError) -> ResponseReturnValue:
+    return _http_error(as_http_error(error))
 
 
 def _has_default_description(error: HTTPException) -> bool:
