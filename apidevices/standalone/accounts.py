@@ -80,7 +80,8 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
         SECURITY_SEND_PASSWORD_CHANGE_EMAIL=False,
         SECURITY_LOGIN_USER_TEMPLATE="standalone/login.html",
         SECURITY_CHANGE_PASSWORD_TEMPLATE="standalone/account.html",  # noqa: S106 - a file
-        SECURITY_MSG_GENERIC_AUTHN_FAILED=("The e-mail address or password is wrong.", "error"),
+        SECURITY_MSG_GENERIC_AUTHN_FAILED=("The email address or password is wrong.", "error"),
+        SECURITY_MSG_RETYPE_PASSWORD_MISMATCH=("The passwords don't match.", "error"),
         SECURITY_MSG_UNAUTHENTICATED=("Sign in to see this page.", "info"),
     )
     email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()  # allow ann@company.local
@@ -149,7 +150,7 @@ def create(
     try:
         email = security._mail_util.validate(email)
     except ValueError:
-        raise InvalidInput("email", "This is not an e-mail address.") from None
+        raise InvalidInput("email", "This is not an email address.") from None
     problems, password = security._password_util.validate(password, is_register=True)
     if problems:
         raise InvalidInput("password", " ".join(map(str, problems)))
@@ -162,7 +163,7 @@ def create(
         if only_first and session.scalar(select(User.id).limit(1)) is not None:
             raise Conflict("The first account already exists. Sign in with that account.")
         if session.scalar(select(User.id).where(func.lower(User.email) == email.lower())):
-            raise Conflict("An account with this e-mail address already exists.")
+            raise Conflict("An account with this email address already exists.")
         user = User(
             email=email,
             password=hashed,
@@ -193,10 +194,10 @@ def setup_path(app: Flask) -> str:
 class SetupForm(FlaskForm):
     """The form for the first account."""
 
-    email = EmailField("E-mail", validators=[InputRequired("Enter your e-mail address.")])
+    email = EmailField("Email", validators=[InputRequired("Enter your email address.")])
     password = PasswordField("Password", validators=[InputRequired("Choose a password.")])
     password_again = PasswordField(
-        "Password again", validators=[EqualTo("password", "The passwords don't match.")]
+        "Confirm password", validators=[EqualTo("password", "The passwords don't match.")]
     )
 
 

@@ -31,7 +31,7 @@ API Devices is running, and simulated devices are calling it:
 
     {url}
 
-    E-mail    {email}
+    Email     {email}
     Password  {password}
 
 Press Ctrl+C to stop it and delete everything it has stored.

@@ -96,8 +96,8 @@ def test_setup_link_stops_working_after_create_user(
         ({"password": "short", "password_again": "short"}, "at least 8 characters"),
         ({"password_again": "something else"}, "The passwords don't match."),
         ({"password": "", "password_again": ""}, "Choose a password."),
-        ({"email": "ann at home"}, "This is not an e-mail address."),
-        ({"email": ""}, "Enter your e-mail address."),
+        ({"email": "ann at home"}, "This is not an email address."),
+        ({"email": ""}, "Enter your email address."),
     ],
     ids=["weak password", "passwords differ", "no password", "invalid email", "no email"],
 )

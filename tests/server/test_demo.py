@@ -36,7 +36,7 @@ class Demo:
 
     def sign_in(self) -> tuple[str, OpenerDirector]:
         """Sign in with the printed account at the printed URL."""
-        found = re.search(r"(http://\S+)\s+E-mail +(\S+)\s+Password +(\S+)", self.printed)
+        found = re.search(r"(http://\S+)\s+Email +(\S+)\s+Password +(\S+)", self.printed)
         assert found, self.printed
         url, email, password = found.groups()
         browser = build_opener(HTTPCookieProcessor(CookieJar()))
