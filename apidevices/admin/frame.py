@@ -24,6 +24,8 @@ YEAR = 365 * 24 * 3600
 
 
 class _AdminBlueprint(Blueprint):
+    enable_openapi = False  # APIFlask reads this from every blueprint that has hooks
+
     def get_send_file_max_age(self, filename: str | None) -> int | None:
         """Keep static files for a year: their addresses change with their content."""
         return YEAR if "v" in request.args else None

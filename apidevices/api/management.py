@@ -42,6 +42,8 @@ from apidevices.text import MAX_LENGTH
 from apidevices.tracking import Caller
 
 blueprint = Blueprint("apidevices_api", __name__)
+# APIFlask reads this from every blueprint that has hooks.
+blueprint.enable_openapi = False  # type: ignore[attr-defined]
 
 TAG = "Management"
 READ, WRITE = "devices:read", "devices:write"
