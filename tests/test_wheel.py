@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from harness.environments import build_wheel, share_between_workers
 from harness.real_server import ROOT, RealServer, clean_environment
 from tests.conftest import DEVICE, as_device
 
@@ -25,24 +26,25 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT, cwd=folder)
-    [built] = folder.glob("*.whl")
-    return built
+    return share_between_workers(tmp_path_factory, "wheel", build_wheel)
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with the standalone application."""
-    folder = tmp_path_factory.mktemp("installed")
-    return environment(folder, "-c", ROOT / "constraints.txt", f"{wheel}[standalone,postgresql]")
+    arguments = ("-c", ROOT / "constraints.txt", f"{wheel}[standalone,postgresql]")
+    return share_between_workers(
+        tmp_path_factory, "installed", lambda folder: environment(folder, *arguments)
+    )
 
 
 @pytest.fixture(scope="module")
 def core(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with the extension alone."""
-    folder = tmp_path_factory.mktemp("core")
-    return environment(folder, "-c", ROOT / "constraints.txt", wheel)
+    arguments = ("-c", ROOT / "constraints.txt", wheel)
+    return share_between_workers(
+        tmp_path_factory, "core", lambda folder: environment(folder, *arguments)
+    )
 
 
 def environment(folder: Path, *arguments: str | Path) -> Path:
