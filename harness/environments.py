@@ -11,7 +11,9 @@ import pytest
 
 from harness.real_server import ROOT, clean_environment
 
-PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--timeout=15", "--retries=2")
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+# Fail soon if the package index is unavailable.
+PIP_OPTIONS = {"PIP_DEFAULT_TIMEOUT": "15", "PIP_RETRIES": "2"}
 
 
 def run(*command: str | Path, cwd: Path, status: int = 0, **variables: str) -> str:
@@ -19,7 +21,7 @@ def run(*command: str | Path, cwd: Path, status: int = 0, **variables: str) -> s
     done = subprocess.run(
         command,
         cwd=cwd,
-        env=clean_environment(**variables),
+        env=clean_environment(**PIP_OPTIONS | variables),
         capture_output=True,
         text=True,
         timeout=300,
@@ -44,6 +46,7 @@ def make_environment(folder: Path, requirements: Path, *packages: str | Path) ->
 
     Raises:
         RuntimeError: The packages can't be installed.
+        AssertionError: Their versions don't fit together.
     """
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     programs = folder / "bin"
@@ -51,11 +54,11 @@ def make_environment(folder: Path, requirements: Path, *packages: str | Path) ->
     try:
         install = (*pip, "install", "--quiet", "--no-compile", "--no-deps", "-r", requirements)
         run(*install, *packages, cwd=folder)
-        run(*pip, "check", cwd=folder)
     except (AssertionError, subprocess.TimeoutExpired) as error:
         raise RuntimeError(
             f"Can't install {requirements.name}. pip needs access to a package index.\n{error}"
         ) from error
+    run(*pip, "check", cwd=folder)
     return programs
 
 

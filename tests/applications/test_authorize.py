@@ -6,9 +6,9 @@ import pytest
 
 from harness.environments import run
 from harness.real_server import ROOT
+from tests.applications import authorize
+from tests.applications.conftest import MakeEnvironment
 from tests.conftest import state_of
-from tests.third_party import authorize
-from tests.third_party.conftest import MakeEnvironment
 
 DOCUMENT = ROOT / "docs" / "flask.md"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.third_party.conftest import (
+from tests.applications.conftest import (
     ADMIN,
     EXAMPLES,
     Browser,
