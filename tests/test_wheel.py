@@ -32,19 +32,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with the standalone application."""
-    arguments = ("-c", ROOT / "constraints.txt", f"{wheel}[standalone,postgresql]")
-    return share_between_workers(
-        tmp_path_factory, "installed", lambda folder: environment(folder, *arguments)
-    )
+    folder = tmp_path_factory.mktemp("installed")
+    return environment(folder, "-c", ROOT / "constraints.txt", f"{wheel}[standalone,postgresql]")
 
 
 @pytest.fixture(scope="module")
 def core(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with the extension alone."""
-    arguments = ("-c", ROOT / "constraints.txt", wheel)
-    return share_between_workers(
-        tmp_path_factory, "core", lambda folder: environment(folder, *arguments)
-    )
+    folder = tmp_path_factory.mktemp("core")
+    return environment(folder, "-c", ROOT / "constraints.txt", wheel)
 
 
 def environment(folder: Path, *arguments: str | Path) -> Path:
