@@ -17,7 +17,7 @@ PIP_OPTIONS = {"PIP_DEFAULT_TIMEOUT": "15", "PIP_RETRIES": "2"}
 
 
 def run(*command: str | Path, cwd: Path, status: int = 0, **variables: str) -> str:
-    """Run a command and return what it prints; fail with its output if its status is another."""
+    """Run a command and return its output. Fail if its exit status differs from ``status``."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -39,14 +39,14 @@ def build_wheel(folder: Path) -> Path:
 
 
 def make_environment(folder: Path, requirements: Path, *packages: str | Path) -> Path:
-    """Create a virtual environment with pinned packages and return its programs.
+    """Create a virtual environment with pinned packages and return its bin folder.
 
-    Nothing is resolved: ``requirements`` names every package. Afterwards pip checks that the
-    versions satisfy what the packages declare.
+    pip doesn't resolve dependencies, because ``requirements`` lists every package. It only checks
+    afterwards that the versions are compatible.
 
     Raises:
         RuntimeError: The packages can't be installed.
-        AssertionError: Their versions don't fit together.
+        AssertionError: The versions are incompatible.
     """
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder.parent)
     programs = folder / "bin"
@@ -65,10 +65,12 @@ def make_environment(folder: Path, requirements: Path, *packages: str | Path) ->
 def share_between_workers(
     factory: pytest.TempPathFactory, name: str, build: Callable[[Path], Path]
 ) -> Path:
-    """Return what ``build`` returns for a new folder; test processes of one run build it once.
+    """Call ``build`` with a new folder, once per test run, and return the path that it returns.
+
+    Other pytest-xdist workers wait for it and get the same path.
 
     Raises:
-        RuntimeError: Building failed, in this process or in another one.
+        RuntimeError: ``build`` failed in another worker.
     """
     base = factory.getbasetemp()
     # pytest-xdist gives each process a folder within the folder of the run.

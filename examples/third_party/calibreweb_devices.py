@@ -3,8 +3,8 @@
     pip install apidevices calibreweb
     python calibreweb_devices.py
 
-It takes the options of ``cps``, the program of calibre-web. The devices are in a database of their
-own beside calibre-web's settings. The admin pages are for its administrators.
+It accepts the options of ``cps``, calibre-web's own program. The devices are stored in a separate
+SQLite file next to calibre-web's settings. The admin pages require a calibre-web administrator.
 """
 
 from calibreweb.__main__ import main  # makes the package cps importable

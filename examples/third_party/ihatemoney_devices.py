@@ -5,7 +5,7 @@
     flask --app ihatemoney_devices apidevices upgrade
     gunicorn "ihatemoney_devices:create_app()"
 
-The tables are in ihatemoney's database. The admin pages need its ADMIN_PASSWORD.
+The devices are stored in ihatemoney's database. The admin pages require its ADMIN_PASSWORD.
 """
 
 from flask import Flask, redirect, request, session, url_for
@@ -19,7 +19,7 @@ from apidevices import APIDevices
 
 
 def authorize() -> ResponseReturnValue | bool:
-    """Allow whoever has entered the administrator's password; ask everybody else for it."""
+    """Allow administrators, and redirect other visitors to ihatemoney's administrator login."""
     if has_claim(session, "is_admin"):
         return True
     return redirect(url_for("main.admin", goto=request.path))

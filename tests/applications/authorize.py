@@ -29,11 +29,11 @@ def code_of(document: Path, heading: str) -> str:
 
 
 def make_host(folder: Path, code: str) -> tuple[Flask, SQLAlchemy]:
-    """Return an application that has executed a document's code, and has the admin pages."""
+    """Return an application with the admin pages, whose ``authorize`` the code defines."""
     namespace: dict[str, Any] = {}
     exec(code, namespace)  # noqa: S102
     app, db = Flask(__name__), SQLAlchemy()
-    app.config["SECRET_KEY"] = "of the host"
+    app.config["SECRET_KEY"] = "host secret"
     app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{folder}/host.sqlite3"
     db.init_app(app)
     devices = APIDevices(db=db, authorize=namespace["authorize"])
@@ -76,7 +76,7 @@ def flask_security(folder: Path, document: Path) -> Flask:
     from flask_security.models import fsqla_v3
 
     app, db = make_host(folder, code_of(document, "Flask-Security"))
-    app.config["SECURITY_PASSWORD_SALT"] = "of the host"
+    app.config["SECURITY_PASSWORD_SALT"] = "host secret"
     app.config["SECURITY_PASSWORD_HASH"] = "plaintext"
     app.config["SECURITY_PASSWORD_SCHEMES"] = ["plaintext"]
     fsqla_v3.FsModels.set_db_info(db)  # type: ignore[attr-defined,no-untyped-call]

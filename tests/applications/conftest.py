@@ -1,4 +1,4 @@
-"""Real applications from the package index, each installed with the wheel and served over HTTP."""
+"""Run third-party applications over HTTP, each in a virtual environment with our wheel."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ from harness.environments import build_wheel, make_environment, run, share_betwe
 from harness.real_server import ROOT, clean_environment, free_port, launch, wait_until
 
 EXAMPLES = ROOT / "examples" / "third_party"
-"""Where the modules are that connect the applications to API Devices."""
+"""The folder with the modules that connect the applications to API Devices."""
 
 ADMIN = "/settings/api-devices"
 
@@ -26,7 +26,7 @@ CLIENT: dict[str, Any] = {
 
 
 class MakeEnvironment(Protocol):
-    """Makes the environment of the requirements ``name.txt`` and returns its programs."""
+    """Creates the environment for ``name.txt`` and returns its bin folder."""
 
     def __call__(self, name: str) -> Path: ...
 
@@ -49,15 +49,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> MakeEnvironment:
 
 
 class Host:
-    """An application in an environment and a folder of its own.
+    """A third-party application in its own process.
 
-    As a context manager it serves the application, and stops it at the end.
+    As a context manager it starts the server and stops it at the end.
 
     Args:
-        programs: The programs of its environment.
-        folder: Where it runs.
-        command: The program that serves it, and its arguments. ``{port}`` stands for the port.
-        variables: Its environment variables, in which ``{port}`` stands for the port, too.
+        programs: The bin folder of its environment.
+        folder: The working directory.
+        command: The server program and its arguments. ``{port}`` is replaced by the port.
+        variables: Environment variables. ``{port}`` is replaced by the port.
     """
 
     def __init__(
@@ -163,13 +163,13 @@ def statuses(host: Host, device: str, paths: list[str], auth: tuple[str, str]) -
 def check_blocking(
     host: Host, administrator: Browser, auth: tuple[str, str], expected: dict[str, int]
 ) -> None:
-    """Check that a device can be blocked while another one with the same credentials goes on.
+    """Check that a blocked device is denied while another one with the same credentials isn't.
 
     Args:
         host: The application.
-        administrator: A browser that may open the admin pages.
+        administrator: A browser signed in as an administrator.
         auth: The credentials that both devices use.
-        expected: Paths of the API, and the status of the answers to devices that aren't blocked.
+        expected: API paths, each with the status that devices get unless they are blocked.
     """
     paths, allowed = list(expected), list(expected.values())
     for device in ("device-a", "device-b"):

@@ -11,7 +11,7 @@ from flask.views import MethodView
 from apidevices import APIDevices
 from tests.host.conftest import Close, block, known
 
-# The oldest versions are tested without these.
+# Not installed where the oldest supported versions are tested.
 apiflask = pytest.importorskip("apiflask")
 flask_restful = pytest.importorskip("flask_restful")
 flask_smorest = pytest.importorskip("flask_smorest")
@@ -24,7 +24,7 @@ DOCUMENTED = ["apiflask", "smorest"]
 
 
 def apiflask_host(devices: APIDevices) -> Flask:
-    """Return an application whose blueprint authenticates by APIFlask's own means."""
+    """Return an APIFlask application that authenticates with APIFlask's token check."""
     app = apiflask.APIFlask(__name__)
     api = apiflask.APIBlueprint("api", __name__, url_prefix="/api")
     auth = apiflask.HTTPTokenAuth()
@@ -57,40 +57,24 @@ def apiflask_host(devices: APIDevices) -> Flask:
 
 
 def restful_host(devices: APIDevices) -> Flask:
-    """Return an application with resources of Flask-RESTful, which handles errors by itself."""
+    """Return an application with a blueprint of Flask-RESTful resources."""
     app = Flask(__name__)
     api = Blueprint("api", __name__, url_prefix="/api")
-    restful = flask_restful.Api(api)
-
-    class Orders(flask_restful.Resource):
-        def get(self) -> dict[str, Any]:
-            check_key()
-            return {"amount": 1}
-
-        def post(self) -> dict[str, Any]:
-            check_key()
-            return {"amount": int(request.get_json()["amount"])}
-
-    class Stock(flask_restful.Resource):
-        def get(self) -> dict[str, Any]:
-            check_key()
-            return {}
-
-    restful.add_resource(Orders, "/orders")
-    restful.add_resource(Stock, "/stock")
+    add_resources(flask_restful.Api(api))
     devices.protect(api)
     app.register_blueprint(api)
     return app
 
 
 def restful_app_host(devices: APIDevices) -> Flask:
-    """Return an application with resources of Flask-RESTful and no blueprint.
-
-    Its ``Api(app)`` takes over the error handling of the whole application.
-    """
+    """Return an application whose errors are all handled by Flask-RESTful."""
     app = Flask(__name__)
-    restful = flask_restful.Api(app, prefix="/api", catch_all_404s=True)
+    add_resources(flask_restful.Api(app, prefix="/api", catch_all_404s=True))
+    devices.protect("/api")
+    return app
 
+
+def add_resources(restful: Any) -> None:
     class Orders(flask_restful.Resource):
         def get(self) -> dict[str, Any]:
             check_key()
@@ -107,8 +91,6 @@ def restful_app_host(devices: APIDevices) -> Flask:
 
     restful.add_resource(Orders, "/orders")
     restful.add_resource(Stock, "/stock")
-    devices.protect("/api")
-    return app
 
 
 def smorest_host(devices: APIDevices) -> Flask:
@@ -161,16 +143,16 @@ HOSTS: dict[str, Callable[[APIDevices], Flask]] = {
 
 @pytest.fixture
 def host(request: pytest.FixtureRequest) -> str:
-    """The name of the application, one of HOSTS."""
-    return str(getattr(request, "param", ""))
+    """The framework of the application, a key of HOSTS."""
+    return str(request.param)
 
 
 @pytest.fixture
 def app(host: str, url: str, closing: Close) -> Flask:
-    """An application with everything that API Devices has to register."""
+    """An application with all blueprints of API Devices."""
     devices = APIDevices(db=url, authorize=lambda: True)
     app = HOSTS[host](devices)
-    app.config["SECRET_KEY"] = "of the host"
+    app.config["SECRET_KEY"] = "host secret"
     devices.init_app(app)
     app.register_blueprint(devices.admin, url_prefix="/settings")
     app.register_blueprint(devices.api, url_prefix="/manage")
