@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from harness.environments import build_wheel, share_between_workers
 from harness.real_server import ROOT, RealServer, clean_environment
 from tests.conftest import DEVICE, as_device
 
@@ -25,10 +26,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, ROOT, cwd=folder)
-    [built] = folder.glob("*.whl")
-    return built
+    return share_between_workers(tmp_path_factory, "wheel", build_wheel)
 
 
 @pytest.fixture(scope="module")

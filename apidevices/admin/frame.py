@@ -27,6 +27,8 @@ INVALID_FORM = 422
 
 
 class _AdminBlueprint(Blueprint):
+    enable_openapi = False  # APIFlask reads this from every blueprint that has hooks
+
     def get_send_file_max_age(self, filename: str | None) -> int | None:
         """Cache versioned static files for a year: their URLs change with their content."""
         return YEAR if "v" in request.args else None

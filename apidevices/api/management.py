@@ -44,6 +44,8 @@ from apidevices.tracking import Caller
 logger = logging.getLogger(__name__)
 
 blueprint = Blueprint("apidevices_api", __name__)
+# APIFlask reads this from every blueprint that has hooks.
+blueprint.enable_openapi = False  # type: ignore[attr-defined]
 
 TAG = "Management"
 READ, WRITE = "devices:read", "devices:write"
