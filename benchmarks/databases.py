@@ -154,8 +154,7 @@ def application(url: str, folder: Path) -> Iterator[Flask]:
 
 def close(app: Flask) -> None:
     """Stop the activity writer of an application and close its database connections."""
-    state_of(app).activity.close()
-    state_of(app).db.engine.dispose()
+    state_of(app).close()
 
 
 def state_of(app: Flask) -> State:
