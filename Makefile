@@ -1,4 +1,4 @@
-# make help lists what can be done here.
+# "make help" lists the targets.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,20 +9,20 @@ help:  ## Show this list
 run: .venv/installed  ## Install, migrate and serve on http://127.0.0.1:8000
 	@exec $(BIN)/python app.py
 
-demo: .venv/installed  ## Serve made-up devices from a temporary folder, until Ctrl+C
+demo: .venv/installed  ## Run a demo with simulated devices until Ctrl+C
 	@exec $(BIN)/python -m apidevices demo
 
 test: .venv/installed-dev  ## Run all tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
-torture: .venv/installed-dev  ## Kill server and database under load, for half an hour
+torture: .venv/installed-dev  ## Kill the server and database under load for half an hour
 	$(BIN)/python -m pytest --hypothesis-profile=torture tests/test_history_replay.py
 	$(BIN)/python -m tests.torture $(ARGS)
 
-bench: .venv/installed-bench  ## Measure what it costs; ARGS='1 2 --quick' for some of it
+bench: .venv/installed-bench  ## Run the benchmarks, or some: ARGS='1 2 --quick'
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
-screenshots: .venv/installed-dev  ## Take the README's pictures of the demo
+screenshots: .venv/installed-dev  ## Take the screenshots in the README
 	@exec $(BIN)/python -m harness.screenshots
 
 lint: .venv/installed-dev  ## Check style, types and templates
@@ -33,31 +33,31 @@ lint: .venv/installed-dev  ## Check style, types and templates
 	$(BIN)/djlint --check --quiet templates
 	$(BIN)/djlint --lint --quiet templates
 
-format: .venv/installed-dev  ## Bring code and templates into form
+format: .venv/installed-dev  ## Format code and templates
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/djlint --reformat --quiet templates
 
-clean:  ## Remove what was installed and built; data stays
+clean:  ## Delete installed and built files, but no data
 	rm -rf .venv dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed; this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is required, but this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv .venv
 
-# The versions that were tested together; pyproject.toml says which others are thought to do.
+# constraints.txt pins the tested versions; pyproject.toml has the supported ranges.
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
-	@echo "Installing into .venv, once"
+	@echo "Installing dependencies into .venv (first run only)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[standalone,postgresql]'
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	@echo "Installing what the tests and checks need, once"
+	@echo "Installing development dependencies (first run only)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[standalone,postgresql,dev]'
 	@touch $@
 
 .venv/installed-bench: .venv/installed-dev
-	@echo "Installing what the benchmarks compare with, once"
+	@echo "Installing benchmark dependencies (first run only)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[standalone,postgresql,bench]'
 	@touch $@
 

@@ -1,6 +1,6 @@
-"""The standalone application: API Devices around a small, real API.
+"""The standalone application: API Devices with accounts and a small API of its own.
 
-``python app.py`` migrates the database and becomes the server; ``flask run`` is for development.
+``python app.py`` migrates the database and runs the server. ``flask run`` is for development.
 """
 
 import os
@@ -14,7 +14,7 @@ from flask_cors import CORS
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -30,13 +30,14 @@ from apidevices.toolkit import (
     engine_options,
     harden,
     prepare,
+    sqlite_file,
     sqlite_warning,
 )
 
 
 class _Json(DefaultJSONProvider):
-    ensure_ascii = False  # answers are UTF-8
-    sort_keys = False  # fields come in the order that the documentation has
+    ensure_ascii = False
+    sort_keys = False  # keep the documented order of fields
 
 
 class _App(Flask):
@@ -56,21 +57,21 @@ devices = APIDevices(
     example_path="/api/v1/device",
 )
 devices.protect("/api")
-for called_with_tokens in (client_api.blueprint, devices.api, devices.gate):
-    csrf.exempt(called_with_tokens)  # the session cookie means nothing there
+for token_blueprint in (client_api.blueprint, devices.api, devices.gate):
+    csrf.exempt(token_blueprint)  # these views ignore the session cookie
 
 
 def create_app() -> Flask:
-    """Make the application, configured by the environment.
+    """Create the application from the settings in the environment.
 
     Raises:
-        ConfigError: a variable has a wrong value; the message names it.
+        ConfigError: A variable has an invalid value. The message names the variable.
     """
     settings = ServerSettings.from_environ()
     instance = Instance(settings.apidevices_instance, settings.secret_key)
     is_command = os.environ.get("FLASK_RUN_FROM_CLI") == "true"
     if not is_command:
-        instance.create()
+        instance.create()  # commands must not leave files behind, see _create_files_late
 
     app = _App(__name__, instance_path=str(instance.folder), static_folder=None)
     app.config.from_mapping(extension_settings())
@@ -82,20 +83,20 @@ def create_app() -> Flask:
         SESSION_COOKIE_NAME="apidevices_session",
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=settings.apidevices_secure_cookies,
-        # A page left open over lunch still works: its tokens live as long as its session.
+        # CSRF tokens live as long as the session, so that a page left open for hours still works.
         WTF_CSRF_TIME_LIMIT=None,
     )
     if settings.apidevices_proxies:
         hops = settings.apidevices_proxies
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask tells to
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask documents
             app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
         )
 
     db.init_app(app)
     with app.app_context():
         prepare(db.engine)
-        if is_command:  # `flask --help` and commands that fail create no files
-            event.listen(db.engine, "do_connect", instance.create)
+        if is_command:
+            _create_files_late(app, db.engine, instance)
     devices.init_app(app)
     commands.init_app(app)
     csrf.init_app(app)
@@ -103,7 +104,13 @@ def create_app() -> Flask:
     error_pages.init_app(app)
     app.after_request(harden)
     Compress(app)
-    CORS(app, resources=r"/api/v1/.*", origins=settings.cors_origins, max_age=600)
+    CORS(
+        app,
+        resources=[r"/api/v1/.*", r"/verify.*"],  # a proxy passes the gate's denials on to browsers
+        origins=settings.cors_origins,
+        expose_headers=["ETag", "Link", "Retry-After", "WWW-Authenticate"],
+        max_age=600,
+    )
     Migrate(app, db, directory=str(MIGRATIONS))
 
     app.register_blueprint(client_api.blueprint)
@@ -116,12 +123,24 @@ def create_app() -> Flask:
     return app
 
 
+def _create_files_late(app: Flask, engine: Engine, instance: Instance) -> None:
+    """Create files of the instance folder only when a command needs them.
+
+    ``flask --help`` and commands that fail must create none. The folder is needed to create a
+    SQLite database in it, the secret key to answer a request under ``flask run``.
+    """
+    file = sqlite_file(engine.url)
+    if file is not None and file.parent == instance.folder:
+        event.listen(engine, "do_connect", lambda *_: instance.create_folder())
+    app.before_request(instance.create)
+
+
 def main() -> None:
-    """Migrate the database, say how to make the first account, and become the server."""
+    """Migrate the database, print the setup link if there is no account, and run the server."""
+    os.environ.pop("FLASK_RUN_FROM_CLI", None)  # from here on this is a server, not a command
     try:
         settings = ServerSettings.from_environ()
         _check_address(settings)
-        Instance(settings.apidevices_instance, settings.secret_key).create()
         app = create_app()
         with app.app_context():
             if warning := sqlite_warning(db.engine):
@@ -129,28 +148,28 @@ def main() -> None:
             upgrade()
             if not accounts.exists(database()):
                 link = settings.address + accounts.setup_path(app)
-                print(f"\nMake the first administrator's account here:\n\n    {link}\n", flush=True)
-            db.engine.dispose()  # the workers open connections of their own
+                print(f"\nCreate the first administrator account:\n\n    {link}\n", flush=True)
+            db.engine.dispose()  # each worker opens its own connections
     except ConfigError as error:
         sys.exit(str(error))
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         sys.exit(f"DATABASE_URL: {reason}")
-    # gunicorn reads WEB_CONCURRENCY when it is imported: not before that has been checked.
+    # Import late: gunicorn reads WEB_CONCURRENCY on import, and only now has it been checked.
     from apidevices.standalone.server import Server
 
     Server(create_app, settings).run()
 
 
 def _check_address(settings: ServerSettings) -> None:
-    """Find out whether the server can listen where it shall, before anything else is said.
+    """Check that the server can listen on its address, before anything else is printed.
 
     Raises:
-        ConfigError: it can't.
+        ConfigError: The server can't listen there.
     """
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, address = found[0]
+        addresses = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = addresses[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)

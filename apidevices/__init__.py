@@ -1,6 +1,6 @@
-"""Which devices use my API, and how do I shut this one out, now?
+"""Track the devices that call an API, and block single ones.
 
-The public names; everything else may change from one version to the next.
+These names are public. Everything else may change in any version.
 """
 
 from apidevices import signals

@@ -1,4 +1,4 @@
-"""Who did what: one row for each thing that a person did, in the same transaction."""
+"""The audit log: one row per administrative action, written in the action's transaction."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 from apidevices.models import AuditEntry
 
 COMMAND_LINE = "command line"
-"""The actor of what is done with ``flask apidevices``."""
+"""The actor of actions that ``flask apidevices`` commands perform."""
 
 
 class Action(StrEnum):
-    """What is recorded of devices and tokens; an application may record actions of its own."""
+    """The recorded actions on devices and tokens. Applications can record their own."""
 
     DEVICE_RENAMED = "device.renamed"
     DEVICE_BLOCKED = "device.blocked"
@@ -25,7 +25,7 @@ class Action(StrEnum):
 def record(
     session: Session, action: StrEnum, subject: str, *, actor: str, at: datetime, **details: Any
 ) -> None:
-    """Add one entry to the transaction of ``session``; ``subject`` is ``"device:12"`` or alike."""
+    """Add an entry within the transaction of ``session``; ``subject`` is like ``"device:12"``."""
     session.add(
         AuditEntry(at=at, actor=actor, action=action.value, subject=subject, details=details)
     )

@@ -1,13 +1,12 @@
-"""``flask apidevices …``: what the pages do, for the shell and for programs.
+"""``flask apidevices …``: the command line, for people and for scripts.
 
-Exit status: 0 done, 1 could not (one line on stderr says why), 2 wrong usage.
+Exit status: 0 for success, 1 for failure (with one line on stderr), 2 for wrong usage.
 """
 
 import json
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -16,19 +15,29 @@ from sqlalchemy.exc import SQLAlchemyError
 from tabulate import tabulate
 
 from apidevices import audit, clock, devices, listing, migration, state, tokens
-from apidevices.database import Database
+from apidevices.database import Database, is_unavailable
+from apidevices.database.files import sqlite_file
 from apidevices.errors import APIDevicesError
 from apidevices.identity import DETAILS
 from apidevices.listing import Filters
 from apidevices.models import Device
 from apidevices.representation import device_json, history_json
 
+_MISSING_TABLE_SQLSTATES = ("42P01", "42703")  # undefined_table, undefined_column
+
+
+class DatabaseMissing(APIDevicesError, click.ClickException):
+    """The SQLite file does not exist."""
+
 
 class Group(AppGroup):
-    """Says in one line what could not be done, whichever command it was."""
+    """A group of commands that report errors as one line on stderr."""
+
+    database_settings = "the database URL of the application"
+    """The settings that error messages about a missing database refer to."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the commands that work in this application."""
+        """Return the names of the commands that work in this application."""
         return [name for name in super().list_commands(ctx) if _works_here(ctx, name)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -36,48 +45,65 @@ class Group(AppGroup):
         return super().get_command(ctx, cmd_name) if _works_here(ctx, cmd_name) else None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
+        """Run a command and turn expected errors into one line and exit status 1."""
+        upgrade_command = f"{ctx.command_path} {upgrade.name}"
         try:
             return super().invoke(ctx)
+        except DatabaseMissing as error:
+            fail(
+                f"{error} Check {self.database_settings}, "
+                f"or run '{upgrade_command}' to create the database."
+            )
         except click.ClickException:
             raise
         except APIDevicesError as error:
             fail(str(error))
         except SQLAlchemyError as error:
             reason = getattr(error, "orig", None) or error
-            fail(
-                f"The database is unavailable or not migrated: {reason}. "
-                "If tables are missing, run 'flask apidevices upgrade'."
-            )
+            if _lacks_tables(reason):
+                fail(
+                    f"The database is not migrated: {str(reason).splitlines()[0]}. "
+                    f"Run '{upgrade_command}'."
+                )
+            if is_unavailable(error):
+                fail(f"The database is unavailable: {reason}")
+            fail(f"The database reported an error: {reason}")
 
 
-_NEED_TOKENS = ("create-token", "revoke-token")
+_TOKEN_COMMANDS = ("create-token", "revoke-token")
 
 
 def _works_here(ctx: click.Context, name: str) -> bool:
-    """Return whether a command works in the application: some need that tokens of ours are used."""
+    """Return whether a command works in this application: some need API Devices tokens."""
     info = ctx.find_object(ScriptInfo)
-    if name not in _NEED_TOKENS or info is None:
+    if name not in _TOKEN_COMMANDS or info is None:
         return True
     with info.load_app().app_context():
         return state.current().uses_tokens
 
 
-commands = Group("apidevices", help="See devices, block and unblock them, make tokens.")
+def _lacks_tables(reason: object) -> bool:
+    """Return whether a driver's error means that tables or columns are missing."""
+    return getattr(reason, "sqlstate", None) in _MISSING_TABLE_SQLSTATES or str(reason).startswith(
+        ("no such table", "no such column")
+    )
 
-as_json = click.option("--json", "wants_json", is_flag=True, help="JSON, for programs.")
+
+commands = Group("apidevices", help="Show, rename, block and unblock devices; manage API tokens.")
+
+as_json = click.option("--json", "wants_json", is_flag=True, help="Print JSON.")
 identifier = click.argument("identifier")
 
 
 @commands.command("list")
-@click.option("--name", default="", help="Part of the name or identifier, in any case.")
+@click.option("--name", default="", help="Part of the name or identifier; ignores case.")
 @click.option(
     "--status", type=click.Choice(["all", "active", "blocked"]), default="all", show_default=True
 )
 @as_json
 def list_devices(name: str, status: listing.Status, wants_json: bool) -> None:
     """List devices, most recently active first."""
-    found = listing.every(existing_database(), Filters(name, status))
+    found = listing.find_all(existing_database(), Filters(name, status))
     if wants_json:
         _print_json([device_json(device) for device in found])
         return
@@ -100,7 +126,7 @@ def list_devices(name: str, status: listing.Status, wants_json: bool) -> None:
 @identifier
 @as_json
 def show(identifier: str, wants_json: bool) -> None:
-    """Show everything that is known of a device."""
+    """Show all fields of a device."""
     fields = device_json(_find(identifier))
     if wants_json:
         _print_json(fields)
@@ -113,7 +139,7 @@ def show(identifier: str, wants_json: bool) -> None:
 @identifier
 @as_json
 def history(identifier: str, wants_json: bool) -> None:
-    """Show what a device reported of itself over time, newest first."""
+    """Show the changes a device has reported, newest first."""
     entries = devices.history(existing_database(), _find(identifier).id)
     if wants_json:
         _print_json([history_json(entry) for entry in entries])
@@ -142,25 +168,27 @@ def history(identifier: str, wants_json: bool) -> None:
 @identifier
 @click.argument("name")
 def rename(identifier: str, name: str) -> None:
-    """Give a device a NAME; an empty one returns it to its identifier."""
-    device = devices.rename(existing_database(), _find(identifier).id, name, **_by_whom())
-    click.echo(f"{device.identifier} is shown as {device.display_name}")
+    """Set the NAME of a device. An empty NAME removes it."""
+    device = devices.rename(existing_database(), _find(identifier).id, name, **_audit_context())
+    click.echo(f"{device.identifier} is now shown as {device.display_name}")
 
 
 @commands.command()
 @identifier
-@click.option("--reason", help="Why, for the details page.")
+@click.option("--reason", help="Shown on the device's page.")
 def block(identifier: str, reason: str | None) -> None:
-    """Block a device: its next request is denied; its tokens stay valid."""
-    device = devices.block(existing_database(), _find(identifier).id, reason=reason, **_by_whom())
-    click.echo(f"{device.display_name} is blocked since {_time(device.blocked_at)}")
+    """Block a device, starting with its next request. Its tokens stay valid. Idempotent."""
+    device = devices.block(
+        existing_database(), _find(identifier).id, reason=reason, **_audit_context()
+    )
+    click.echo(f"{device.display_name} has been blocked since {_time(device.blocked_at)}")
 
 
 @commands.command()
 @identifier
 def unblock(identifier: str) -> None:
-    """Unblock a device: its next request is served."""
-    device = devices.unblock(existing_database(), _find(identifier).id, **_by_whom())
+    """Unblock a device, starting with its next request. Idempotent."""
+    device = devices.unblock(existing_database(), _find(identifier).id, **_audit_context())
     click.echo(f"{device.display_name} is not blocked")
 
 
@@ -169,11 +197,11 @@ def unblock(identifier: str) -> None:
 @click.option("--scope", "scopes", multiple=True, help=f"One of: {', '.join(tokens.SCOPES)}.")
 @click.option(
     "--expires-days",
-    type=click.IntRange(1, tokens.LONGEST_LIFE.days),
-    help="Days until it expires.",
+    type=click.IntRange(1, tokens.MAX_LIFETIME.days),
+    help="Days until the token expires.",
 )
 def create_token(name: str, scopes: Sequence[str], expires_days: int | None) -> None:
-    """Create a token and print it, alone; it can't be shown again."""
+    """Create a token and print it. It is shown only once."""
     now = clock.now()
     expires_at = now + timedelta(days=expires_days) if expires_days else None
     _, text = tokens.issue(
@@ -185,35 +213,33 @@ def create_token(name: str, scopes: Sequence[str], expires_days: int | None) -> 
 @commands.command()
 @click.argument("token")
 def revoke_token(token: str) -> None:
-    """Revoke a TOKEN, given by its name, its first characters as listed, or itself."""
+    """Revoke a token. TOKEN is its name, its listed prefix or the token itself."""
     db = existing_database()
     found = tokens.find(db, token)
-    tokens.revoke(db, found.id, **_by_whom())
-    click.echo(f"{found.name} is revoked")
+    tokens.revoke(db, found.id, **_audit_context())
+    click.echo(f"{found.name} has been revoked")
 
 
 @commands.command()
 def upgrade() -> None:
-    """Bring our own tables to this version; the application's own stay untouched."""
+    """Create or upgrade the tables of API Devices. Other tables are not touched."""
     migration.upgrade()
 
 
 def existing_database() -> Database:
     """Return the database of the current application.
 
-    Exits with 1 if it is a SQLite file that doesn't exist: to connect would create an empty one.
+    Raises:
+        DatabaseMissing: It is a SQLite file that does not exist. Connecting would create it.
     """
     db = state.database()
-    path = db.engine.url.database if db.engine.dialect.name == "sqlite" else None
-    if path and path != ":memory:" and not path.startswith("file:") and not Path(path).exists():
-        fail(
-            f"There is no database at {path}. Set DATABASE_URL, "
-            "or run 'flask apidevices upgrade' to create one."
-        )
+    path = sqlite_file(db.engine.url)
+    if path is not None and not path.exists():
+        raise DatabaseMissing(f"There is no database at {path.absolute()}.")
     return db
 
 
-def _by_whom() -> dict[str, Any]:
+def _audit_context() -> dict[str, Any]:
     return {"actor": audit.COMMAND_LINE, "now": clock.now()}
 
 
@@ -232,7 +258,7 @@ def _print_json(data: Any) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table for people."""
+    """Print a table."""
     click.echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
 
 

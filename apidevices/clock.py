@@ -1,15 +1,15 @@
-"""The time: read once at the door of a request or command, aware, UTC, and handed on."""
+"""The current time. Each request or command reads it once and passes it on."""
 
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """Return the current time, aware, in UTC."""
+    """Return the current time as a timezone-aware datetime in UTC."""
     return datetime.now(UTC)
 
 
 def rfc3339(moment: datetime | None) -> str | None:
-    """Write a time as every JSON answer gives it: RFC 3339, UTC, microseconds, ``Z``."""
+    """Format a time for JSON: RFC 3339 in UTC with microseconds and ``Z``."""
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,7 +1,7 @@
-"""Every setting of the extension: its default, its meaning, its validation.
+"""The settings of the extension: names, defaults, descriptions and validation.
 
-A setting ``xyz`` is the key ``APIDEVICES_XYZ`` of ``app.config``. The standalone application reads
-it from the environment variable of the same name.
+The setting ``xyz`` is the key ``APIDEVICES_XYZ`` of ``app.config``. The standalone application
+reads it from the environment variable of the same name.
 """
 
 import re
@@ -26,18 +26,18 @@ PREFIX = "APIDEVICES_"
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEX_COLOR = r"#(?:[0-9A-Fa-f]{3}){1,2}"
 _ACCENT_COLOR = re.compile(rf"{_HEX_COLOR}(?: +{_HEX_COLOR})?")
-# Its origin becomes a part of the Content-Security-Policy, so nothing else may stand in it.
+# Strict, because the URL's origin goes into the Content-Security-Policy header.
 _LOGO_URL = re.compile(r"(?:https?://[A-Za-z0-9.:\[\]-]+)?/(?!/)[^\s\x00-\x20;,\"'<>\\]*")
 
 
 def _header_names(value: object) -> object:
-    """Read ``"X-Device-ID, X-Acme-Device"``."""
+    """Split a comma-separated string such as ``"X-Device-ID, X-Acme-Device"``."""
     if not isinstance(value, str):
         return value
     names = [name.strip() for name in value.split(",")]
     for name in names:
         if not _HEADER_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is not the name of a header")
+            raise ValueError(f"{name!r} is not a header name")
     return names
 
 
@@ -55,53 +55,53 @@ class Settings(BaseModel):
 
     require_device_id: bool = Field(
         default=False,
-        description="Refuse requests without a device identifier (400 device_id_required).",
+        description="Reject requests without a device identifier (400 device_id_required).",
     )
     gate_tokens: bool = Field(
         default=True,
-        description="Let no request pass at /verify without a token; false: the API behind"
-        " finds out who calls.",
+        description="Require a token at /verify. If false, the API behind the proxy authenticates"
+        " its callers.",
     )
     header_identifier: HeaderNames = _header(
-        "identifier", "Header that carries the identifier; several, by comma, in order."
+        "identifier", "Header of the identifier. Separate several names by commas; the first wins."
     )
-    header_application: HeaderNames = _header("application", "Header of the application.")
+    header_application: HeaderNames = _header("application", "Header of the application name.")
     header_application_version: HeaderNames = _header(
-        "application_version", "Header of the version of the application."
+        "application_version", "Header of the application version."
     )
-    header_os: HeaderNames = _header("os", "Header of the operating system.")
-    header_os_version: HeaderNames = _header("os_version", "Header of its version.")
+    header_os: HeaderNames = _header("os", "Header of the operating system name.")
+    header_os_version: HeaderNames = _header(
+        "os_version", "Header of the operating system version."
+    )
     header_manufacturer: HeaderNames = _header("manufacturer", "Header of the manufacturer.")
     header_model: HeaderNames = _header("model", "Header of the model.")
     activity_interval: float = Field(
         default=0.5,
         ge=0.05,
         le=1,
-        description="Seconds between two writes of activity times at most.",
+        description="Maximum seconds between writes of activity times.",
     )
     activity_limit: int = Field(
         default=100_000,
         ge=1,
-        description="Devices whose activity a process keeps while it can't be written.",
+        description="Maximum devices whose unwritten activity a process holds in memory.",
     )
 
     accent_color: str = Field(
         default="",
-        description="Accent colour of the pages, #rrggbb; two for a light and a dark one.",
+        description="Accent color of the pages, #rrggbb. Give two for light and dark mode.",
     )
-    logo_url: str = Field(
-        default="", description="Logo of the pages: a path, or a URL of another origin."
-    )
+    logo_url: str = Field(default="", description="Logo of the pages: a path or an absolute URL.")
     base_template: str = Field(
         default="",
-        description="Template of the application that the pages extend; see docs/flask.md.",
+        description="Host application template that the pages extend; see docs/flask.md.",
     )
 
     @field_validator("accent_color")
     @classmethod
     def _is_accent_color(cls, value: str) -> str:
         if value and not _ACCENT_COLOR.fullmatch(value):
-            raise ValueError("give a colour such as #1d5bbf, or two: #1d5bbf #86b2f9")
+            raise ValueError("give a color such as #1d5bbf, or two: #1d5bbf #86b2f9")
         return value
 
     @field_validator("logo_url")
@@ -112,18 +112,18 @@ class Settings(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _one_field_a_header(self) -> Self:
+    def _has_unique_headers(self) -> Self:
         names = [name.lower() for accepted in self.headers.values() for name in accepted]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"APIDEVICES_HEADER_…: {min(twice)} is named more than once")
+        if duplicates := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"APIDEVICES_HEADER_…: {min(duplicates)} is used more than once")
         return self
 
     @classmethod
     def from_mapping(cls, config: Mapping[str, Any]) -> Self:
-        """Read the keys ``APIDEVICES_*`` of an application's configuration.
+        """Read the ``APIDEVICES_*`` keys of an application's configuration.
 
         Raises:
-            ConfigError: a value is wrong, or a key is no setting.
+            ConfigError: A value is invalid or a key is unknown.
         """
         values = {
             key.removeprefix(PREFIX).lower(): value
@@ -137,5 +137,5 @@ class Settings(BaseModel):
 
     @property
     def headers(self) -> dict[str, tuple[str, ...]]:
-        """Field -> accepted header names."""
+        """Field -> accepted header names, in order of precedence."""
         return {field: getattr(self, f"header_{field}") for field in DEFAULT_HEADERS}

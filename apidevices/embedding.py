@@ -1,4 +1,4 @@
-"""What an application adds to our pages: links, the account, panels, a call to try."""
+"""What a host application adds to the admin pages: links, account, panels, example request."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from apidevices.models import Device
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link in the navigation, beside ours."""
+    """A link to add to the navigation of the admin pages."""
 
     label: str
     url: str
@@ -18,9 +18,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who is signed in.
+    """The signed-in account.
 
-    ``sign_out_url`` receives a POST with a ``csrf_token``; without one there is no button.
+    The sign-out button sends a POST with a ``csrf_token`` to ``sign_out_url``. Without a URL there
+    is no button.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A section of a device's details; ``html`` is escaped unless it is ``Markup``."""
+    """A section of a device's details page; ``html`` is escaped unless it is ``Markup``."""
 
     title: str
     html: Markup | str
@@ -37,7 +38,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """The places on our pages that an application fills, called for each page."""
+    """The host application's content for the admin pages; callbacks run for each page."""
 
     navigation: Callable[[], Iterable[Link]]
     account: Callable[[], Account | None]

@@ -1,8 +1,8 @@
-"""Errors that this package raises, by kind; each edge maps a kind once.
+"""The exceptions of this package, one family that each interface handles in one place.
 
-Pages and the management API answer ``NotFound`` with 404, ``InvalidInput`` with 422 and
-``Conflict`` with 409. Commands print the message and exit with 1. Messages are for people: they
-say what is wrong and what to do.
+Pages and APIs respond with 404 to ``NotFound``, with 409 to ``Conflict`` and with 422 to
+``InvalidInput``: see ``problems.as_http_error``. Commands print the message and exit with status 1.
+Messages are shown to users: they say what is wrong and what to do next.
 """
 
 from typing import Self
@@ -16,25 +16,25 @@ class APIDevicesError(Exception):
 
 
 class NotFound(APIDevicesError, LookupError):
-    """What was asked for does not exist."""
+    """The requested object does not exist."""
 
 
 class DeviceNotFound(NotFound):
-    """There is no such device."""
+    """The device does not exist."""
 
     def __init__(self) -> None:
-        super().__init__("There is no such device.")
+        super().__init__("This device does not exist.")
 
 
 class TokenNotFound(NotFound):
-    """There is no such token."""
+    """The token does not exist."""
 
-    def __init__(self, message: str = "There is no such token.") -> None:
+    def __init__(self, message: str = "This token does not exist.") -> None:
         super().__init__(message)
 
 
 class InvalidInput(APIDevicesError, ValueError):
-    """A value can't be used; ``field`` names it."""
+    """An input value is invalid; ``field`` is its name."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class InvalidInput(APIDevicesError, ValueError):
 
 
 class Conflict(APIDevicesError):
-    """The state of the data does not allow it."""
+    """The operation conflicts with the current state of the data."""
 
 
 class ConfigError(APIDevicesError, click.ClickException, ValueError):
@@ -53,11 +53,11 @@ class ConfigError(APIDevicesError, click.ClickException, ValueError):
 
     @classmethod
     def from_validation(cls, error: ValidationError, prefix: str = "") -> Self:
-        """Return the first problem that validation found; ``prefix`` goes before the name."""
+        """Return an error for the first validation failure; ``prefix`` precedes the field name."""
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
-            message = "there is no such setting"
+            message = "unknown setting"
         if first["loc"]:
             message = f"{prefix}{str(first['loc'][0]).upper()}: {message}"
         return cls(message)

@@ -1,4 +1,4 @@
-"""APIDevices: the Flask extension that puts tracking, admin pages and commands into an app."""
+"""The Flask extension: adds tracking, admin pages and commands to an application."""
 
 import warnings
 from collections.abc import Callable, Iterable
@@ -17,10 +17,10 @@ from apidevices.embedding import Account, Link, Panel, Slots
 from apidevices.gate import blueprint as gate_blueprint
 from apidevices.models import Device
 from apidevices.protection import Protected, exempt
-from apidevices.state import EXTENSION, OnDenied
+from apidevices.state import EXTENSION, Authorize, OnDenied
 from apidevices.tracking import Caller
 
-if TYPE_CHECKING:  # a host may have it; nothing else here needs it
+if TYPE_CHECKING:  # optional: the host application may use Flask-SQLAlchemy
     from flask_sqlalchemy import SQLAlchemy
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -30,28 +30,28 @@ class APIDevices:
     """Tracks and blocks the devices that call the API of a Flask application.
 
     Args:
-        db: where its tables are: the ``SQLAlchemy()`` of the application, of which the default
-            engine is used, or an engine, or a database's URL.
-        authorize: tells whether the current request may use the admin pages; without it, nobody.
-            It may also end the request itself, with ``abort``.
-        actor: names who makes the current request, for the record of who did what.
-        tokens: let nobody in without a token of ours. Otherwise the application finds out who
-            calls, as it always has; a request that it answers with success is recorded, and what
-            it refuses leaves no trace.
-        navigation: returns links of the application, for the navigation of the admin pages.
-        account: returns who is signed in, for the top of the admin pages; None for nobody.
-        device_panels: returns what the application knows of a device, for its details.
-        example_path: the path of a call to try, for whoever has no devices yet.
-        on_denied: returns the answer to a request that is not let through, in the application's own
-            shape and with the status that it chooses; the request is current. If it returns None,
-            the answer is ours, ``application/problem+json``. The gate doesn't ask it.
+        db: The database for the extension's tables: a ``SQLAlchemy()`` object, whose default engine
+            is used, an engine, or a database URL.
+        authorize: Returns whether the current request may use the admin pages, or a response to
+            send instead, such as a redirect to the login. By default, access is denied.
+        actor: Returns the name of the current user, for the audit log.
+        tokens: Whether requests must carry an API Devices token. If false, the application
+            authenticates its callers itself; only requests that it answers with success are
+            recorded.
+        navigation: Returns links to add to the navigation of the admin pages.
+        account: Returns the signed-in account to show on the admin pages, or None.
+        device_panels: Returns additional sections for a device's details page.
+        example_path: The path of the example request that is shown while there are no devices.
+        on_denied: Returns the response to a denied request, with a body and status of the
+            application's choice, or None for the default, ``application/problem+json``. Called
+            in the context of the denied request. The gate does not call it.
     """
 
     def __init__(
         self,
         *,
         db: "SQLAlchemy | Engine | URL | str",
-        authorize: Callable[[], bool] = lambda: False,
+        authorize: Authorize = lambda: False,
         actor: Callable[[], str] = lambda: "administrator",
         tokens: bool = False,
         navigation: Callable[[], Iterable[Link]] = tuple,
@@ -69,21 +69,21 @@ class APIDevices:
         self._protected = Protected()
 
     def init_app(self, app: Flask) -> None:
-        """Connect to an application; its ``SQLAlchemy()`` must be connected before.
+        """Initialize the extension for an application.
 
-        Settings are the keys ``APIDEVICES_*`` of ``app.config``, each described in
-        ``apidevices.config.Settings``.
+        Initialize the ``SQLAlchemy()`` object, if any, first. Settings are read from the
+        ``APIDEVICES_*`` keys of ``app.config``; see ``apidevices.config.Settings``.
 
         Raises:
-            ConfigError: a setting has a wrong value, or the database is none that can be used.
-            RuntimeError: the application has this extension already, or has registered a blueprint
-                before it was protected.
+            ConfigError: A setting is invalid, or the database is not supported.
+            RuntimeError: The extension is already initialized for this application, or a protected
+                blueprint was registered before it was protected.
         """
         if EXTENSION in app.extensions:
-            raise RuntimeError("APIDevices is connected to this application already.")
+            raise RuntimeError("APIDevices is already initialized for this application.")
         protection = self._protected.connect(app)
         settings = Settings.from_mapping(app.config)
-        kept = state.build(
+        app_state = state.build(
             settings,
             Database(engine_for(self._engine_or_url(app))),
             authorize=self._authorize,
@@ -92,65 +92,68 @@ class APIDevices:
             slots=self._slots,
             on_denied=self._on_denied,
         )
-        app.extensions[EXTENSION] = kept
-        request_hook.register(app, kept, protection)
+        app.extensions[EXTENSION] = app_state
+        request_hook.register(app, app_state, protection)
         app.cli.add_command(commands)
         migration.hide_from_flask_migrate(app)
 
-    def protect(self, *what: Blueprint | str) -> None:
-        """Check each request for a blueprint, or for all that begins with a prefix (``"/api"``).
+    def protect(self, *targets: Blueprint | str) -> None:
+        """Check each request to a blueprint or to paths with a prefix such as ``"/api"``.
 
-        A blueprint stands for its views, those of the blueprints in it, and all other paths beneath
-        its ``url_prefix``. Protect it before it is registered, be it before ``init_app`` or after
-        it, and as often as you like.
+        Protecting a blueprint covers its views, the views of blueprints nested in it, and all other
+        paths below its ``url_prefix``. Protect a blueprint before registering it; before or after
+        ``init_app`` makes no difference. Idempotent.
 
         Raises:
-            TypeError: it is neither.
-            ValueError: it is no plain prefix.
-            RuntimeError: the blueprint was registered before it was protected.
+            TypeError: An argument is neither a blueprint nor a string.
+            ValueError: A prefix contains variables, wildcards, a query or a fragment.
+            RuntimeError: A blueprint was registered before it was protected.
         """
-        self._protected.add(*what)
+        self._protected.add(*targets)
 
     def exempt(self, view: View) -> View:
-        """Let requests of a view through unchecked; a decorator, the outermost but ``route``."""
+        """Exempt a view from checks. Apply this decorator directly below ``route``."""
         return exempt(view)
 
     def upgrade(self, connection: Connection | None = None) -> None:
-        """Bring the extension's tables to this version, and no others; needs an app context.
+        """Migrate the extension's tables to this version; needs an application context.
+
+        Other tables are not touched.
 
         Args:
-            connection: where to do it, in its transaction; say that of a migration of the
-                application's own, which these can be a part of.
+            connection: The connection to use, within its current transaction. To upgrade as part
+                of a migration of the application, pass that migration's connection.
         """
         migration.upgrade(connection=connection)
 
     @property
     def admin(self) -> Blueprint:
-        """The admin pages; register them where they shall live, say ``url_prefix="/settings"``."""
+        """The admin pages, to be registered with a ``url_prefix`` such as ``"/settings"``."""
         return admin_blueprint
 
     @property
     def api(self) -> Blueprint:
-        """The management API; register it where programs shall find it, say ``/manage``.
+        """The management API, to be registered with a ``url_prefix`` such as ``"/manage"``.
 
-        Each call needs a token with a scope, from ``flask apidevices create-token``. Exempt it
-        from CSRF protection: nothing in it trusts a cookie.
+        Each request needs a token with a scope; create one with ``flask apidevices create-token``.
+        Exempt the blueprint from CSRF protection: it does not use cookies.
         """
         return api_blueprint
 
     @property
     def gate(self) -> Blueprint:
-        """``/verify``, which a proxy asks before it passes requests on to an API behind it."""
+        """``/verify``: forward authentication for a proxy in front of another API."""
         return gate_blueprint
 
     def current_device(self) -> Device | None:
-        """Return the device that makes the current request; None where it named none, or elsewhere.
+        """Return the device that makes the current request.
 
-        It reads the database, and without ``tokens`` it may write as well: a device that is not
-        yet registered is registered now. Call it once the request is authenticated.
+        Returns None if the request carries no device identifier, is not protected, or there is no
+        current request. Causes a query. Without ``tokens`` this may also write, because it
+        registers an unknown device. Authenticate the caller first.
 
         Raises:
-            Problem: the device has just been blocked, or the database is unavailable.
+            Problem: The device has just been blocked, or the database is unavailable.
         """
         caller = self.current_caller()
         if caller is None or caller.device_id is None:
@@ -160,10 +163,10 @@ class APIDevices:
     def current_caller(self) -> Caller | None:
         """Return the token and device of the current request; None outside a protected API.
 
-        It may register a device, as ``current_device`` does.
+        Like ``current_device``, this may register a device.
 
         Raises:
-            Problem: as ``current_device`` does.
+            Problem: The device has just been blocked, or the database is unavailable.
         """
         return request_hook.current_caller()
 

@@ -1,7 +1,7 @@
-"""``/verify``: forward authentication, for a proxy in front of an API in any language.
+"""``/verify``: forward authentication for a proxy in front of an API in any language.
 
-The proxy asks before it passes a request on. 204 lets it through, with headers for the API behind;
-anything else is the answer to the client, with the same problem bodies as everywhere.
+The proxy calls it before it forwards a request. A 200 allows the request, and its headers identify
+the caller to the API. Any other status is an error for the client, with the usual problem body.
 """
 
 import logging
@@ -22,8 +22,8 @@ _ASCII = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 blueprint = Blueprint("apidevices_gate", __name__)
 
 
-class _Address(BaseConverter):
-    """Any address, with slashes wherever they are."""
+class _AnyPath(BaseConverter):
+    """Any path, including repeated and trailing slashes."""
 
     regex = ".*"
     part_isolating = False
@@ -31,14 +31,15 @@ class _Address(BaseConverter):
 
 @blueprint.record
 def _add_rules(setup: BlueprintSetupState) -> None:
-    """Answer whatever is asked: Envoy asks with the request's own method and address.
+    """Route every method and path below ``/verify`` to the gate.
 
-    That address is behind the one of the gate. Other proxies ask with GET, and say both in headers.
+    Envoy appends the original path to ``/verify`` and keeps the original method. Other proxies call
+    ``/verify`` itself with GET, and send the original method and URI in headers.
     """
     endpoint = f"{setup.name_prefix}.{setup.name}.verify".lstrip(".")
     setup.app.view_functions[endpoint] = verify
-    setup.app.url_map.converters["apidevices_address"] = _Address
-    for path in ("/verify", "/verify/<apidevices_address:address>"):
+    setup.app.url_map.converters["apidevices_path"] = _AnyPath
+    for path in ("/verify", "/verify/<apidevices_path:original_path>"):
         setup.app.url_map.add(
             Rule(
                 f"{setup.url_prefix or ''}{path}",
@@ -49,26 +50,28 @@ def _add_rules(setup: BlueprintSetupState) -> None:
         )
 
 
-def verify(address: str = "") -> ResponseReturnValue:
-    """Answer whether a request may pass."""
+def verify(original_path: str = "") -> ResponseReturnValue:
+    """Return 200 if the original request is allowed, else the problem that denies it."""
     try:
-        return Response(status=204, headers=_let_through(_original(request)))
+        return Response(status=200, headers=_check(_original(request)))
     except Problem as problem:
-        logger.info("Denied by the gate: %s %s: %s", *_asked(request), problem.problem_code)
+        logger.info(
+            "Denied by the gate: %s %s: %s", *_method_and_uri(request), problem.problem_code
+        )
         response = problem.get_response()
-        # nginx can't hand on the body of this answer, but a header of it.
+        # nginx can pass a header of this response to the client, but not the body.
         response.headers["X-Problem"] = response.get_data(as_text=True).strip()
         return response
 
 
-def _let_through(original: Request) -> dict[str, str]:
-    """Check and record a request; return what the API behind shall know of it, as headers.
+def _check(original: Request) -> dict[str, str]:
+    """Check and record a request; return the headers that identify its caller to the API.
 
     Raises:
-        Problem: it may not pass.
+        Problem: The request is denied.
     """
-    caller = state.current().gate.check_and_record(original)
-    # All of them always, as an empty value: of a header that is missing Caddy makes its own name.
+    caller = state.current().gate_tracker.check_and_record(original)
+    # Send empty values too: Caddy would forward a placeholder instead of a missing header.
     values = {
         "X-Device-Id": caller and caller.identifier,
         "X-Device-Name": caller and (caller.device_name or caller.identifier),
@@ -77,15 +80,17 @@ def _let_through(original: Request) -> dict[str, str]:
     return {name: quote(value or "", _ASCII) for name, value in values.items()}
 
 
-def _original(asking: Request) -> Request:
-    """Return the request that the proxy asks about: this one, with the method of that."""
-    method, _ = _asked(asking)
-    return Request({**asking.environ, "REQUEST_METHOD": method})
+def _original(subrequest: Request) -> Request:
+    """Return the original request: the proxy's request with the original method."""
+    method, _ = _method_and_uri(subrequest)
+    return Request({**subrequest.environ, "REQUEST_METHOD": method})
 
 
-def _asked(asking: Request) -> tuple[str, str]:
-    """Return method and address of the request that the proxy asks about."""
-    said = asking.headers
-    method = said.get("X-Original-Method") or said.get("X-Forwarded-Method") or asking.method
-    address = said.get("X-Original-URI") or said.get("X-Forwarded-Uri") or asking.full_path
-    return method, address
+def _method_and_uri(subrequest: Request) -> tuple[str, str]:
+    """Return the method and URI of the original request."""
+    headers = subrequest.headers
+    method = (
+        headers.get("X-Original-Method") or headers.get("X-Forwarded-Method") or subrequest.method
+    )
+    uri = headers.get("X-Original-URI") or headers.get("X-Forwarded-Uri") or subrequest.full_path
+    return method, uri

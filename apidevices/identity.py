@@ -1,7 +1,7 @@
-"""Request headers -> DeviceIdentity: what a device says of itself. Pure, like ``text``.
+"""Read a device's identity from request headers. No I/O.
 
-A header arrives in the WSGI environment as its bytes read as Latin-1. Clients send UTF-8, or
-percent-encoded UTF-8 where their HTTP library refuses anything but ASCII.
+The WSGI environment contains header bytes decoded as Latin-1. Clients send UTF-8, or
+percent-encoded UTF-8 if their HTTP library accepts only ASCII.
 """
 
 import re
@@ -19,7 +19,7 @@ DETAILS = (
     "manufacturer",
     "model",
 )
-"""The six fields that a device may report beside its identifier, in the order of display."""
+"""The six details that a device can report about itself, in display order."""
 
 DEFAULT_HEADERS: Mapping[str, Sequence[str]] = {
     "identifier": ("X-Device-ID",),
@@ -30,20 +30,25 @@ DEFAULT_HEADERS: Mapping[str, Sequence[str]] = {
     "manufacturer": ("X-Device-Manufacturer",),
     "model": ("X-Device-Model",),
 }
-"""Field -> the header names that carry it; the first one present and not empty wins."""
+"""Field -> accepted header names; the first that is present and not empty wins."""
 
-_PRINTABLE_ASCII = re.compile(r"[!-$&-~]+(?: [!-$&-~]+)*")  # nothing to decode, fold or remove
+_PRINTABLE_ASCII = re.compile(r"[!-$&-~]+(?: [!-$&-~]+)*")  # needs no cleaning
+# Characters that str.isprintable() accepts although they are default-ignorable or blank.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
 
 
 class InvalidIdentifier(ValueError):
-    """The identifier is not 1 to 255 printable characters without a comma; says why."""
+    """The identifier is not 1 to 255 visible characters or spaces, without a comma."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceIdentity:
-    """What one request says of its device.
+    """The identity that one request reports for its device.
 
-    ``details`` holds only what was said: a header that is missing or empty is not in it.
+    ``details`` contains only what the request sent, no missing or empty headers.
     """
 
     identifier: str
@@ -51,7 +56,7 @@ class DeviceIdentity:
 
 
 class IdentityReader:
-    """Reads the identity from WSGI environments, by one table of header names."""
+    """Reads identities from WSGI environments, for a given mapping of fields to header names."""
 
     def __init__(self, headers: Mapping[str, Sequence[str]] = DEFAULT_HEADERS) -> None:
         self.header = headers["identifier"][0]
@@ -61,16 +66,16 @@ class IdentityReader:
         ]
 
     def identifier(self, environ: Mapping[str, Any]) -> str | None:
-        """Return which device calls, or None where no identifier header was sent.
+        """Return the device identifier of a request, or None if it sent none.
 
         Raises:
-            InvalidIdentifier: one was sent, and it can't name a device.
+            InvalidIdentifier: The identifier is invalid.
         """
         raw = _first(environ, self._identifier_keys)
         return None if raw is None else clean_identifier(raw)
 
     def details(self, environ: Mapping[str, Any]) -> dict[str, str]:
-        """Return what the device says of itself: only what was said."""
+        """Return the details that the request sent, by field, cleaned."""
         details = {}
         for field, keys in self._detail_keys:
             value = _first(environ, keys)
@@ -80,35 +85,35 @@ class IdentityReader:
 
 
 def clean_identifier(raw: str) -> str:
-    """Return an identifier as it is stored: UTF-8 decoded, ends trimmed, nothing else changed.
+    """Return an identifier as it is stored: decoded from UTF-8, with both ends trimmed.
 
-    Percent-encoding is left alone, and bytes that are not UTF-8 are refused rather than guessed
-    at: two different identifiers must never become one.
+    Nothing else is normalized, so that different identifiers never become the same: percent
+    encoding stays as it is, and invalid UTF-8 is rejected.
 
     Raises:
-        InvalidIdentifier: see the class.
+        InvalidIdentifier: The identifier is invalid.
     """
     try:
         text = raw.encode("latin-1").decode("utf-8").strip()
     except UnicodeEncodeError:
-        text = raw.strip()  # no server made this environment, and it is text already
+        text = raw.strip()  # not from a WSGI server, and already decoded
     except UnicodeDecodeError:
         raise InvalidIdentifier("The device identifier is not valid UTF-8.") from None
     if not text:
         raise InvalidIdentifier("The device identifier is empty.")
     if len(text) > MAX_LENGTH:
-        raise InvalidIdentifier(f"The device identifier has over {MAX_LENGTH} characters.")
+        raise InvalidIdentifier(f"The device identifier is longer than {MAX_LENGTH} characters.")
     if "," in text:
         raise InvalidIdentifier(
-            "The device identifier holds a comma, or its header was sent more than once."
+            "The device identifier contains a comma, or its header was sent more than once."
         )
-    if not text.isprintable():
-        raise InvalidIdentifier("The device identifier holds a character that can't be printed.")
+    if not text.isprintable() or (not text.isascii() and _INVISIBLE.search(text)):
+        raise InvalidIdentifier("The device identifier contains an invisible character.")
     return text
 
 
 def clean_detail(raw: str) -> str:
-    """Return a detail decoded, cleaned and cut to ``MAX_LENGTH`` characters."""
+    """Decode and clean a detail, and truncate it to ``MAX_LENGTH`` characters."""
     if _PRINTABLE_ASCII.fullmatch(raw):
         return raw[:MAX_LENGTH].rstrip()
     return clean_text(decode_percent(decode_utf8(raw)))[:MAX_LENGTH].rstrip()
@@ -119,7 +124,7 @@ def _environ_key(header: str) -> str:
 
 
 def _first(environ: Mapping[str, Any], keys: Sequence[str]) -> str | None:
-    """Return the first of these headers that says something, else "" if any was sent, else None."""
+    """Return the first header that is not empty, "" if all sent ones are, None if none was sent."""
     found = None
     for key in keys:
         value: str | None = environ.get(key)

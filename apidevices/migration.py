@@ -1,4 +1,4 @@
-"""The migrations of our own tables; a version table of their own keeps them apart from a host's."""
+"""Migrations of the API Devices tables, with a version table separate from the host's."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,85 +21,91 @@ from apidevices.models import PREFIX, Base
 VERSION_TABLE = f"{PREFIX}alembic_version"
 
 DEVICES = "devices"
-"""The branch of migrations that every application has."""
+"""The branch of migrations that every application needs."""
 
-_SEARCH_INDEX = "apidevices_devices_grams"  # an index that no model describes
+_SEARCH_INDEX = "apidevices_devices_grams"  # created by a migration, not part of the models
 
 
 def upgrade(connection: Connection | None = None, *, branch: str = DEVICES) -> None:
-    """Upgrade our tables to this version of the package; leave a host's own tables alone.
+    """Upgrade the API Devices tables to this version of the package. Idempotent.
+
+    Tables of the host application are not touched.
 
     Args:
-        connection: run in this connection's transaction, such as that of a host's own migration.
-            Without one, run in a transaction of our own on the current application's database.
-        branch: which branch of the migrations to upgrade.
+        connection: run in this connection's transaction, which may be that of a host's migration.
+            By default, run in a new transaction on the current application's database.
+        branch: the branch of the migrations to upgrade.
 
     Raises:
-        RuntimeError: a host's migration is being written out as SQL, which has no connection.
+        RuntimeError: called from a host's migration in Alembic's offline mode (``--sql``), which
+            has no connection.
     """
     host = _installed_operations()
     if host is not None and host.get_context().as_sql:
         raise RuntimeError(
-            "API Devices can't write its migrations out as SQL. Run 'flask apidevices upgrade'"
-            " instead, or this migration without --sql."
+            "API Devices can't generate SQL for its migrations. Run this migration without --sql,"
+            " or remove the API Devices upgrade from it and run 'flask apidevices upgrade'."
         )
     if connection is not None:
         _run(connection, branch)
         return
-    # Two servers that start at once wait for each other here; the second one finds nothing to do.
+    # If two servers start at once, the second waits here and then has nothing left to do.
     with state.database().write(timeout=60, exclusive=True) as session:
         _run(session.connection(), branch)
 
 
 def context_options() -> dict[str, Any]:
-    """Return what Alembic needs to know to compare or migrate our tables, and only these."""
+    """Return the Alembic options that limit comparisons and migrations to API Devices tables."""
     return {
         "target_metadata": Base.metadata,
         "version_table": VERSION_TABLE,
-        "include_name": is_modelled,
+        "include_name": is_in_models,
     }
 
 
-def is_modelled(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool:
-    """Tell Alembic whether something that is in the database should be in the models, too."""
+def is_in_models(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool:
+    """Return whether a database object should be compared with the models.
+
+    An ``include_name`` hook of Alembic.
+    """
     if kind == "table":
         return name in Base.metadata.tables
     return name != _SEARCH_INDEX
 
 
 def include_name(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool:
-    """Tell the Alembic of a host to leave our tables alone when it compares the database.
+    """Exclude the API Devices tables from a host's Alembic autogenerate.
 
-    For ``context.configure(include_name=...)`` in a host's ``env.py``. Hosts that use
-    Flask-Migrate don't need it: ``APIDevices.init_app`` sees to it.
+    Pass it to ``context.configure(include_name=...)`` in the host's ``env.py``. Hosts with
+    Flask-Migrate don't need it, because ``APIDevices.init_app`` configures Flask-Migrate.
     """
     return kind != "table" or name is None or not name.startswith(PREFIX)
 
 
 def hide_from_flask_migrate(app: Flask) -> None:
-    """Make ``flask db migrate`` leave our tables alone, besides what a host has it leave alone.
+    """Exclude the API Devices tables from ``flask db migrate``.
 
-    A host may set up Flask-Migrate after this extension. Then it happens as soon as the
-    application is used.
+    A host may initialize Flask-Migrate after this extension. In that case, configure Flask-Migrate
+    when the first application context is pushed.
     """
-    if not _set_up_flask_migrate(app) and find_spec("flask_migrate"):
-        appcontext_pushed.connect(_on_context, app)
+    if not _configure_flask_migrate(app) and find_spec("flask_migrate"):
+        appcontext_pushed.connect(_on_appcontext_pushed, app)
 
 
-def _on_context(app: Flask, **_: Any) -> None:
-    if _set_up_flask_migrate(app):
-        appcontext_pushed.disconnect(_on_context, app)
+def _on_appcontext_pushed(app: Flask, **_: Any) -> None:
+    if _configure_flask_migrate(app):
+        appcontext_pushed.disconnect(_on_appcontext_pushed, app)
 
 
-def _set_up_flask_migrate(app: Flask) -> bool:
-    """Combine ``include_name`` with the host's own, if Flask-Migrate is there."""
+def _configure_flask_migrate(app: Flask) -> bool:
+    """Combine ``include_name`` with the host's own hook. Return whether Flask-Migrate is set up."""
     if "migrate" not in app.extensions:
         return False
     options = app.extensions["migrate"].configure_args
-    of_host = options.get("include_name")
+    host_include_name = options.get("include_name")
 
     def include(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool:
-        allowed = of_host is None or of_host(name, kind, parents)
+        allowed = host_include_name is None or host_include_name(name, kind, parents)
         return bool(allowed) and include_name(name, kind, parents)
 
     options["include_name"] = include
@@ -107,7 +113,7 @@ def _set_up_flask_migrate(app: Flask) -> bool:
 
 
 def is_current(db: Database, *branches: str) -> bool:
-    """Return whether the database has the newest tables of these branches."""
+    """Return whether the database has all migrations of these branches."""
     with db.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         return _heads(branches) <= set(context.get_current_heads())
@@ -116,8 +122,8 @@ def is_current(db: Database, *branches: str) -> bool:
 @cache
 def _heads(branches: Sequence[str]) -> set[str]:
     scripts = _scripts()
-    found = [scripts.get_revision(f"{branch}@head") for branch in branches]
-    return {revision.revision for revision in found}
+    heads = [scripts.get_revision(f"{branch}@head") for branch in branches]
+    return {head.revision for head in heads}
 
 
 def _scripts() -> ScriptDirectory:
@@ -127,16 +133,15 @@ def _scripts() -> ScriptDirectory:
 
 
 def _run(connection: Connection, branch: str) -> None:
-    """Run the migrations that are missing.
+    """Run the pending migrations of a branch.
 
-    Not by ``alembic.command``: it opens an environment, which ends the one that a host's migration
-    is running in.
+    ``alembic.command.upgrade`` can't be used: it opens an environment, which would close the one
+    that a host's migration is running in.
     """
     scripts = _scripts()
     options = context_options() | {
-        "fn": lambda revision, _context: scripts._upgrade_revs(
-            f"{branch}@head", revision
-        )  # as Alembic tells
+        # The same callback that alembic.command.upgrade passes.
+        "fn": lambda revision, _context: scripts._upgrade_revs(f"{branch}@head", revision)
     }
     context = MigrationContext.configure(connection, opts=options)
     with _operations(context), context.begin_transaction():
@@ -145,10 +150,10 @@ def _run(connection: Connection, branch: str) -> None:
 
 @contextmanager
 def _operations(context: MigrationContext) -> Iterator[None]:
-    """Let ``alembic.op`` work in this context, and afterwards where it worked before.
+    """Bind ``alembic.op`` to this context, and restore its previous context afterwards.
 
-    Alembic's own ``Operations.context`` leaves ``alembic.op`` without any context, so that a
-    host's migration could not go on. There is no public way to put it back.
+    Alembic's ``Operations.context`` leaves ``alembic.op`` without a context, so a host's migration
+    could not continue. Alembic has no public API to restore it.
     """
     outer = _installed_operations()
     inner = Operations(context)

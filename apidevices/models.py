@@ -1,4 +1,4 @@
-"""The tables. Everything lies under the prefix ``apidevices_``, on a base of our own."""
+"""The database models. All tables and indexes have the prefix ``apidevices_``."""
 
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -27,7 +27,7 @@ PREFIX = "apidevices_"
 
 
 class Base(DeclarativeBase):
-    """Plain declarative base: the host's own models and metadata stay apart from ours."""
+    """The declarative base, separate from the models and metadata of the host application."""
 
     metadata = MetaData(
         naming_convention={
@@ -46,11 +46,15 @@ class UTCDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert to UTC; refuse a naive datetime."""
+        """Convert to UTC.
+
+        Raises:
+            ValueError: the datetime is naive.
+        """
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError("a datetime without a time zone can't be stored")
+            raise ValueError("Can't store a naive datetime. Pass one with a time zone.")
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
@@ -63,7 +67,7 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 MAX_ID = 2**63 - 1
 
-# SQLite numbers rows by itself only where the type is INTEGER.
+# SQLite autoincrements a primary key only if its type is INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 Detail = String(MAX_LENGTH)
 
@@ -73,7 +77,7 @@ def _id() -> Mapped[int]:
 
 
 class Device(Base):
-    """What is known of a device and changes rarely."""
+    """The rarely changing data of a device."""
 
     __tablename__ = f"{PREFIX}devices"
     __table_args__ = (
@@ -97,57 +101,59 @@ class Device(Base):
     blocked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     block_reason: Mapped[str | None] = mapped_column(Text)
     blocked_by: Mapped[str | None] = mapped_column(Text)
-    # Name and identifier, case folded: what the list's search looks in, in any alphabet. The
-    # database keeps an index of its substrings: see listing/search.py.
+    # The folded name and identifier, see listing/search.py. The database indexes its substrings.
     search_key: Mapped[str] = mapped_column(Text)
 
     activity: Mapped["DeviceActivity"] = relationship(lazy="joined", innerjoin=True)
 
     @property
     def display_name(self) -> str:
-        """The name that an administrator gave, or the identifier."""
+        """The name set by an administrator, or the identifier if there is none."""
         return self.name or self.identifier
 
     @property
     def status(self) -> Literal["active", "blocked"]:
-        """``blocked`` or ``active``."""
+        """Whether the device is blocked, as text for pages and JSON."""
         return "active" if self.blocked_at is None else "blocked"
 
 
 class DeviceActivity(Base):
-    """One narrow row a device, rewritten often; apart so that the wide row isn't."""
+    """The frequently changing data of a device, one narrow row per device.
+
+    It has its own table so that frequent updates don't rewrite the wide row in ``Device``.
+    """
 
     __tablename__ = f"{PREFIX}device_activity"
 
     device_id: Mapped[int] = mapped_column(
         Id, ForeignKey(f"{PREFIX}devices.id", ondelete="CASCADE"), primary_key=True
     )
-    # A copy of "devices.blocked_at is set", written in the same transaction: it lets one row decide
-    # what an activity time may change, and which index of the list's order it is in.
+    # Whether Device.blocked_at is set, copied in the same transaction. Activity writes and the
+    # activity indexes depend on it and must not need a join.
     blocked: Mapped[bool] = mapped_column(default=False)
     last_active_at: Mapped[datetime] = mapped_column(UTCDateTime)
     last_upload_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    # The list's column and order: blocked_at of a blocked device, last_active_at of any other.
+    # The list is sorted by this: blocked_at for blocked devices, last_active_at for all others.
     last_activity_at: Mapped[datetime] = mapped_column(UTCDateTime)
     denied_count: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
     last_denied_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
-# The order of the list, once for each status: every row is in one of them, so that a new time
-# moves one entry.
+# The activity indexes: one partial index per status, sorted like the list. Each row is in exactly
+# one of them, so that an activity write moves a single index entry.
 for _name, _value in (("active", 0), ("blocked", 1)):
     Index(
         f"apidevices_device_activity_{_name}",
         DeviceActivity.__table__.c.last_activity_at.desc(),
         DeviceActivity.__table__.c.device_id.desc(),
-        # Just as queries say it: SQLite uses no other.
+        # Same form as in queries: SQLite does not recognize an equivalent condition.
         sqlite_where=text(f"blocked = {_value}"),
         postgresql_where=text("blocked" if _value else "NOT blocked"),
     )
 
 
 class ApiToken(Base):
-    """A token: its digest, never the token itself."""
+    """An API Devices token. Only its digest is stored, never the token itself."""
 
     __tablename__ = f"{PREFIX}api_tokens"
 
@@ -162,16 +168,16 @@ class ApiToken(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     def status_at(self, moment: datetime) -> Literal["active", "expired", "revoked"]:
-        """``revoked``, ``expired`` or ``active`` at a time."""
+        """Return the status of the token at a time; ``revoked`` takes precedence."""
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at and self.expires_at <= moment else "active"
 
 
 class DeviceHistory(Base):
-    """What a device reported of itself, when that was new.
+    """A device's registration, or a change of its details.
 
-    ``changes`` maps each changed field to ``[old, new]``; ``old`` is null where nothing was known.
+    ``changes`` maps each changed field to ``[old, new]``; ``old`` is null if it was unknown.
     """
 
     __tablename__ = f"{PREFIX}device_history"
@@ -194,9 +200,10 @@ class DeviceHistory(Base):
 
 
 class DeviceToken(Base):
-    """Which tokens a device has used: blocking it revokes none of them, so they must be seen.
+    """A token that a device has used.
 
-    ``last_used_at`` is a minute behind at most.
+    Blocking a device does not revoke its tokens, so administrators need to see them.
+    ``last_used_at`` lags behind by at most a minute.
     """
 
     __tablename__ = f"{PREFIX}device_tokens"
@@ -214,7 +221,7 @@ class DeviceToken(Base):
 
 
 class AuditEntry(Base):
-    """What a person, or a program in a person's name, did."""
+    """An action of an administrator, or of a program on their behalf."""
 
     __tablename__ = f"{PREFIX}audit_log"
     __table_args__ = (Index("apidevices_audit_log_subject", "subject", "id"),)

@@ -1,6 +1,6 @@
-"""Where templates, static files and migrations lie.
+"""Paths of the templates, static files and migrations.
 
-In a checkout they are folders at its top; a wheel carries them inside the package.
+In a checkout they are top-level folders; a wheel contains them inside the package.
 """
 
 from pathlib import Path

@@ -1,11 +1,15 @@
-"""Errors of the API: RFC 9457 problems, one class a case, each with its stable code."""
+"""API errors as RFC 9457 problems: one class per error, each with a stable code."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import Conflict as HTTPConflict
+from werkzeug.exceptions import HTTPException, UnprocessableEntity
+from werkzeug.exceptions import NotFound as HTTPNotFound
 from werkzeug.wrappers import Response
+
+from apidevices.errors import APIDevicesError, Conflict, InvalidInput, NotFound
 
 _BY_STATUS = {
     400: ("invalid_request", "Invalid request"),
@@ -23,10 +27,9 @@ _BY_STATUS = {
 
 
 class ProblemDetails(NamedTuple):
-    """Why a request is denied: fields as in RFC 9457, and the headers that belong to the answer.
+    """The reason for denying a request: RFC 9457 fields, and headers to send with the response.
 
-    ``code`` is one of the stable codes, such as ``device_blocked``; ``status`` the HTTP status that
-    goes with it.
+    ``code`` is a stable error code such as ``device_blocked``; ``status`` is its HTTP status.
     """
 
     code: str
@@ -37,29 +40,29 @@ class ProblemDetails(NamedTuple):
 
 
 class Problem(HTTPException):
-    """An error of the API, which answers for itself as ``application/problem+json``.
+    """An API error, which renders itself as ``application/problem+json``.
 
-    With a ``response`` of its own it answers with that.
+    If ``response`` is set, it is sent instead.
     """
 
     code = 400
     problem_code = "invalid_request"
     title = "Invalid request"
-    description = "The request can't be understood."
+    description = "The request is invalid."
     headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def details(self) -> ProblemDetails:
-        """What the answer says."""
+        """The error as data."""
         return ProblemDetails(
             self.problem_code, self.title, self.code, self.description or "", dict(self.headers)
         )
 
     def get_response(self, environ: Any = None, scope: Any = None) -> Response:
-        """Return the whole answer."""
+        """Return the error as a response."""
         if isinstance(self.response, Response):
             return self.response
-        return _answer(
+        return _problem_response(
             self.code,
             self.problem_code,
             self.title,
@@ -84,29 +87,30 @@ class TokenInvalid(Problem):
     code = 401
     problem_code = "token_invalid"
     title = "Token invalid"
-    description = "This token is unknown, revoked or expired. Ask for a new one."
+    description = "This token is unknown, revoked or expired. Ask an administrator for a new one."
     headers = (("WWW-Authenticate", 'Bearer error="invalid_token"'),)
 
 
 class DeviceIdRequired(Problem):
-    """No device identifier was sent where one is needed."""
+    """The request needs a device identifier but carries none."""
 
     problem_code = "device_id_required"
     title = "Device identifier required"
 
 
 class DeviceIdInvalid(Problem):
-    """A device identifier was sent that can't name a device."""
+    """The device identifier is invalid."""
 
     problem_code = "device_id_invalid"
     title = "Device identifier invalid"
 
 
 class DeviceBlocked(Problem):
-    """The device that calls has been blocked.
+    """The calling device is blocked.
 
     Args:
-        tokens: whether requests come with a token of ours, which a client might blame.
+        tokens: Whether requests carry an API Devices token, so the message can say that the token
+            is still valid.
     """
 
     code = 403
@@ -114,43 +118,43 @@ class DeviceBlocked(Problem):
     title = "Device blocked"
 
     def __init__(self, *, tokens: bool) -> None:
-        innocent = "The token is not at fault: do" if tokens else "Do"
+        still_valid = " The token is still valid." if tokens else ""
         super().__init__(
-            f"An administrator has blocked this device. {innocent} not ask the user to sign in"
-            " again. Try again only after the device has been unblocked."
+            f"An administrator has blocked this device.{still_valid} Do not ask the user to sign in"
+            " again. Retry only after the device has been unblocked."
         )
 
 
 class InsufficientScope(Problem):
-    """The token lacks a scope that the call needs."""
+    """The token lacks the scope that the operation needs."""
 
     code = 403
     problem_code = "insufficient_scope"
     title = "Insufficient scope"
 
     def __init__(self, scope: str) -> None:
-        super().__init__(f"This call needs a token with the scope {scope}.")
+        super().__init__(f"This operation needs a token with the scope {scope}.")
         challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
         self.headers = (("WWW-Authenticate", challenge),)
 
 
 class Unavailable(Problem):
-    """The database can't be asked just now."""
+    """The database is unavailable."""
 
     code = 503
     problem_code = "unavailable"
     title = "Temporarily unavailable"
-    description = "The request could not be checked or stored just now. Try again shortly."
+    description = "The service is temporarily unavailable. Try again shortly."
     headers = (("Retry-After", "2"),)
 
 
 class PreconditionFailed(Problem):
-    """What was to be changed is not any more what the caller had seen."""
+    """The object was modified since the client fetched it."""
 
     code = 412
     problem_code = "precondition_failed"
-    title = "Changed meanwhile"
-    description = "Somebody has changed it since. Get it anew, and decide again."
+    title = "Precondition failed"
+    description = "The device was modified since you fetched it. Fetch it again and retry."
 
 
 class _Internal(Problem):
@@ -168,11 +172,30 @@ def _codes() -> Mapping[int, Sequence[str]]:
 
 
 CODES = _codes()
-"""Status -> every code that comes with it."""
+"""HTTP status -> all codes that are used with it."""
+
+
+_HTTP_ERRORS: Mapping[type[APIDevicesError], type[HTTPException]] = {
+    NotFound: HTTPNotFound,
+    InvalidInput: UnprocessableEntity,
+    Conflict: HTTPConflict,
+}
+
+
+def as_http_error(error: APIDevicesError) -> HTTPException:
+    """Return the HTTP error for an error of this package, for pages and for the API.
+
+    Raises:
+        APIDevicesError: The error itself, if it is not the fault of the request.
+    """
+    for kind, http_error in _HTTP_ERRORS.items():
+        if isinstance(error, kind):
+            return http_error(str(error))
+    raise error
 
 
 def as_problem(error: HTTPException) -> Response:
-    """Return any HTTP error as a problem; redirects and problems stay what they are."""
+    """Return an HTTP error as a problem response. Problems and redirects stay unchanged."""
     response = error.get_response()
     if isinstance(error, Problem) or response.status_code < 400:
         return response
@@ -190,10 +213,12 @@ def as_problem(error: HTTPException) -> Response:
     detail = error.description or title
     if response.status_code >= 500 and code == "internal_error":
         detail = "Something went wrong on the server. It has been logged."
-    return _answer(response.status_code, code, title, detail, headers)
+    return _problem_response(response.status_code, code, title, detail, headers)
 
 
-def _answer(status: int, code: str, title: str, detail: str, headers: dict[str, str]) -> Response:
+def _problem_response(
+    status: int, code: str, title: str, detail: str, headers: dict[str, str]
+) -> Response:
     body = {
         "type": f"urn:apidevices:problem:{code}",
         "title": title,

@@ -1,4 +1,4 @@
-"""Callbacks for when a process forks or exits, which don't keep their objects alive."""
+"""Callbacks that run after a fork or at exit, without keeping their objects alive."""
 
 import atexit
 import os
@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 
 def after_fork(method: Callable[[], None]) -> None:
-    """Call a bound method in each forked child process, unless its object is gone by then."""
+    """Call a bound method in each forked child, unless its object was garbage-collected."""
     os.register_at_fork(after_in_child=_weak_callback(method))
 
 
 def at_exit(method: Callable[[], None]) -> None:
-    """Call a bound method when this process exits, unless its object is gone by then."""
+    """Call a bound method when the process exits, unless its object was garbage-collected."""
     atexit.register(_weak_callback(method))
 
 

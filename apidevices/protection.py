@@ -1,4 +1,4 @@
-"""Which requests of an application are checked: what `protect` was given, and where that is."""
+"""Decide which requests are checked: those to protected blueprints and path prefixes."""
 
 import re
 from collections.abc import Callable
@@ -12,113 +12,113 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import Map, MapAdapter, RequestRedirect, Rule
 
 EXEMPT = "_apidevices_exempt"
-"""The attribute of a view that is not checked."""
+"""The attribute that marks a view as exempt from checks."""
 
-_OURS = ("apidevices", "apidevices_api", "apidevices_gate")  # which have checks of their own
+_OWN_BLUEPRINTS = ("apidevices", "apidevices_api", "apidevices_gate")  # do their own checks
 
 _PLAIN_PREFIX = re.compile(r"[^<>*?#]*")
 
 _PREFIXES = "apidevices_prefixes"
-"""The key of ``app.extensions`` for the prefix of each registration: registered name -> prefix."""
+"""The key in ``app.extensions`` of the blueprints' prefixes: registered name -> URL prefix."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 def exempt(view: View) -> View:
-    """Let requests of a view through unchecked."""
+    """Exempt a view from checks."""
     setattr(view, EXEMPT, True)
     return view
 
 
 class Protected:
-    """What an extension protects in each of its applications: blueprints, and prefixes of paths."""
+    """The blueprints and path prefixes that an ``APIDevices`` object protects."""
 
     def __init__(self) -> None:
         self.prefixes: set[str] = set()
-        self.blueprints: dict[int, Blueprint] = {}  # by identity: equal names mean nothing
+        self.blueprints: dict[int, Blueprint] = {}  # by id(): several may share a name
         self._apps: WeakSet[Flask] = WeakSet()
 
     def __len__(self) -> int:
         return len(self.prefixes) + len(self.blueprints)
 
-    def add(self, *what: Blueprint | str) -> None:
-        """Protect blueprints and prefixes; what is protected already stays so.
+    def add(self, *targets: Blueprint | str) -> None:
+        """Protect blueprints and path prefixes. Idempotent.
 
         Raises:
-            TypeError: it is neither.
-            ValueError: it is no plain prefix.
-            RuntimeError: the blueprint was registered before.
+            TypeError: A target is neither a blueprint nor a string.
+            ValueError: A prefix contains variables, wildcards, a query or a fragment.
+            RuntimeError: A blueprint is already registered.
         """
-        for part in what:
-            if isinstance(part, Blueprint):
+        for target in targets:
+            if isinstance(target, Blueprint):
                 for app in self._apps:
-                    _refuse_if_late(app, part)
-            elif not isinstance(part, str):
-                raise TypeError(f"This can't be protected, only blueprints and prefixes: {part!r}")
-            elif not _PLAIN_PREFIX.fullmatch(part):
-                raise ValueError(f"This is no plain prefix of paths: {part!r}")
-        for part in what:
-            if isinstance(part, Blueprint):
-                _record_prefix_of(part)
-                self.blueprints[id(part)] = part
+                    _require_recorded_prefix(app, target)
+            elif not isinstance(target, str):
+                raise TypeError(f"protect() takes blueprints and path prefixes, not {target!r}")
+            elif not _PLAIN_PREFIX.fullmatch(target):
+                raise ValueError(f"Not a plain path prefix such as '/api': {target!r}")
+        for target in targets:
+            if isinstance(target, Blueprint):
+                _record_prefix_when_registered(target)
+                self.blueprints[id(target)] = target
             else:
-                self.prefixes.add(part)
+                self.prefixes.add(target)
 
     def connect(self, app: Flask) -> "Protection":
-        """Return the protection of one application, and hold it to what is protected later.
+        """Return the protection of one application; later calls of ``add`` apply to it as well.
 
         Raises:
-            RuntimeError: a protected blueprint was registered before it was protected.
+            RuntimeError: A protected blueprint was registered before it was protected.
         """
         for blueprint in self.blueprints.values():
-            _refuse_if_late(app, blueprint)
+            _require_recorded_prefix(app, blueprint)
         self._apps.add(app)
         return Protection(app, self)
 
 
-def _record_prefix_of(blueprint: SansioBlueprint) -> None:
+def _record_prefix_when_registered(blueprint: SansioBlueprint) -> None:
     if _record_prefix not in blueprint.deferred_functions:
-        # Not by ``record``, which refuses a blueprint that any application has registered before.
+        # ``Blueprint.record`` raises if any application has already registered the blueprint.
         blueprint.deferred_functions.append(_record_prefix)
 
 
 def _record_prefix(setup: BlueprintSetupState) -> None:
-    """Note where a blueprint is registered: Flask hands over the prefix, and doesn't keep it."""
+    """Remember a blueprint's URL prefix, which Flask passes here but does not store."""
     name = f"{setup.name_prefix}.{setup.name}".lstrip(".")
     setup.app.extensions.setdefault(_PREFIXES, {})[name] = setup.url_prefix or ""
     for nested, _ in setup.blueprint._blueprints:  # Flask registers these next
-        _record_prefix_of(nested)
+        _record_prefix_when_registered(nested)
 
 
-def _refuse_if_late(app: Flask, blueprint: Blueprint) -> None:
-    """Raise RuntimeError if an application has a blueprint from before it was protected.
+def _require_recorded_prefix(app: Flask, blueprint: Blueprint) -> None:
+    """Raise RuntimeError if an application registered a blueprint before it was protected.
 
-    Then nobody knows its prefix, so unknown paths beneath it would pass unchecked.
+    Its prefix is unknown then, so requests to unknown paths below it would not be checked.
     """
     for name, registered in app.blueprints.items():
         if registered is blueprint and name not in app.extensions.get(_PREFIXES, ()):
             raise RuntimeError(
                 f"The blueprint {name!r} was registered before it was protected. Call protect()"
-                " before register_blueprint(), or protect the prefix of its paths instead, as in"
+                " before register_blueprint(), or protect its path prefix instead, as in"
                 " protect('/api')."
             )
 
 
 class _Scope(NamedTuple):
-    """What is protected in an application, ready to be matched against requests."""
+    """The protected part of an application's URL map, prepared for matching requests."""
 
-    size: int  # how much it was made of
+    size: int  # number of protected targets and registered blueprints, to detect changes
     prefixes: tuple[str, ...]
-    names: frozenset[str]  # under which protected blueprints are registered
-    prefixes_of_all: tuple[str, ...]  # with those of the blueprints
-    with_variables: MapAdapter  # prefixes such as /<tenant>/api
+    names: frozenset[str]  # registered names of protected blueprints
+    all_prefixes: tuple[str, ...]  # including those of protected blueprints
+    variable_prefixes: MapAdapter  # prefixes such as /<tenant>/api
 
 
 class Protection:
     """The protected part of one application.
 
-    What the application has registered when its first request comes is what counts, as Flask has
-    it; more may be protected at any time.
+    Blueprints that the application registers before its first request are covered. Further targets
+    can be protected at any time.
     """
 
     def __init__(self, app: Flask, protected: Protected) -> None:
@@ -127,23 +127,23 @@ class Protection:
         self._scope: _Scope | None = None
 
     def covers(self, request: Request) -> bool:
-        """Tell whether a request is to be checked."""
+        """Return whether a request must be checked."""
         scope = self._scope
         if scope is None or scope.size != len(self._protected) + len(self._app.blueprints):
             scope = self._scope = self._make_scope()
         path = f"{request.path}/"
         if request.url_rule is None:
             return (
-                path.startswith(scope.prefixes_of_all)
-                or scope.with_variables.test(request.path)
-                or self._is_beside_a_view(request, scope)
+                path.startswith(scope.all_prefixes)
+                or scope.variable_prefixes.test(request.path)
+                or self._matches_other_method(request, scope)
             )
-        if request.blueprint in _OURS:
+        if request.blueprint in _OWN_BLUEPRINTS:
             return False
         if not (path.startswith(scope.prefixes) or not scope.names.isdisjoint(request.blueprints)):
             return False
         view = self._app.view_functions[request.url_rule.endpoint]
-        # Said of the class itself, not of one that it inherits from.
+        # Exempting a view class does not exempt its subclasses.
         declared = (view, getattr(view, "view_class", None))
         return not any(EXEMPT in getattr(part, "__dict__", ()) for part in declared)
 
@@ -155,18 +155,18 @@ class Protection:
             for name, registered in app.blueprints.items()
             if id(registered) in protected.blueprints
         )
-        # A blueprint at the root has no prefix of its own: a path there may be anybody's.
-        of_blueprints = {
+        # A blueprint without a prefix is left out: unknown paths may belong to another one.
+        blueprint_prefixes = {
             prefix.strip("/")
             for name, prefix in app.extensions.get(_PREFIXES, {}).items()
             if prefix.strip("/") and _is_within(name, names)
         }
-        plain = {prefix for prefix in of_blueprints if "<" not in prefix}
+        plain = {prefix for prefix in blueprint_prefixes if "<" not in prefix}
         prefixes = {prefix.strip("/") for prefix in protected.prefixes}
         variable = Map(
             [
                 Rule(f"/{prefix}/{rest}", endpoint=prefix)
-                for prefix in of_blueprints - plain
+                for prefix in blueprint_prefixes - plain
                 for rest in ("", "<path:apidevices_rest>")
             ],
             converters=app.url_map.converters,
@@ -179,8 +179,8 @@ class Protection:
             variable.bind(""),
         )
 
-    def _is_beside_a_view(self, request: Request, scope: _Scope) -> bool:
-        """Tell whether a protected view has this path, but not this method."""
+    def _matches_other_method(self, request: Request, scope: _Scope) -> bool:
+        """Return whether a protected view has this path but does not allow this method."""
         error = request.routing_exception
         adapter = self._app.create_url_adapter(request)
         if not isinstance(error, MethodNotAllowed) or adapter is None:
@@ -196,7 +196,7 @@ class Protection:
 
 
 def _is_within(blueprint: str, names: frozenset[str]) -> bool:
-    """Tell whether a registered name is one of these, or nested in one."""
+    """Return whether a blueprint is one of these or nested in one; all by registered name."""
     return any(f"{blueprint}.".startswith(f"{name}.") for name in names)
 
 

@@ -1,7 +1,7 @@
-"""Our templates, in an environment of our own.
+"""Render the extension's templates in a separate Jinja environment.
 
-The application's may have other defaults, filters and names, and its context processors give each
-template what they like; ours get what their views say, and nothing else.
+The host application's environment may have other defaults, filters and globals, and its context
+processors may add variables. None of that affects the extension's templates.
 """
 
 from typing import Any

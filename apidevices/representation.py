@@ -1,4 +1,4 @@
-"""Devices and their history as JSON: one form for the API, its description and the command line."""
+"""Devices and their history as JSON, for the API, its OpenAPI document and the commands."""
 
 import hashlib
 import json
@@ -16,17 +16,17 @@ Time = Annotated[
     PlainSerializer(rfc3339, return_type=str),
     Field(json_schema_extra={"format": "date-time"}),
 ]
-"""A time, written as RFC 3339, UTC, with ``Z``."""
+"""A timestamp, serialized as RFC 3339 in UTC with ``Z``."""
 
 
 class Answer(BaseModel):
-    """A JSON answer."""
+    """A JSON response body."""
 
     model_config = ConfigDict(from_attributes=True, json_schema_mode_override="serialization")
 
 
-def _of_activity(name: str, description: str | None = None) -> Any:
-    """Return a field that is kept with the activity of a device."""
+def _activity_field(name: str, description: str | None = None) -> Any:
+    """Return a field that is stored in the device's activity row."""
     return Field(validation_alias=AliasPath("activity", name), description=description)
 
 
@@ -34,9 +34,9 @@ class DeviceJson(Answer):
     """A device."""
 
     id: int
-    identifier: str = Field(description="What the device sends in X-Device-ID.")
-    name: str | None = Field(description="The name that an administrator gave.")
-    display_name: str = Field(description="The name, or the identifier where there is none.")
+    identifier: str = Field(description="The identifier that the device sends in X-Device-ID.")
+    name: str | None = Field(description="The name that an administrator assigned.")
+    display_name: str = Field(description="The name, or the identifier if there is no name.")
     application: str | None
     application_version: str | None
     os: str | None
@@ -44,27 +44,31 @@ class DeviceJson(Answer):
     manufacturer: str | None
     model: str | None
     first_seen_at: Time
-    last_active_at: Time = _of_activity("last_active_at")
-    last_upload_at: Time | None = _of_activity("last_upload_at", "When it last made a POST.")
-    last_activity_at: Time = _of_activity(
-        "last_activity_at", "blocked_at while blocked, else last_active_at."
+    last_active_at: Time = _activity_field("last_active_at")
+    last_upload_at: Time | None = _activity_field(
+        "last_upload_at", "Time of the last POST request."
+    )
+    last_activity_at: Time = _activity_field(
+        "last_activity_at", "blocked_at for a blocked device, otherwise last_active_at."
     )
     blocked_at: Time | None
     block_reason: str | None
-    denied_count: int = _of_activity("denied_count")
-    last_denied_at: Time | None = _of_activity("last_denied_at")
+    denied_count: int = _activity_field("denied_count")
+    last_denied_at: Time | None = _activity_field("last_denied_at")
     status: Literal["active", "blocked"]
 
 
 class DevicePage(Answer):
-    """A page of the list, most recently active first."""
+    """A page of devices, most recently active first."""
 
     devices: list[DeviceJson]
-    next: str | None = Field(description="The address of the next page; also in Link.")
+    next: str | None = Field(
+        description="URL of the next page, also sent in the Link header; null on the last page."
+    )
 
 
 class ChangeJson(Answer):
-    """What a field was before and after."""
+    """The old and new value of a field."""
 
     old: str | None
     new: str | None
@@ -76,52 +80,56 @@ def _old_and_new(pair: Sequence[str | None]) -> dict[str, str | None]:
 
 
 class TokenJson(Answer):
-    """A token, by its name."""
+    """A token."""
 
     id: int
     name: str
 
 
 class HistoryJson(Answer):
-    """Something new that a device said of itself."""
+    """A registration of a device or a change of its details."""
 
     id: int
     kind: Literal["registered", "changed"]
     at: Time
     changes: dict[str, Annotated[ChangeJson, BeforeValidator(_old_and_new)]]
-    token: TokenJson | None = Field(description="The token that it came with.")
-    address: str | None = Field(description="Where it came from.")
+    token: TokenJson | None = Field(description="The token of the request that reported it.")
+    address: str | None = Field(description="The client IP address of that request.")
 
 
 class HistoryPage(Answer):
     """A page of a device's history, newest first."""
 
     history: list[HistoryJson]
-    next: str | None = Field(description="The address of the next page; also in Link.")
+    next: str | None = Field(
+        description="URL of the next page, also sent in the Link header; null on the last page."
+    )
 
 
 class BlockedJson(Answer):
-    """What became of the devices that were to be blocked."""
+    """The result of blocking several devices."""
 
-    blocked: list[int] = Field(description="Blocked now, be it for longer.")
-    not_found: list[int] = Field(description="There are no such devices.")
+    blocked: list[int] = Field(
+        description="IDs of the blocked devices, including those that were blocked before."
+    )
+    not_found: list[int] = Field(description="IDs that belong to no device.")
 
 
 def device_json(device: Device) -> dict[str, Any]:
-    """Return a device as every JSON answer gives it."""
+    """Return the JSON representation of a device."""
     return DeviceJson.model_validate(device).model_dump()
 
 
 def version(device: Device) -> str:
-    """Return what is another one, in an ``ETag``, once somebody has changed a device.
+    """Return the ``ETag`` value of a device, which changes whenever an administrator changes it.
 
-    What the device does by itself does not count: it may call at any time, and whoever wants to
-    change it only if nobody else has would never come to it.
+    Activity and reported details are left out: the device can send requests at any time, so a
+    conditional update of a busy device would never succeed.
     """
     state = [device.id, device.name, rfc3339(device.blocked_at), device.block_reason]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
 
 
 def history_json(entry: DeviceHistory) -> dict[str, Any]:
-    """Return an entry of a device's history; ``changes`` has old and new value of each field."""
+    """Return the JSON representation of a history entry."""
     return HistoryJson.model_validate(entry).model_dump()

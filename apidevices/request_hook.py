@@ -1,6 +1,6 @@
-"""The hooks around each request of a protected API, and what a request carries between them.
+"""The request hooks of a protected API, and the state that a request carries between them.
 
-A request carries its caller, once it is recorded, or the call that is still to be recorded.
+A checked request carries its caller, or, until it is recorded, its pending call.
 """
 
 import logging
@@ -17,44 +17,44 @@ from apidevices.tracking import Caller, PendingCall, Tracker
 
 logger = logging.getLogger(__name__)
 
-# Keys of the request's own environment: "g" may outlive the request.
+# Stored in the WSGI environment, because "g" can outlive the request.
 _CALLER = "apidevices.caller"
 _PENDING_CALL = "apidevices.pending_call"
 
 
-def register(app: Flask, kept: State, protection: Protection) -> None:
-    """Check each protected request of an application before anything else sees it."""
+def register(app: Flask, app_state: State, protection: Protection) -> None:
+    """Check protected requests of an application before any of its own hooks run."""
 
     def check() -> ResponseReturnValue | None:
-        request = request_ctx.request  # not through the proxy, which is slow
+        request = request_ctx.request  # faster than the 'request' proxy
         if protection.covers(request):
             try:
-                check_request(request, kept.tracker)
+                check_request(request, app_state.tracker)
             except Problem as problem:
-                _shape(problem, kept)
+                _apply_on_denied(problem, app_state)
                 return problem.get_response()
         return None
 
-    # A hook of the application, not of a blueprint: those don't run for a path or a method that no
-    # view has, and a blocked device must not learn which these are. And the first of all hooks: one
-    # that answers by itself must not let a blocked device in.
+    # Blueprint hooks don't run for unknown paths and methods, which a blocked device must not be
+    # able to tell from known ones. So this is a hook of the application. It goes first, because an
+    # earlier hook that returns a response would skip the check.
     app.before_request_funcs.setdefault(None, []).insert(0, check)
-    if not kept.tokens:
+    if not app_state.requires_tokens:
         app.after_request(_record_success)
 
 
 def current_caller() -> Caller | None:
-    """Return who makes the current request, and record it; None outside a protected API.
+    """Record the current request and return its caller; None outside a protected API.
 
     Raises:
-        Problem: the device has just been blocked, or the database is unavailable.
+        Problem: The device has just been blocked, or the database is unavailable.
     """
     if not has_request_context():
         return None
     try:
         return _recorded_caller(request_ctx.request)
     except Problem as problem:
-        _shape(problem, state.current())
+        _apply_on_denied(problem, state.current())
         raise
 
 
@@ -68,7 +68,7 @@ def _recorded_caller(request: Request) -> Caller | None:
 
 
 def check_request(request: Request, tracker: Tracker) -> None:
-    """Check a request, and let it carry its caller or pending call.
+    """Check a request, and store its caller or pending call on it.
 
     Raises:
         Problem: The request is denied.
@@ -80,19 +80,19 @@ def check_request(request: Request, tracker: Tracker) -> None:
         request.environ[_PENDING_CALL] = outcome
 
 
-def _shape(problem: Problem, kept: State) -> None:
-    """Let the application say how a problem answers."""
-    if kept.on_denied is not None:
-        answer = current_app.ensure_sync(kept.on_denied)(problem.details)
-        if answer is not None:
-            problem.response = current_app.make_response(answer)
+def _apply_on_denied(problem: Problem, app_state: State) -> None:
+    """Let the application replace the response to a denied request."""
+    if app_state.on_denied is not None:
+        response = current_app.ensure_sync(app_state.on_denied)(problem.details)
+        if response is not None:
+            problem.response = current_app.make_response(response)
 
 
 def _record_success(response: Response) -> Response:
-    """Record a request that the application has let through, unless its view has led to that.
+    """Record a request that succeeded, unless its view has already caused that.
 
-    Only success tells that it has: what it refuses, whoever sent it, must leave no trace. OPTIONS
-    is answered by Flask itself or by a CORS extension, without authentication.
+    Success is the only sign that the application authenticated the caller. Requests that it
+    rejects must leave no trace. Flask or a CORS extension answers OPTIONS without authentication.
     """
     succeeded = response.status_code < 300 or response.status_code == 304
     request = request_ctx.request
@@ -100,6 +100,6 @@ def _record_success(response: Response) -> Response:
         try:
             _recorded_caller(request)
         except Problem as problem:
-            # The answer stays: what was asked has been done, and would be done again.
-            logger.warning("A request was answered and not recorded: %s", problem.description)
+            # Keep the response: an error would make the client repeat what is already done.
+            logger.warning("A request succeeded but could not be recorded: %s", problem.description)
     return response

@@ -1,7 +1,7 @@
-"""What happened, for whoever wants to know: blinker signals, sent once it is durable.
+"""Blinker signals for device events, sent after the change is committed.
 
-Each is sent by the Flask application, with ``device``, a ``Device``; ``device_changed`` with
-``changes`` as well: field -> [old, new].
+The sender is the Flask application. Every signal carries ``device``, a ``Device``;
+``device_changed`` also carries ``changes``: field -> [old, new].
 """
 
 import logging
@@ -24,9 +24,9 @@ device_denied = _signals.signal("device-denied")
 
 
 def send(signal: Signal, device: Callable[[], Any], **details: Any) -> None:
-    """Tell who listens; the device is only looked for where somebody does.
+    """Send a signal; ``device`` is called only if the signal has receivers.
 
-    What has happened has happened: a receiver that fails is logged, and stops nothing.
+    The event is already committed, so an exception in a receiver is logged, not raised.
     """
     if not signal.receivers:
         return

@@ -1,4 +1,4 @@
-"""What the extension keeps for one application, and how it is built."""
+"""The extension's state for one application, kept in ``app.extensions``."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,44 +15,54 @@ from apidevices.lookup import make_lookup
 from apidevices.problems import ProblemDetails
 from apidevices.tracking import Tracker
 
+Authorize = Callable[
+    [], bool | ResponseReturnValue | Awaitable[bool | ResponseReturnValue | None] | None
+]
 OnDenied = Callable[
     [ProblemDetails], ResponseReturnValue | Awaitable[ResponseReturnValue | None] | None
 ]
 
 EXTENSION = "apidevices"
-"""The key of ``app.extensions`` under which it lies."""
+"""The key of the state in ``app.extensions``."""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything that belongs to one application, made by ``APIDevices.init_app``."""
+    """The services and callbacks of one application, built by ``APIDevices.init_app``.
+
+    ``tracker`` checks requests to protected views, ``gate_tracker`` those to the gate, and
+    ``api_tracker`` those to the management API. ``requires_tokens`` and the callbacks are arguments
+    of ``APIDevices``.
+    """
 
     settings: Settings
+    requires_tokens: bool
     db: Database
     activity: ActivityBuffer
     tracker: Tracker
-    gate: Tracker
-    api: Tracker
-    authorize: Callable[[], bool]
+    gate_tracker: Tracker
+    api_tracker: Tracker
+    authorize: Authorize
     actor: Callable[[], str]
-    tokens: bool
+    on_denied: OnDenied | None
     slots: Slots
 
     @property
     def uses_tokens(self) -> bool:
-        """Whether anything in the current application is called with tokens of ours."""
+        """Whether any part of the current application accepts API Devices tokens."""
         registered = current_app.blueprints
         at_gate = "apidevices_gate" in registered and self.settings.gate_tokens
-        return self.tokens or at_gate or "apidevices_api" in registered
-
-    on_denied: OnDenied | None
+        return self.requires_tokens or at_gate or "apidevices_api" in registered
 
     def close(self) -> None:
-        """Write what waits, end the thread and close connections; they come back when needed."""
+        """Flush pending activity, stop its thread and close all idle connections.
+
+        Later requests reopen connections. Their activity is written when the process exits.
+        """
         self.activity.close()
         self.tracker.close()
-        self.gate.close()
-        self.api.close()
+        self.gate_tracker.close()
+        self.api_tracker.close()
         self.db.engine.dispose()
 
 
@@ -60,39 +70,49 @@ def build(
     settings: Settings,
     db: Database,
     *,
-    authorize: Callable[[], bool],
-    actor: Callable[[], str],
     tokens: bool,
+    authorize: Authorize,
+    actor: Callable[[], str],
+    on_denied: OnDenied | None,
     slots: Slots,
-    on_denied: OnDenied | None = None,
 ) -> State:
-    """Build the state of an application: a tracker with tokens, and one without where needed."""
+    """Build the state of an application. Trackers with the same token requirement are shared.
+
+    Args:
+        settings: the application's settings.
+        db: the database that stores the devices.
+        tokens: whether requests to protected views must have an API Devices token.
+        authorize: see ``APIDevices``.
+        actor: see ``APIDevices``.
+        on_denied: see ``APIDevices``.
+        slots: the host application's additions to the admin pages.
+    """
     activity = ActivityBuffer(
         db, interval=settings.activity_interval, limit=settings.activity_limit
     )
     trackers = {
-        checked: Tracker(
+        requires_tokens: Tracker(
             db,
-            make_lookup(db.engine, tokens=checked),
+            make_lookup(db.engine, tokens=requires_tokens),
             activity,
             IdentityReader(settings.headers),
-            tokens=checked,
+            tokens=requires_tokens,
             require_device_id=settings.require_device_id,
         )
-        for checked in {tokens, settings.gate_tokens, True}
+        for requires_tokens in {tokens, settings.gate_tokens, True}
     }
     return State(
         settings=settings,
+        requires_tokens=tokens,
         db=db,
         activity=activity,
         tracker=trackers[tokens],
-        gate=trackers[settings.gate_tokens],
-        api=trackers[True],
+        gate_tracker=trackers[settings.gate_tokens],
+        api_tracker=trackers[True],
         authorize=authorize,
         actor=actor,
-        tokens=tokens,
-        slots=slots,
         on_denied=on_denied,
+        slots=slots,
     )
 
 

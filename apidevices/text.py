@@ -1,53 +1,53 @@
-"""Rules for text from outside: how it is decoded and cleaned, and how long it may be. Pure.
+"""Decode, clean and limit external text. No I/O.
 
-They hold for the names and reasons that people enter and for what devices report of themselves.
+Applies to names and reasons from users and to details from devices.
 """
 
 import re
 import unicodedata
 
 MAX_LENGTH = 255
-"""Characters of a name or identifier at most; a longer detail is cut to this."""
+"""The maximum length of names and identifiers, in characters; longer details are truncated."""
 
 # Zero-width joiners, and the tags that make up the flags of England, Scotland and Wales.
 _JOINERS = frozenset("\u200c\u200d") | frozenset(map(chr, range(0xE0020, 0xE0080)))
-_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols without a shape
+_BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols that render as blanks
 
-_ESCAPE = 0xDC00  # where "surrogateescape" puts a byte that is not UTF-8
+_ESCAPE = 0xDC00  # "surrogateescape" decodes an invalid byte b to U+DC00 + b
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 _PERCENT_ENCODED = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 
 def clean_text(text: str) -> str:
-    """Remove control characters, collapse white space to single spaces and trim the ends.
+    """Remove control characters, collapse whitespace to single spaces and trim both ends.
 
-    Invisible format characters and those that change the direction of text go too, except for the
-    joiners that scripts and emoji need. A text with nothing visible left becomes empty.
+    Also removes invisible formatting characters, including those that change text direction, but
+    keeps the joiners that scripts and emoji need. Text without any visible character becomes "".
     """
-    kept = [
+    cleaned = [
         " " if character.isspace() or character in _BLANK else character
         for character in text
         if character.isspace()
         or character in _JOINERS
         or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
     ]
-    if all(character == " " or character in _JOINERS for character in kept):
+    if all(character == " " or character in _JOINERS for character in cleaned):
         return ""
-    return " ".join("".join(kept).split())
+    return " ".join("".join(cleaned).split())
 
 
 def decode_utf8(raw: str) -> str:
-    """Decode the UTF-8 in a WSGI string, whose characters are bytes; invalid bytes stay."""
+    """Decode UTF-8 in a WSGI string, whose characters are bytes; invalid bytes stay Latin-1."""
     try:
         data = raw.encode("latin-1")
     except UnicodeEncodeError:
-        return raw  # not made by a server, and decoded already
+        return raw  # not from a WSGI server, and already decoded
     text = data.decode("utf-8", "surrogateescape")
     return _ESCAPED_BYTE.sub(lambda match: chr(ord(match.group()) - _ESCAPE), text)
 
 
 def decode_percent(text: str) -> str:
-    """Decode runs of ``%XX`` that are UTF-8; other sequences stay as they are."""
+    """Decode ``%XX`` sequences that are valid UTF-8; others stay as they are."""
 
     def decode(match: re.Match[str]) -> str:
         run, position, decoded = match.group(), 0, []

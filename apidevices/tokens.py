@@ -1,4 +1,4 @@
-"""API tokens: issue, list, revoke. How a request is checked against them is in ``tracking``."""
+"""Issue, list and revoke API tokens. ``tracking`` checks the tokens of requests."""
 
 import hashlib
 import secrets
@@ -17,18 +17,18 @@ SCOPES = {
     "devices:read": "See devices and their history through the management API",
     "devices:write": "Rename, block and unblock devices through the management API",
 }
-"""Scope -> what it allows. Calling the API as a device needs none."""
+"""Scope -> description. Calls that a device makes need no scope."""
 
-LONGEST_LIFE = timedelta(days=36_525)
+MAX_LIFETIME = timedelta(days=36_525)
 
-_MARK = "apd_"
-_SHOWN = 10  # characters of a token that are stored, to recognise it by
+_PREFIX = "apd_"
+_VISIBLE_LENGTH = 10  # leading characters that are stored to recognize a token
 
 
 def digest(token: str) -> bytes:
-    """Return the SHA-256 of a token, by which it is stored and found.
+    """Return the SHA-256 digest by which a token is stored and found.
 
-    A token has 256 random bits, so a slow hash would add nothing but time.
+    Tokens have 256 random bits, so a slow password hash would not add security.
     """
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
@@ -42,7 +42,7 @@ def issue(
     actor: str,
     now: datetime,
 ) -> tuple[ApiToken, str]:
-    """Create a token and return it with its text, which is nowhere stored.
+    """Create a token and return it with its plain text, which is not stored.
 
     Raises:
         InvalidInput: The name is empty or too long, a scope is unknown, or the expiry has passed.
@@ -52,23 +52,23 @@ def issue(
         raise InvalidInput("name", "A token needs a name.")
     if len(name) > MAX_LENGTH:
         raise InvalidInput("name", f"A token name can have at most {MAX_LENGTH} characters.")
-    wanted = set(scopes)
-    if unknown := wanted - SCOPES.keys():
+    requested = set(scopes)
+    if unknown := requested - SCOPES.keys():
         raise InvalidInput(
             "scopes", f"Unknown scope {min(unknown)!r}. Scopes: {', '.join(SCOPES)}."
         )
     if expires_at is not None and expires_at <= now:
         raise InvalidInput("expires_on", "The expiry date is in the past.")
-    if expires_at is not None and expires_at > now + LONGEST_LIFE:
+    if expires_at is not None and expires_at > now + MAX_LIFETIME:
         raise InvalidInput(
-            "expires_on", "Choose a date within 100 years, or leave it empty: no expiry."
+            "expires_on", "Choose a date within 100 years, or leave it empty for no expiry."
         )
-    text = _MARK + secrets.token_urlsafe(32)
+    text = _PREFIX + secrets.token_urlsafe(32)
     token = ApiToken(
         name=name,
-        prefix=text[:_SHOWN],
+        prefix=text[:_VISIBLE_LENGTH],
         digest=digest(text),
-        scopes=[scope for scope in SCOPES if scope in wanted],
+        scopes=[scope for scope in SCOPES if scope in requested],
         created_at=now,
         expires_at=expires_at,
     )
@@ -88,7 +88,7 @@ def issue(
 
 
 def all_tokens(db: Database) -> Sequence[ApiToken]:
-    """Return every token, those in use first, newest first."""
+    """Return all tokens: those not revoked first, then newest first."""
     with db.read() as session:
         return session.scalars(
             select(ApiToken).order_by(ApiToken.revoked_at.is_not(None), ApiToken.id.desc())
@@ -96,34 +96,36 @@ def all_tokens(db: Database) -> Sequence[ApiToken]:
 
 
 def find(db: Database, reference: str) -> ApiToken:
-    """Return the one token in use that has this name or prefix, or is this token.
+    """Return the unrevoked token with this name, prefix or plain text.
 
     Raises:
-        TokenNotFound: There is none.
-        Conflict: There are several.
+        TokenNotFound: No unrevoked token matches.
+        Conflict: Several tokens match.
     """
-    named = (
+    matches = (
         (ApiToken.name == reference)
         | (ApiToken.prefix == reference)
         | (ApiToken.digest == digest(reference))
     )
     with db.read() as session:
         found = session.scalars(
-            select(ApiToken).where(named, ApiToken.revoked_at.is_(None)).limit(10)
+            select(ApiToken).where(matches, ApiToken.revoked_at.is_(None)).limit(10)
         ).all()
     if not found:
-        raise TokenNotFound("There is no active token with this name or prefix.")
+        raise TokenNotFound("No active token has this name or prefix.")
     if len(found) > 1:
         prefixes = ", ".join(token.prefix for token in found)
-        raise Conflict(f"Several tokens have this name. Give the prefix of one: {prefixes}.")
+        raise Conflict(
+            f"Several tokens have this name. Use one of their prefixes instead: {prefixes}."
+        )
     return found[0]
 
 
 def revoke(db: Database, token_id: int, *, actor: str, now: datetime) -> ApiToken:
-    """Revoke a token: its next request is refused. Idempotent.
+    """Revoke a token: its next request is denied. Idempotent.
 
     Raises:
-        TokenNotFound: There is no such token.
+        TokenNotFound: No token has this id.
     """
     with db.write() as session:
         changed = session.execute(

@@ -1,13 +1,14 @@
-"""What an application that is built around the extension may use, beside ``apidevices`` itself.
+"""Names for applications that build on the extension, in addition to those in ``apidevices``.
 
-A host application needs nothing of this. The standalone application is built with it: its own
-tables beside ours, its own API below ours, pages in the same frame, commands in the same group.
+The standalone application uses them to add tables, API routes, pages and commands of its own. A
+host application does not need them.
 """
 
 from apidevices import audit, clock, devices, tokens
 from apidevices.activity import ActivityBuffer
 from apidevices.admin.frame import harden
 from apidevices.admin.htmx import is_htmx
+from apidevices.admin.messages import status_response
 from apidevices.api.description import WITH_BODY, described
 from apidevices.api.requests import MAX_BODY, read_body
 from apidevices.cli import Group, commands, existing_database, fail, print_table
@@ -20,14 +21,21 @@ from apidevices.database import (
     prepare,
     sqlite_warning,
 )
-from apidevices.errors import ConfigError, Conflict, InvalidInput
+from apidevices.database.files import sqlite_file
+from apidevices.errors import APIDevicesError, ConfigError, Conflict, InvalidInput
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.migration import is_current as is_branch_current
 from apidevices.migration import upgrade as upgrade_branch
 from apidevices.models import PREFIX as TABLE_PREFIX
 from apidevices.models import ApiToken, Base, Id, UTCDateTime
 from apidevices.paths import MIGRATIONS
-from apidevices.problems import DeviceIdRequired, TokenMissing, Unavailable, as_problem
+from apidevices.problems import (
+    DeviceIdRequired,
+    TokenMissing,
+    Unavailable,
+    as_http_error,
+    as_problem,
+)
 from apidevices.rendering import render
 from apidevices.representation import Answer, DeviceJson, Time, device_json, version
 from apidevices.request_hook import current_caller
@@ -44,6 +52,7 @@ __all__ = [
     "SETTING_PREFIX",
     "TABLE_PREFIX",
     "WITH_BODY",
+    "APIDevicesError",
     "ActivityBuffer",
     "Answer",
     "ApiToken",
@@ -61,6 +70,7 @@ __all__ = [
     "TokenMissing",
     "UTCDateTime",
     "Unavailable",
+    "as_http_error",
     "as_problem",
     "audit",
     "clock",
@@ -82,7 +92,9 @@ __all__ = [
     "print_table",
     "read_body",
     "render",
+    "sqlite_file",
     "sqlite_warning",
+    "status_response",
     "tokens",
     "upgrade_branch",
     "version",

@@ -1,8 +1,8 @@
-"""The decision on each request of a protected API: let it through or deny it, and record it.
+"""Allow or deny each request of a protected API, and record it.
 
-The order of the checks is the contract with clients: token, identifier, block, registration,
-changes, activity. "Blocked?" and "revoked?" are read from the database each time, so there is no
-cache that could be stale; while the database is unavailable, nothing passes.
+Clients rely on the order of the steps: token, identifier, block, registration, changes, activity.
+Blocks and revocations are read from the database for each request, so no cache can be stale. While
+the database is unavailable, every request is denied.
 """
 
 import json
@@ -33,9 +33,9 @@ logger = logging.getLogger(__name__)
 
 
 class Caller(NamedTuple):
-    """Who makes a request: its token, where tokens are checked, and its device, where one is named.
+    """The caller of a request: its token, if tokens are checked, and its device, if it sent one.
 
-    ``device_name`` is the name that was given to it, if any.
+    ``device_name`` is the name that an administrator gave to the device, or None.
     """
 
     token_id: int | None
@@ -48,13 +48,13 @@ class Caller(NamedTuple):
 
     @property
     def scopes(self) -> list[str]:
-        """The scopes of the token; read by the few calls that ask, not by each."""
+        """The scopes of the token, parsed on demand because most requests don't need them."""
         scopes: list[str] = json.loads(self.scopes_json)
         return scopes
 
 
 class PendingCall(NamedTuple):
-    """A request that was let through and has not been recorded yet."""
+    """A request that was allowed but is not recorded yet."""
 
     identifier: str
     device: FoundDevice | None
@@ -62,14 +62,17 @@ class PendingCall(NamedTuple):
 
 
 class Tracker:
-    """Checks and records requests; made once for an application.
+    """Checks and records requests; created once per application.
 
     Args:
-        db, lookup, activity, reader: what it works with.
-        tokens: whether each request needs a token of ours. Without, the application finds out by
-            itself who calls, and what it refuses must leave no trace: so a request is checked
-            first, and recorded once it has been let through.
-        require_device_id: whether each request must name its device.
+        db: The database to which devices are written.
+        lookup: Finds the token and device of a request.
+        activity: Buffers activity times until they are written.
+        reader: Reads the device headers.
+        tokens: Whether requests must carry an API Devices token. If false, the application
+            authenticates its callers itself, and requests that it rejects must leave no trace. So
+            a request is recorded in a second step, after the application has accepted it.
+        require_device_id: Whether requests must carry a device identifier.
     """
 
     def __init__(
@@ -92,18 +95,19 @@ class Tracker:
 
     @property
     def how_to_identify(self) -> str:
-        """What a client is told that named no device where one is needed."""
-        return f"Send the identifier of the device in the header {self._reader.header}."
+        """The message for a client that sent no device identifier although one is required."""
+        return f"Send the device identifier in the {self._reader.header} header."
 
     def check(self, request: Request) -> "Caller | PendingCall | None":
-        """Let a request through, or raise the problem that answers it.
+        """Allow a request, or raise the problem that denies it.
 
         Returns:
-            Who calls, where that has been recorded; or what is to be recorded; or None where
-            nothing is: a request that names no device, or a CORS preflight.
+            The caller, if the request has been recorded. A pending call, if it is still to be
+            recorded. None, if there is nothing to record: a CORS preflight request, or, without
+            ``tokens``, a request without a device identifier.
 
         Raises:
-            Problem: one of TokenMissing, TokenInvalid, DeviceIdInvalid, DeviceIdRequired,
+            Problem: One of TokenMissing, TokenInvalid, DeviceIdInvalid, DeviceIdRequired,
                 DeviceBlocked, Unavailable.
         """
         if request.method == "OPTIONS" and self._is_preflight(request.environ):
@@ -115,16 +119,16 @@ class Tracker:
             raise
 
     def check_and_record(self, request: Request) -> Caller | None:
-        """Let a request through and record it, or raise the problem that answers it.
+        """Allow a request and record it, or raise the problem that denies it.
 
         Raises:
-            Problem: as ``check`` does.
+            Problem: See ``check``.
         """
         outcome = self.check(request)
         return self.record(request, outcome) if isinstance(outcome, PendingCall) else outcome
 
     def record(self, request: Request, call: PendingCall) -> Caller:
-        """Record a request that was let through: registration, changes, activity.
+        """Record an allowed request: registration, changes, activity.
 
         Raises:
             Problem: DeviceBlocked or Unavailable.
@@ -138,14 +142,13 @@ class Tracker:
         return Caller(None, None, "[]", device_id, call.identifier, name, call.at)
 
     def close(self) -> None:
-        """Close connections; they come back when needed."""
+        """Close connections. They are reopened on demand."""
         self._lookup.close()
 
     def _is_preflight(self, environ: Mapping[str, Any]) -> bool:
-        """Tell whether an OPTIONS request is a browser's CORS preflight.
+        """Return whether an OPTIONS request is a browser's CORS preflight request.
 
-        A browser sends neither credentials nor headers of the application with it, so whoever
-        answers it for the API can't know the device either.
+        Browsers send neither credentials nor custom headers with it, so the device is unknown.
         """
         if (
             "HTTP_ORIGIN" not in environ
@@ -181,7 +184,7 @@ class Tracker:
         try:
             identifier = self._reader.identifier(request.environ)
         except InvalidIdentifier as error:
-            invalid = error  # the token is judged first
+            invalid = error  # raised below: an invalid token takes precedence
         valid_token, device = self._lookup.find(digest(token), identifier, now)
         if valid_token is None:
             raise TokenInvalid
@@ -212,7 +215,7 @@ class Tracker:
         token_id: int | None,
         now: datetime,
     ) -> int:
-        # Read no sooner than here: it is work, and who is not let in shall not cause it.
+        # Parse the details only now: unauthenticated requests must not trigger this work.
         identity = DeviceIdentity(identifier, self._reader.details(request.environ))
         if device is None or (not device.blocked and _changed(device, identity)):
             reported = devices.report(
@@ -239,9 +242,9 @@ def _raise_if_unavailable(error: Exception) -> None:
 
 
 def _changed(device: FoundDevice, identity: DeviceIdentity) -> bool:
-    said = identity.details
+    sent = identity.details
     return any(
-        said[field] != value
+        sent[field] != value
         for field, value in zip(DETAILS, device.details, strict=True)
-        if field in said
+        if field in sent
     )

@@ -1,1 +1,1 @@
-"""Applications with API Devices in them."""
+"""Example applications that use API Devices."""

@@ -1,1 +1,1 @@
-"""Real servers, databases and proxies for tests and benchmarks to run against."""
+"""Real servers, databases and proxies for tests and benchmarks."""

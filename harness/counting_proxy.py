@@ -1,4 +1,4 @@
-"""A proxy between a client and PostgreSQL that counts round trips, rather than believe in them."""
+"""A proxy in front of PostgreSQL that counts round trips."""
 
 import socket
 import threading
@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from select import select
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
-_IN_TRANSACTION = (b"Z\0\0\0\5T", b"Z\0\0\0\5E")  # how such an answer ends, by the protocol
+_IN_TRANSACTION = (b"Z\0\0\0\5T", b"Z\0\0\0\5E")  # ReadyForQuery in a transaction
 
 
 class CountingProxy(ThreadingTCPServer):
-    """Passes everything on; a round trip is what a client sends until the server answers.
+    """Forwards all data. A round trip is everything that a client sends before the server answers.
 
     ``in_transaction`` counts the answers after which a transaction is open.
 
     Args:
-        server_port: where the server listens on this machine.
+        server_port: The local port of the PostgreSQL server.
     """
 
     daemon_threads = True
@@ -34,8 +34,8 @@ class _Connection(BaseRequestHandler):
     request: socket.socket
 
     def handle(self) -> None:
-        """Pass on what either side sends, until one of them hangs up."""
-        asking = False
+        """Forward data in both directions until one side closes the connection."""
+        awaiting_answer = False
         with socket.create_connection(("127.0.0.1", self.server.server_port)) as database:
             for end in (self.request, database):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -44,18 +44,18 @@ class _Connection(BaseRequestHandler):
                     if not (data := source.recv(65536)):
                         return
                     if source is database:
-                        asking = False
+                        awaiting_answer = False
                         self.server.in_transaction += data.endswith(_IN_TRANSACTION)
                         self.request.sendall(data)
                     else:
-                        self.server.round_trips += not asking
-                        asking = True
+                        self.server.round_trips += not awaiting_answer
+                        awaiting_answer = True
                         database.sendall(data)
 
 
 @contextmanager
 def counting_proxy(server_port: int) -> Iterator[CountingProxy]:
-    """Run a proxy in a thread of its own."""
+    """Run a proxy in a thread."""
     with CountingProxy(server_port) as proxy:
         threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
         try:

@@ -1,4 +1,4 @@
-"""Databases for tests, each named by the variables that configure the product to use it."""
+"""Databases for tests. Each is identified by the environment variables that select it."""
 
 import shutil
 from pathlib import Path
@@ -16,26 +16,26 @@ FILE = "apidevices.sqlite3"
 
 
 class Databases(Protocol):
-    """Makes databases of one kind."""
+    """Creates databases of one kind."""
 
     def empty(self, instance: Path) -> Variables:
-        """Make a database without tables for an instance folder, which need not be there."""
+        """Create a database without tables for an instance folder, which may not exist yet."""
 
     def copy(self, database: Variables, instance: Path) -> Variables:
-        """Make a copy of a database that nobody is connected to, for another instance folder."""
+        """Copy a database that has no connections, for another instance folder."""
 
     def drop(self, database: Variables) -> None:
-        """Remove a database."""
+        """Delete a database."""
 
-    def away(self, instance: Path) -> Variables:
-        """Name a database that can't be asked."""
+    def unavailable(self, instance: Path) -> Variables:
+        """Return an unavailable database."""
 
 
 class SqliteDatabases:
-    """Files in the instance folder, where the product keeps them unless told otherwise."""
+    """Files in the instance folder, which is the default."""
 
     def empty(self, instance: Path) -> Variables:
-        """Return the instance folder: the file makes itself."""
+        """Return the instance folder. SQLite creates the file."""
         return {"APIDEVICES_INSTANCE": str(instance)}
 
     def copy(self, database: Variables, instance: Path) -> Variables:
@@ -45,19 +45,19 @@ class SqliteDatabases:
         return self.empty(instance)
 
     def drop(self, database: Variables) -> None:
-        """Leave it to who removes the folder."""
+        """Do nothing: the file is deleted with its folder."""
 
-    def away(self, instance: Path) -> Variables:
-        """Put a folder where the file would be."""
+    def unavailable(self, instance: Path) -> Variables:
+        """Create a folder in place of the file."""
         (instance / FILE).mkdir(parents=True)
         return self.empty(instance)
 
 
 class PostgresDatabases:
-    """Databases of one server.
+    """Databases on one server.
 
-    To create one takes longer than most tests, so that a copy that is not needed any more becomes
-    the next copy of the same database, once it has its rows again.
+    Creating a database takes longer than most tests. Copies are therefore reused: once dropped, a
+    copy gets its original rows back and serves as the next copy of the same database.
     """
 
     def __init__(self, server: Postgres) -> None:
@@ -68,10 +68,10 @@ class PostgresDatabases:
 
     def empty(self, instance: Path) -> Variables:
         """Create a database."""
-        return self._named(self._create("template0"), instance)
+        return self._variables(self._create("template0"), instance)
 
     def copy(self, database: Variables, instance: Path) -> Variables:
-        """Take a clean copy, or create one."""
+        """Reuse a clean copy or create one."""
         template = _name(database)
         if template not in self._contents:
             with self._server.connect(template) as connection:
@@ -79,10 +79,10 @@ class PostgresDatabases:
         clean = self._clean.setdefault(template, [])
         name = clean.pop() if clean else self._create(template)
         self._copies[name] = template
-        return self._named(name, instance)
+        return self._variables(name, instance)
 
     def drop(self, database: Variables) -> None:
-        """Clean a copy that has the tables it had; drop any other."""
+        """Clean a copy for reuse if its tables are unchanged; drop any other database."""
         name = _name(database)
         template = self._copies.pop(name, None)
         if template is not None:
@@ -92,8 +92,8 @@ class PostgresDatabases:
                     return
         self._server.drop_database(name)
 
-    def away(self, instance: Path) -> Variables:
-        """Name a port that nobody listens on."""
+    def unavailable(self, instance: Path) -> Variables:
+        """Return a URL with a port that nothing listens on."""
         url = f"postgresql://postgres@127.0.0.1:{free_port()}/nowhere"
         return {"APIDEVICES_INSTANCE": str(instance), "DATABASE_URL": url}
 
@@ -102,12 +102,12 @@ class PostgresDatabases:
         self._server.create_database(name, template)
         return name
 
-    def _named(self, name: str, instance: Path) -> Variables:
+    def _variables(self, name: str, instance: Path) -> Variables:
         return {"APIDEVICES_INSTANCE": str(instance), "DATABASE_URL": self._server.url(name)}
 
 
 class Contents:
-    """All rows of a database, to be put into its copies."""
+    """The rows of a database, to restore its copies."""
 
     _SCHEMA = """
         SELECT string_agg(concat_ws(' ', relname, attname, atttypid), ',' ORDER BY relname, attname)
@@ -115,11 +115,11 @@ class Contents:
         WHERE relnamespace = 'public'::regnamespace
     """
     _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-    _OTHERS = """
+    _DISCONNECT_OTHERS = """
         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid()
     """
-    _COUNTERS = """
+    _SEQUENCES = """
         SELECT format('SELECT setval(%L, %s, %L)', sequencename,
                       coalesce(last_value, 1), last_value IS NOT NULL)
         FROM pg_sequences
@@ -127,7 +127,7 @@ class Contents:
 
     def __init__(self, connection: Connection) -> None:
         self._schema = connection.execute(self._SCHEMA).fetchone()
-        self._counters = [row[0] for row in connection.execute(self._COUNTERS)]
+        self._sequences = [row[0] for row in connection.execute(self._SEQUENCES)]
         self._rows: dict[str, bytes] = {}
         for (table,) in connection.execute(self._TABLES).fetchall():
             query = sql.SQL("COPY {} TO STDOUT").format(sql.Identifier(table))
@@ -135,8 +135,8 @@ class Contents:
                 self._rows[table] = b"".join(rows)
 
     def restore(self, connection: Connection) -> bool:
-        """Put a copy into the state of its beginning, unless its tables have changed."""
-        connection.execute(self._OTHERS)
+        """Restore the original rows of a copy; return False if its tables have changed."""
+        connection.execute(self._DISCONNECT_OTHERS)
         if connection.execute(self._SCHEMA).fetchone() != self._schema:
             return False
         with connection.transaction():
@@ -149,8 +149,8 @@ class Contents:
                         sql.SQL("COPY {} FROM STDIN").format(name)
                     ) as copy:
                         copy.write(rows)
-            for counter in self._counters:
-                connection.execute(counter)
+            for sequence in self._sequences:
+                connection.execute(sequence)
         return True
 
 

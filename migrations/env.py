@@ -1,17 +1,22 @@
-"""Runs the migrations for ``flask db …``, in one transaction on the application's database."""
+"""Run the migrations for ``flask db …``, in one transaction on the application's database."""
 
 from typing import Any
 
 from alembic import context
 
-from apidevices import migration, state
+from apidevices import migration
+from apidevices.cli import existing_database
+from apidevices.state import database
 
 options: dict[str, Any] = migration.context_options()
-if vars(context)["_proxy"].context_opts.get("destination_rev") == "head":
-    # "flask db upgrade" alone means every branch; Alembic would ask for one of them.
+destination = vars(context)["_proxy"].context_opts.get("destination_rev")
+if destination == "head":
+    # "flask db upgrade" without arguments upgrades all branches; Alembic would require one.
     options["fn"] = lambda current, _context: context.script._upgrade_revs("heads", current)
 
-with state.database().write(timeout=60, exclusive=True) as session:
+# Commands that only look, such as "flask db current", must not create the database.
+db = database() if destination else existing_database()
+with db.write(timeout=60, exclusive=True) as session:
     context.configure(connection=session.connection(), **options)
     with context.begin_transaction():
         context.run_migrations()

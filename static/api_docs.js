@@ -1,10 +1,10 @@
-// Shows the description of the API that the page names.
+// Show the OpenAPI description that the page links to.
 "use strict";
 
-const place = document.getElementById("api-docs");
+const container = document.getElementById("api-docs");
 SwaggerUIBundle({
-  domNode: place,
-  url: place.dataset.url,
+  domNode: container,
+  url: container.dataset.url,
   deepLinking: true,
   validatorUrl: null,
   defaultModelsExpandDepth: 0,

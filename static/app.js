@@ -1,4 +1,4 @@
-// What HTML and HTMX don't do by themselves. Everything works without this file, only less smoothly.
+// Progressive enhancement. The pages work without this file.
 (() => {
   "use strict";
 
@@ -6,10 +6,10 @@
 
   const byId = (id) => document.getElementById(id);
 
-  // --- after a change, the focus goes where the form says, or to what must be mended ---
+  // --- focus after a swap: the first invalid field, or the element named by the form's data-focus ---
 
   document.addEventListener("htmx:before:swap", ({ detail: { ctx } }) => {
-    ctx.focusAfter = ctx.sourceElement.dataset.focus; // the form itself may be gone after the swap
+    ctx.focusAfter = ctx.sourceElement.dataset.focus; // the swap may remove the form
   });
 
   document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
@@ -18,23 +18,23 @@
       const next = changed.querySelector("[aria-invalid=true]") ?? byId(ctx.focusAfter);
       next?.focus({ preventScroll: true });
     }
-    prepare();
+    showCopyButtons();
   });
 
-  // --- what happened, said and shown for a while ---
+  // --- status messages ---
 
-  const say = (text) => {
+  const announce = (text) => {
     const line = document.createElement("p");
     line.textContent = text;
     byId("apidevices-status").replaceChildren(line);
   };
 
-  let failed = false; // what went wrong stays until something else is tried
-  let clearing;
-  const clearLater = () => {
-    clearTimeout(clearing);
+  let failed = false; // an error message stays until the next request
+  let clearTimer;
+  const scheduleClear = () => {
+    clearTimeout(clearTimer);
     if (failed) return;
-    clearing = setTimeout(() => byId("apidevices-status").replaceChildren(), STATUS_SECONDS * 1000);
+    clearTimer = setTimeout(() => byId("apidevices-status").replaceChildren(), STATUS_SECONDS * 1000);
   };
 
   document.addEventListener("htmx:before:request", () => {
@@ -47,10 +47,10 @@
 
   document.addEventListener("htmx:error", () => {
     failed = true;
-    say("The server did not answer. Reload the page to see how things are.");
+    announce("The server did not respond. Reload the page to see the current state.");
   });
 
-  // --- renaming in a row: opening puts the cursor into the field, Escape closes ---
+  // --- renaming in the list: opening focuses the field, Escape closes it ---
 
   document.addEventListener(
     "toggle",
@@ -74,7 +74,7 @@
     }
   });
 
-  // --- copying ---
+  // --- copy buttons ---
 
   document.addEventListener("click", async (event) => {
     const button = event.target.closest?.("[data-copy]");
@@ -82,32 +82,32 @@
     const source = byId(button.dataset.copy);
     try {
       await navigator.clipboard.writeText(source.textContent);
-      say("Copied.");
+      announce("Copied to the clipboard.");
     } catch {
-      // Browsers give no clipboard to pages that came without TLS: the text is ready for Ctrl+C.
+      // Without TLS, browsers provide no clipboard. Select the text, so that Ctrl+C copies it.
       getSelection().selectAllChildren(source);
-      say("Selected: copy it with Ctrl+C or ⌘C.");
+      announce("The text is selected. Press Ctrl+C or ⌘C to copy it.");
     }
   });
 
-  const prepare = () => {
+  const showCopyButtons = () => {
     for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
   };
 
-  // --- in the page of a host, its HTMX is ours, too; a second one would send everything twice ---
+  // --- in a host's page, use the HTMX of the host: a second one would send each request twice ---
 
-  const { htmx: ownHtmx } = document.currentScript.dataset;
+  const { htmx: htmxUrl } = document.currentScript.dataset;
   const loadHtmx = () => {
-    if (!ownHtmx || window.htmx) return;
+    if (!htmxUrl || window.htmx) return;
     const script = document.createElement("script");
-    script.src = ownHtmx;
+    script.src = htmxUrl;
     document.head.append(script);
   };
 
   document.addEventListener("DOMContentLoaded", () => {
     loadHtmx();
-    new MutationObserver(clearLater).observe(byId("apidevices-status"), { childList: true });
-    if (byId("apidevices-status").childElementCount) clearLater();
-    prepare();
+    new MutationObserver(scheduleClear).observe(byId("apidevices-status"), { childList: true });
+    if (byId("apidevices-status").childElementCount) scheduleClear();
+    showCopyButtons();
   });
 })();

@@ -1,4 +1,4 @@
-"""A history played from its beginning."""
+"""Replay a device's history."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,22 +9,22 @@ Details = dict[str, str]
 
 
 def details(device: dict[str, Any]) -> Details:
-    """Return what is known of a device, of its JSON, by field."""
+    """Return the known details of a device, given as JSON, by field."""
     return {field: device[field] for field in DETAILS if device[field] is not None}
 
 
 def replay(history: Iterable[dict[str, Any]]) -> Details:
-    """Return the details that a history leads to; its entries are JSON, the oldest first.
+    """Return the details after applying all entries of a history, given as JSON, oldest first.
 
-    It has one registration, at its beginning, and each change starts from what was known then and
-    changes something.
+    The history is inconsistent, and an ``AssertionError`` is raised, unless the first entry is its
+    only registration and each change differs from the value before it and names that value.
     """
     known: Details = {}
     for number, entry in enumerate(history):
-        assert (entry["kind"] == "registered") == (number == 0), f"{entry} is number {number}"
-        assert entry["changes"] or number == 0, f"{entry} changes nothing"
+        assert (entry["kind"] == "registered") == (number == 0), f"entry {number} is {entry}"
+        assert entry["changes"] or number == 0, f"{entry} contains no changes"
         for field, change in entry["changes"].items():
-            assert change["old"] == known.get(field), f"{entry} follows {known}"
-            assert change["new"] not in (change["old"], None), f"{entry} says nothing new"
+            assert change["old"] == known.get(field), f"{entry} does not follow from {known}"
+            assert change["new"] not in (change["old"], None), f"{entry} does not change {field}"
             known[field] = change["new"]
     return known

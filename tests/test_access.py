@@ -1,4 +1,4 @@
-"""Who is let in: the token, the identifier, the block, in the order of the contract."""
+"""Which requests are allowed: checks of token, identifier and block, in this order."""
 
 from datetime import timedelta
 from typing import Any
@@ -33,10 +33,10 @@ PATHS = [
 ]
 
 
-def code(answer: Any) -> str:
-    """Return status and code of a problem, or the status alone."""
-    body = answer.get_json(silent=True) or {}
-    return f"{answer.status_code} {body.get('code', '')}".strip()
+def code(response: Any) -> str:
+    """Return the status and error code of a response, such as "403 device_blocked"."""
+    body = response.get_json(silent=True) or {}
+    return f"{response.status_code} {body.get('code', '')}".strip()
 
 
 # --- 1. the token ------------------------------------------------------------------------------
@@ -47,46 +47,46 @@ def code(answer: Any) -> str:
     [
         pytest.param({}, id="no header"),
         pytest.param({"Authorization": ""}, id="empty header"),
-        pytest.param({"Authorization": "Bearer"}, id="scheme alone"),
+        pytest.param({"Authorization": "Bearer"}, id="only the scheme"),
         pytest.param({"Authorization": "Bearer "}, id="empty token"),
         pytest.param({"Authorization": "Basic YTpi"}, id="other scheme"),
     ],
 )
-def test_missing_token_is_a_bare_challenge(client: FlaskClient, sent: dict[str, str]) -> None:
-    answer = client.get(DEVICE, headers=sent)
-    assert code(answer) == "401 token_missing"
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
+def test_missing_token_gets_401_with_bare_challenge(
+    client: FlaskClient, sent: dict[str, str]
+) -> None:
+    response = client.get(DEVICE, headers=sent)
+    assert code(response) == "401 token_missing"
+    assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize(
     "sent", ["x", "apd_" + "x" * 43, "\xff\xfe", "x" * 5_000, "a=b", "a,b", "'; DROP TABLE x"]
 )
-def test_unknown_token_is_invalid(client: FlaskClient, token: str, sent: str) -> None:
-    answer = client.get(DEVICE, headers=as_device(sent))
-    assert code(answer) == "401 token_invalid"
-    assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+def test_unknown_token_gets_401(client: FlaskClient, token: str, sent: str) -> None:
+    response = client.get(DEVICE, headers=as_device(sent))
+    assert code(response) == "401 token_invalid"
+    assert response.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
 @pytest.mark.parametrize("change", [str.upper, str.lower, lambda token: token[:-1]])
-def test_almost_the_token_is_invalid(client: FlaskClient, token: str, change: Any) -> None:
+def test_slightly_different_token_gets_401(client: FlaskClient, token: str, change: Any) -> None:
     assert code(client.get(DEVICE, headers=as_device(change(token)))) == "401 token_invalid"
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_scheme_has_any_case(client: FlaskClient, token: str, scheme: str) -> None:
+def test_bearer_scheme_is_case_insensitive(client: FlaskClient, token: str, scheme: str) -> None:
     headers = {**as_device(token), "Authorization": f"{scheme} {token}"}
     assert client.get(DEVICE, headers=headers).status_code == 200
 
 
-def test_revoked_token_is_invalid_at_once(client: FlaskClient, db: Database, token: str) -> None:
+def test_revoked_token_gets_401_immediately(client: FlaskClient, db: Database, token: str) -> None:
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
     tokens.revoke(db, tokens.find(db, token).id, actor="ann", now=NOON)
     assert code(client.get(DEVICE, headers=as_device(token))) == "401 token_invalid"
 
 
-def test_token_is_invalid_from_its_expiry_on(
-    client: FlaskClient, the_clock: Clock, new_token: NewToken
-) -> None:
+def test_expired_token_gets_401(client: FlaskClient, the_clock: Clock, new_token: NewToken) -> None:
     token = new_token(expires_at=NOON)
     the_clock.set(NOON - timedelta(microseconds=1))
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
@@ -96,19 +96,19 @@ def test_token_is_invalid_from_its_expiry_on(
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("sent", [{}, {"Authorization": "Bearer x"}], ids=["missing", "unknown"])
-def test_nothing_unauthenticated_registers_a_device(
+def test_unauthenticated_request_registers_no_device(
     client: FlaskClient, administrator: Administrator, path: str, sent: dict[str, str]
 ) -> None:
-    answer = client.post(path, headers={"X-Device-ID": "phone-1", **sent}, json={})
-    assert answer.status_code == 401
+    response = client.post(path, headers={"X-Device-ID": "phone-1", **sent}, json={})
+    assert response.status_code == 401
     assert administrator.devices() == []
 
 
-def test_token_is_judged_before_the_identifier(client: FlaskClient) -> None:
+def test_token_is_checked_before_identifier(client: FlaskClient) -> None:
     assert code(client.get(DEVICE, headers=as_device("x", "a,b"))) == "401 token_invalid"
 
 
-def test_token_is_judged_before_the_block(
+def test_token_is_checked_before_block(
     client: FlaskClient, administrator: Administrator, token: str
 ) -> None:
     client.get(DEVICE, headers=as_device(token))
@@ -131,42 +131,42 @@ def test_token_is_judged_before_the_block(
         pytest.param("\xff", id="not UTF-8"),
     ],
 )
-def test_invalid_identifier_is_refused_and_nothing_stored(
+def test_invalid_identifier_gets_400_and_stores_nothing(
     client: FlaskClient, administrator: Administrator, token: str, sent: str
 ) -> None:
-    answer = client.post(UPLOADS, headers=as_device(token, sent, model="iPhone 14"), json={})
-    assert code(answer) == "400 device_id_invalid"
+    response = client.post(UPLOADS, headers=as_device(token, sent, model="iPhone 14"), json={})
+    assert code(response) == "400 device_id_invalid"
     assert administrator.devices() == []
 
 
 @pytest.mark.parametrize("identifier", ["PHONE-1", "Ünï 设备", "%41", "x" * 255, "<b>&amp;</b>"])
-def test_identifier_is_stored_as_it_is(client: FlaskClient, token: str, identifier: str) -> None:
-    answer = client.get(DEVICE, headers=as_device(token, f" {on_the_wire(identifier)} "))
-    assert answer.json is not None
-    assert answer.json["identifier"] == identifier
+def test_identifier_is_stored_unchanged(client: FlaskClient, token: str, identifier: str) -> None:
+    response = client.get(DEVICE, headers=as_device(token, f" {on_the_wire(identifier)} "))
+    assert response.json is not None
+    assert response.json["identifier"] == identifier
 
 
-def test_two_identifier_headers_are_refused(client: FlaskClient, token: str) -> None:
+def test_repeated_identifier_header_gets_400(client: FlaskClient, token: str) -> None:
     headers = [("Authorization", f"Bearer {token}"), ("X-Device-ID", "a"), ("X-Device-ID", "b")]
     assert code(client.get(DEVICE, headers=headers)) == "400 device_id_invalid"
 
 
-def test_without_identifier_a_request_passes_untracked(
+def test_request_without_identifier_is_not_tracked(
     client: FlaskClient, administrator: Administrator, token: str
 ) -> None:
-    answer = client.get("/api/v1/other", headers=as_device(token, None, model="iPhone 14"))
-    assert code(answer) == "404 not_found"
+    response = client.get("/api/v1/other", headers=as_device(token, None, model="iPhone 14"))
+    assert code(response) == "404 not_found"
     assert administrator.devices() == []
 
 
-def test_required_identifier_is_missed(make_app: MakeApp) -> None:
+def test_missing_required_identifier_gets_400(make_app: MakeApp) -> None:
     app = make_app(APIDEVICES_REQUIRE_DEVICE_ID="true")
     _, token = tokens.issue(state_of(app).db, "test", actor="ann", now=NOON)
     client = app.test_client()
     for path in (DEVICE, DEVICES, "/api/v1/other"):
-        answer = client.get(path, headers=as_device(token, None))
-        assert code(answer) == "400 device_id_required"
-        assert "X-Device-ID" in answer.text
+        response = client.get(path, headers=as_device(token, None))
+        assert code(response) == "400 device_id_required"
+        assert "X-Device-ID" in response.text
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
     assert code(client.get(DEVICE)) == "401 token_missing"
 
@@ -176,20 +176,20 @@ def test_required_identifier_is_missed(make_app: MakeApp) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", METHODS)
-def test_blocked_device_is_denied_whatever_it_asks(
+def test_blocked_device_gets_403_on_every_path_and_method(
     client: FlaskClient, administrator: Administrator, new_token: NewToken, method: str, path: str
 ) -> None:
     token = new_token("devices:read", "devices:write")
     client.get(DEVICE, headers=as_device(token))
     administrator.block()
-    answer = client.open(path, method=method, headers=as_device(token))
-    assert answer.status_code == 403
-    assert answer.content_type == "application/problem+json"
+    response = client.open(path, method=method, headers=as_device(token))
+    assert response.status_code == 403
+    assert response.content_type == "application/problem+json"
     if method != "HEAD":
-        assert code(answer) == "403 device_blocked"
+        assert code(response) == "403 device_blocked"
 
 
-def test_denied_request_changes_nothing_but_its_count(
+def test_denied_request_updates_only_denial_fields(
     client: FlaskClient, administrator: Administrator, the_clock: Clock, token: str
 ) -> None:
     the_clock.set(NOON)
@@ -198,8 +198,8 @@ def test_denied_request_changes_nothing_but_its_count(
     before, history = administrator.device(), administrator.history()
     for seconds in (1, 2, 3):
         the_clock.set(NOON + timedelta(seconds=seconds))
-        answer = client.post(UPLOADS, headers=as_device(token, model="iPhone 15"), json={})
-        assert code(answer) == "403 device_blocked"
+        response = client.post(UPLOADS, headers=as_device(token, model="iPhone 15"), json={})
+        assert code(response) == "403 device_blocked"
     assert administrator.device() == {
         **before,
         "denied_count": 3,
@@ -208,7 +208,7 @@ def test_denied_request_changes_nothing_but_its_count(
     assert administrator.history() == history
 
 
-def test_block_touches_no_token(
+def test_other_device_can_use_the_token_of_a_blocked_device(
     client: FlaskClient, administrator: Administrator, token: str
 ) -> None:
     client.get(DEVICE, headers=as_device(token, "phone-1"))
@@ -217,7 +217,7 @@ def test_block_touches_no_token(
     assert client.get(DEVICE, headers=as_device(token, "phone-2")).status_code == 200
 
 
-def test_block_holds_for_every_token(
+def test_blocked_device_is_denied_with_any_token(
     client: FlaskClient, administrator: Administrator, new_token: NewToken
 ) -> None:
     client.get(DEVICE, headers=as_device(new_token()))
@@ -225,7 +225,7 @@ def test_block_holds_for_every_token(
     assert code(client.get(DEVICE, headers=as_device(new_token()))) == "403 device_blocked"
 
 
-def test_unblocked_device_is_served_at_once(
+def test_unblocked_device_is_served_immediately(
     client: FlaskClient, administrator: Administrator, token: str
 ) -> None:
     client.get(DEVICE, headers=as_device(token))
@@ -236,7 +236,7 @@ def test_unblocked_device_is_served_at_once(
         assert client.get(DEVICE, headers=as_device(token)).status_code == 200
 
 
-def test_block_of_another_application_holds_at_once(
+def test_block_applies_immediately_in_other_application_instances(
     make_app: MakeApp, administrator: Administrator, token: str
 ) -> None:
     other = make_app().test_client()
@@ -245,7 +245,7 @@ def test_block_of_another_application_holds_at_once(
     assert code(other.get(DEVICE, headers=as_device(token))) == "403 device_blocked"
 
 
-def test_other_paths_are_not_of_the_api(
+def test_blocked_device_can_use_paths_outside_the_api(
     client: FlaskClient, administrator: Administrator, token: str
 ) -> None:
     client.get(DEVICE, headers=as_device(token))

@@ -1,57 +1,18 @@
-"""``flask apidevices …``: for people and for programs."""
+"""``flask apidevices …`` with a database."""
 
-import json
 from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
-from apidevices import audit, listing, tokens
+from apidevices import audit, tokens
 from apidevices.database import Database
 from apidevices.models import AuditEntry
 from apidevices.standalone.models import User
-from tests.conftest import (
-    DEVICE,
-    DEVICES,
-    NOON,
-    Clock,
-    MakeApp,
-    Register,
-    as_device,
-    state_of,
-)
-
-
-class Cli:
-    """Runs ``flask apidevices …`` in this process."""
-
-    def __init__(self, app: Flask) -> None:
-        self._runner = app.test_cli_runner()
-
-    def run(self, *arguments: str, stdin: str | None = None) -> Result:
-        return self._runner.invoke(args=["apidevices", *arguments], input=stdin)
-
-    def done(self, *arguments: str, stdin: str | None = None) -> str:
-        """Return what a command that succeeds prints."""
-        result = self.run(*arguments, stdin=stdin)
-        assert (result.exit_code, result.stderr) == (0, ""), result.output
-        return result.stdout
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self.done(*arguments, "--json"))
-
-    def refused(self, *arguments: str, stdin: str | None = None) -> str:
-        """Return the one line on stderr of a command that could not do it."""
-        result = self.run(*arguments, stdin=stdin)
-        assert result.exit_code == 1, result.output
-        assert result.stdout == ""
-        [line] = result.stderr.splitlines()
-        return line
+from tests.command_line import Cli
+from tests.conftest import DEVICE, DEVICES, NOON, Clock, Register, as_device, state_of
 
 
 @pytest.fixture
@@ -62,10 +23,10 @@ def cli(app: Flask) -> Cli:
 # --- devices -----------------------------------------------------------------------------------
 
 
-def test_list_is_a_table_for_people(cli: Cli, register: Register) -> None:
+def test_list_prints_a_table(cli: Cli, register: Register) -> None:
     register("phone-1", NOON, application="Box Office", application_version="6.1")
     register("phone-2", NOON + timedelta(hours=1), manufacturer="Xiaomi", model="红米")
-    header, _, first, second = cli.done("list").splitlines()
+    header, _, first, second = cli.succeed("list").splitlines()
     assert header.split("  ")[0] == "Name"
     assert first.split() == [
         "phone-2",
@@ -79,7 +40,7 @@ def test_list_is_a_table_for_people(cli: Cli, register: Register) -> None:
     assert "Box Office 6.1" in second
 
 
-def test_list_is_json_for_programs(cli: Cli, register: Register) -> None:
+def test_list_prints_json(cli: Cli, register: Register) -> None:
     register("phone-1", model="红米")
     [device] = cli.json("list")
     assert (device["identifier"], device["model"]) == ("phone-1", "红米")
@@ -97,16 +58,16 @@ def test_list_is_json_for_programs(cli: Cli, register: Register) -> None:
         (("--name", "till"), set()),
     ],
 )
-def test_list_is_filtered(
+def test_list_options_filter_devices(
     cli: Cli, register: Register, options: tuple[str, ...], found: set[str]
 ) -> None:
     register("Phone_1")
     register("phone-2")
-    cli.done("block", "phone-2")
+    cli.succeed("block", "phone-2")
     assert {device["identifier"] for device in cli.json("list", *options)} == found
 
 
-def test_show_has_what_the_api_has(
+def test_show_json_equals_the_api_response(
     cli: Cli, client: FlaskClient, app: Flask, register: Register
 ) -> None:
     device_id = register("phone-1", model="iPhone 14")
@@ -116,49 +77,61 @@ def test_show_has_what_the_api_has(
     assert cli.json("show", "phone-1") == answer.json
 
 
-def test_show_leaves_out_what_is_not_known(cli: Cli, register: Register) -> None:
+def test_show_omits_unknown_fields(cli: Cli, register: Register) -> None:
     register("phone-1", model="iPhone 14")
-    shown = dict(line.split(maxsplit=1) for line in cli.done("show", "phone-1").splitlines())
+    shown = dict(line.split(maxsplit=1) for line in cli.succeed("show", "phone-1").splitlines())
     assert shown["model"] == "iPhone 14"
     assert "manufacturer" not in shown
 
 
-def test_history_has_old_and_new(cli: Cli, register: Register) -> None:
+def test_history_shows_old_and_new_values(cli: Cli, register: Register) -> None:
     register("phone-1", os_version="18")
     register("phone-1", os_version="26")
     changed, registered = cli.json("history", "phone-1")
     assert changed["changes"] == {"os_version": {"old": "18", "new": "26"}}
     assert registered["kind"] == "registered"
-    assert "os_version: 18 -> 26" in cli.done("history", "phone-1")
+    assert "os_version: 18 -> 26" in cli.succeed("history", "phone-1")
 
 
-def test_history_is_whole(cli: Cli, register: Register) -> None:
+def test_history_is_not_limited_to_one_page(cli: Cli, register: Register) -> None:
     for version in range(60):
         register("phone-1", os_version=str(version))
     assert len(cli.json("history", "phone-1")) == 60
 
 
-def test_rename(cli: Cli, register: Register) -> None:
+def test_rename_sets_and_removes_the_name(cli: Cli, register: Register) -> None:
     register("phone-1")
-    assert "Box Office" in cli.done("rename", "phone-1", "Box Office")
+    assert "Box Office" in cli.succeed("rename", "phone-1", "Box Office")
     assert cli.json("show", "phone-1")["display_name"] == "Box Office"
-    cli.done("rename", "phone-1", "")
+    cli.succeed("rename", "phone-1", "")
     assert cli.json("show", "phone-1")["name"] is None
 
 
-def test_block_and_unblock(cli: Cli, client: FlaskClient) -> None:
-    token = cli.done("create-token", "test").strip()
+def test_blocked_device_gets_403_until_it_is_unblocked(cli: Cli, client: FlaskClient) -> None:
+    token = cli.succeed("create-token", "test").strip()
     client.get(DEVICE, headers=as_device(token))
-    cli.done("block", "phone-1", "--reason", "lost")
+    cli.succeed("block", "phone-1", "--reason", "lost")
     assert cli.json("show", "phone-1")["block_reason"] == "lost"
     assert client.get(DEVICE, headers=as_device(token)).status_code == 403
-    cli.done("unblock", "phone-1")
+    cli.succeed("unblock", "phone-1")
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
 
 
-def test_the_record_names_the_command_line(cli: Cli, db: Database, register: Register) -> None:
+def test_block_prints_since_when_the_device_has_been_blocked(
+    cli: Cli, register: Register, the_clock: Clock
+) -> None:
     register("phone-1")
-    cli.done("block", "phone-1")
+    the_clock.set(NOON)
+    blocked = "phone-1 has been blocked since 2030-05-17 12:00:00 UTC\n"
+    assert cli.succeed("block", "phone-1") == blocked
+    the_clock.set(NOON + timedelta(days=1))
+    assert cli.succeed("block", "phone-1") == blocked
+    assert cli.succeed("unblock", "phone-1") == "phone-1 is not blocked\n"
+
+
+def test_audit_log_names_the_command_line(cli: Cli, db: Database, register: Register) -> None:
+    register("phone-1")
+    cli.succeed("block", "phone-1")
     with db.read() as session:
         query = select(AuditEntry.actor).where(AuditEntry.action == "device.blocked")
         assert session.scalar(query) == audit.COMMAND_LINE
@@ -167,21 +140,21 @@ def test_the_record_names_the_command_line(cli: Cli, db: Database, register: Reg
 # --- tokens ------------------------------------------------------------------------------------
 
 
-def test_create_token_prints_the_token_alone(cli: Cli, client: FlaskClient) -> None:
-    [token] = cli.done("create-token", "test").splitlines()
+def test_create_token_prints_only_the_token(cli: Cli, client: FlaskClient) -> None:
+    [token] = cli.succeed("create-token", "test").splitlines()
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
 
 
-def test_create_token_with_scopes(cli: Cli, client: FlaskClient) -> None:
-    printed = cli.done("create-token", "test", "--scope", "devices:read")
+def test_created_token_is_limited_to_its_scopes(cli: Cli, client: FlaskClient) -> None:
+    printed = cli.succeed("create-token", "test", "--scope", "devices:read")
     headers = as_device(printed.strip(), None)
     assert client.get(DEVICES, headers=headers).status_code == 200
     assert client.post(f"{DEVICES}/1/block", headers=headers).status_code == 403
 
 
-def test_create_token_that_expires(cli: Cli, client: FlaskClient, the_clock: Clock) -> None:
+def test_created_token_expires(cli: Cli, client: FlaskClient, the_clock: Clock) -> None:
     the_clock.set(NOON)
-    token = cli.done("create-token", "test", "--expires-days", "2").strip()
+    token = cli.succeed("create-token", "test", "--expires-days", "2").strip()
     the_clock.set(NOON + timedelta(days=2, seconds=-1))
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
     the_clock.set(NOON + timedelta(days=2))
@@ -189,11 +162,11 @@ def test_create_token_that_expires(cli: Cli, client: FlaskClient, the_clock: Clo
 
 
 @pytest.mark.parametrize("by", ["name", "prefix", "token"])
-def test_revoke_token(cli: Cli, client: FlaskClient, by: str) -> None:
-    token = cli.done("create-token", "box office").strip()
-    cli.done("create-token", "other")
-    given = {"name": "box office", "prefix": token[:10], "token": token}[by]
-    assert cli.done("revoke-token", given) == "box office is revoked\n"
+def test_revoked_token_gets_401(cli: Cli, client: FlaskClient, by: str) -> None:
+    token = cli.succeed("create-token", "box office").strip()
+    cli.succeed("create-token", "other")
+    argument = {"name": "box office", "prefix": token[:10], "token": token}[by]
+    assert cli.succeed("revoke-token", argument) == "box office has been revoked\n"
     assert client.get(DEVICE, headers=as_device(token)).status_code == 401
 
 
@@ -205,9 +178,9 @@ def users(db: Database) -> list[str]:
         return list(session.scalars(select(User.email)))
 
 
-def test_create_user_reads_the_password(cli: Cli, db: Database) -> None:
+def test_create_user_reads_the_password_from_stdin(cli: Cli, db: Database) -> None:
     arguments = ("create-user", "ann@example.com", "--role", "admin", "--password-stdin")
-    assert "ann@example.com" in cli.done(*arguments, stdin="correct horse\n")
+    assert "ann@example.com" in cli.succeed(*arguments, stdin="correct horse\n")
     assert users(db) == ["ann@example.com"]
 
 
@@ -216,21 +189,21 @@ def test_create_user_reads_the_password(cli: Cli, db: Database) -> None:
     [
         pytest.param(("bob@example.com",), "short", id="short password"),
         pytest.param(("bob@example.com",), "", id="no password"),
-        pytest.param(("bob",), "correct horse", id="no address"),
+        pytest.param(("bob",), "correct horse", id="not an address"),
         pytest.param(("ann@example.com",), "correct horse", id="account exists"),
-        pytest.param(("ANN@example.com",), "correct horse", id="in another case"),
-        pytest.param(("bob@example.com", "--role", "king"), "correct horse", id="role"),
+        pytest.param(("ANN@example.com",), "correct horse", id="account exists in another case"),
+        pytest.param(("bob@example.com", "--role", "king"), "correct horse", id="unknown role"),
     ],
 )
-def test_create_user_refuses(
+def test_create_user_rejects_invalid_input(
     cli: Cli, db: Database, arguments: tuple[str, ...], password: str
 ) -> None:
-    cli.done("create-user", "ann@example.com", "--password-stdin", stdin="correct horse\n")
-    cli.refused("create-user", *arguments, "--password-stdin", stdin=f"{password}\n")
+    cli.succeed("create-user", "ann@example.com", "--password-stdin", stdin="correct horse\n")
+    cli.fail("create-user", *arguments, "--password-stdin", stdin=f"{password}\n")
     assert users(db) == ["ann@example.com"]
 
 
-# --- what can't be done ------------------------------------------------------------------------
+# --- errors ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -238,56 +211,43 @@ def test_create_user_refuses(
     [
         pytest.param(("show", "phone-7"), id="show"),
         pytest.param(("show", "phone-7", "--json"), id="show as JSON"),
-        pytest.param(("show", "\x00"), id="show what can't be"),
+        pytest.param(("show", "\x00"), id="show invalid identifier"),
         pytest.param(("history", "phone-7"), id="history"),
         pytest.param(("rename", "phone-7", "x"), id="rename"),
         pytest.param(("block", "phone-7"), id="block"),
         pytest.param(("unblock", "phone-7"), id="unblock"),
         pytest.param(("rename", "phone-1", "x" * 256), id="name too long"),
         pytest.param(("block", "phone-1", "--reason", "x" * 1001), id="reason too long"),
-        pytest.param(("create-token", ""), id="token without name"),
+        pytest.param(("create-token", ""), id="token without a name"),
         pytest.param(("create-token", "x", "--scope", "devices:eat"), id="unknown scope"),
         pytest.param(("revoke-token", "x"), id="unknown token"),
     ],
 )
-def test_what_can_t_be_done_ends_with_1_and_one_line(
+def test_failed_command_exits_with_1_and_prints_one_line(
     cli: Cli, register: Register, arguments: tuple[str, ...]
 ) -> None:
     register("phone-1")
-    assert cli.refused(*arguments)
+    assert cli.fail(*arguments)
 
 
-def test_without_tables_the_line_says_so(make_bare_app: MakeApp) -> None:
-    assert "run 'flask apidevices upgrade'" in Cli(make_bare_app()).refused("list")
-
-
-def test_simulation_that_reaches_nobody_fails(cli: Cli) -> None:
+def test_simulate_fails_if_the_server_is_unreachable(cli: Cli) -> None:
     result = cli.run("simulate", "--url", "http://127.0.0.1:1", "--token", "x", "--seconds", "0.1")
     assert result.exit_code == 1
-    assert "no answer" in result.stdout
+    assert "no response" in result.stdout
     assert "No request was accepted" in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param(("show",), id="argument missing"),
-        pytest.param(("list", "phone-1"), id="argument too many"),
+        pytest.param(("show",), id="missing argument"),
+        pytest.param(("list", "phone-1"), id="extra argument"),
         pytest.param(("list", "--status", "asleep"), id="unknown choice"),
         pytest.param(("list", "--page", "2"), id="unknown option"),
         pytest.param(("forget", "phone-1"), id="unknown command"),
         pytest.param(("create-token", "x", "--expires-days", "0"), id="number too small"),
-        pytest.param(("simulate", "--token", "x"), id="option missing"),
+        pytest.param(("simulate", "--token", "x"), id="missing option"),
     ],
 )
-def test_wrong_usage_ends_with_2(cli: Cli, arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_exits_with_2(cli: Cli, arguments: tuple[str, ...]) -> None:
     assert cli.run(*arguments).exit_code == 2
-
-
-def test_upgrade_makes_the_tables(make_bare_app: MakeApp, instance: Path) -> None:
-    app = make_bare_app()
-    cli = Cli(app)
-    cli.done("upgrade")
-    assert cli.json("list") == []
-    assert list(listing.every(state_of(app).db, listing.Filters())) == []
-    assert instance.is_dir()

@@ -1,4 +1,4 @@
-"""What devices call: themselves as the platform sees them, and data uploads."""
+"""The API for devices: the calling device and data uploads."""
 
 import json
 from typing import Any
@@ -28,7 +28,7 @@ def stored(db: Database) -> list[str]:
 # --- the device --------------------------------------------------------------------------------
 
 
-def test_device_sees_itself(client: FlaskClient, the_clock: Clock, token: str) -> None:
+def test_device_gets_its_own_data(client: FlaskClient, the_clock: Clock, token: str) -> None:
     the_clock.set(NOON)
     answer = client.get(DEVICE, headers=as_device(token, os="iOS", model="iPhone 14"))
     assert answer.status_code == 200
@@ -55,18 +55,18 @@ def test_device_sees_itself(client: FlaskClient, the_clock: Clock, token: str) -
     }
 
 
-def test_device_sees_a_change_in_the_same_answer(client: FlaskClient, token: str) -> None:
+def test_response_includes_details_from_the_same_request(client: FlaskClient, token: str) -> None:
     client.get(DEVICE, headers=as_device(token, os_version="18"))
     answer = client.get(DEVICE, headers=as_device(token, os_version="26"))
     assert answer.get_json()["os_version"] == "26"
 
 
-def test_answers_are_utf8_as_it_is(client: FlaskClient, token: str) -> None:
+def test_json_contains_unescaped_utf8(client: FlaskClient, token: str) -> None:
     answer = client.get(DEVICE, headers=as_device(token, model="%E7%BA%A2%E7%B1%B3"))
     assert "红米".encode() in answer.data
 
 
-def test_head_has_no_body(client: FlaskClient, token: str) -> None:
+def test_head_response_has_no_body(client: FlaskClient, token: str) -> None:
     answer = client.head(DEVICE, headers=as_device(token))
     assert (answer.status_code, answer.data) == (200, b"")
 
@@ -82,13 +82,13 @@ def test_upload_is_stored_with_device_and_token(
     assert answer.status_code == 201
     assert answer.json == {"id": 1, "received_at": "2030-05-17T12:00:00.000000Z"}
     with db.read() as session:
-        [kept] = session.scalars(select(Upload)).all()
-    assert (kept.id, kept.received_at, kept.size) == (1, NOON, 12)
-    assert (kept.token.name, kept.device_id) == ("test", 1)
+        [row] = session.scalars(select(Upload)).all()
+    assert (row.id, row.received_at, row.size) == (1, NOON, 12)
+    assert (row.token.name, row.device_id) == ("test", 1)
     assert stored(db) == ['{"count": 3}']
 
 
-def test_upload_is_when_data_was_last_sent(
+def test_upload_sets_last_upload_at(
     client: FlaskClient, administrator: Administrator, the_clock: Clock, token: str
 ) -> None:
     the_clock.set(NOON)
@@ -102,7 +102,7 @@ def test_upload_of_one_mebibyte_is_stored(client: FlaskClient, db: Database, tok
     assert [len(text) for text in stored(db)] == [1024 * 1024]
 
 
-def test_one_byte_more_is_not(client: FlaskClient, db: Database, token: str) -> None:
+def test_upload_over_one_mebibyte_gets_413(client: FlaskClient, db: Database, token: str) -> None:
     body = b'"' + b"x" * (MAX_BYTES - 1) + b'"'
     assert upload(client, token, body).status_code == 413
     assert stored(db) == []
@@ -112,14 +112,14 @@ def test_one_byte_more_is_not(client: FlaskClient, db: Database, token: str) -> 
     "content_type",
     ["application/json", "application/json; charset=utf-8", "application/vnd.acme+json"],
 )
-def test_upload_of_any_json_type_is_stored(
+def test_upload_with_any_json_content_type_is_stored(
     client: FlaskClient, token: str, content_type: str
 ) -> None:
     assert upload(client, token, b"[]", content_type).status_code == 201
 
 
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "detail"),
     [
         pytest.param(b"", "JSON", id="empty"),
         pytest.param(b'{"a": }', "JSON", id="broken"),
@@ -128,31 +128,33 @@ def test_upload_of_any_json_type_is_stored(
         pytest.param(b"[" * 300_000, "nested", id="nested too deeply"),
     ],
 )
-def test_upload_that_is_no_json_is_refused(
-    client: FlaskClient, db: Database, token: str, body: bytes, says: str
+def test_upload_of_invalid_json_gets_400(
+    client: FlaskClient, db: Database, token: str, body: bytes, detail: str
 ) -> None:
     answer = upload(client, token, body)
     assert answer.status_code == 400
     problem: dict[str, Any] = json.loads(answer.data)
     assert problem["code"] == "invalid_request"
-    assert says in problem["detail"]
+    assert detail in problem["detail"]
     assert stored(db) == []
 
 
-def test_upload_of_a_lone_surrogate_is_stored_as_it_came(
+def test_upload_of_a_lone_surrogate_is_stored_unchanged(
     client: FlaskClient, db: Database, token: str
 ) -> None:
     assert upload(client, token, b'["\\ud800"]').status_code == 201
     assert stored(db) == ['["\\ud800"]']
 
 
-def test_upload_without_device_is_not_stored(client: FlaskClient, db: Database, token: str) -> None:
+def test_upload_without_device_identifier_is_not_stored(
+    client: FlaskClient, db: Database, token: str
+) -> None:
     answer = client.post(UPLOADS, headers=as_device(token, None), json={})
     assert answer.status_code == 400
     assert stored(db) == []
 
 
-def test_upload_of_a_blocked_device_is_not_stored(
+def test_upload_from_a_blocked_device_is_not_stored(
     client: FlaskClient, administrator: Administrator, db: Database, token: str
 ) -> None:
     client.get(DEVICE, headers=as_device(token))

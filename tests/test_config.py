@@ -1,4 +1,4 @@
-"""Settings: what they are without being set, what they accept, and how they refuse."""
+"""Settings: defaults, accepted values and error messages."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.conftest import MakeApp, only
 
 
 def read(variables: dict[str, str]) -> ServerSettings:
-    """Read the settings of the server from these variables and no others."""
+    """Read the server settings from these environment variables only."""
     with only(variables):
         return ServerSettings.from_environ()
 
@@ -21,7 +21,7 @@ def read(variables: dict[str, str]) -> ServerSettings:
 # --- the server --------------------------------------------------------------------------------
 
 
-def test_server_runs_without_any_variable() -> None:
+def test_server_defaults() -> None:
     settings = read({})
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert settings.url.get_backend_name() == "sqlite"
@@ -57,7 +57,7 @@ def test_server_variables_are_read() -> None:
     }
 
 
-def test_empty_variable_counts_as_not_set() -> None:
+def test_empty_variable_counts_as_unset() -> None:
     assert read({"PORT": "", "DATABASE_URL": ""}).port == 8000
 
 
@@ -84,7 +84,7 @@ def test_empty_variable_counts_as_not_set() -> None:
         ("APIDEVICES_CORS_ORIGINS", "https://app.example.com/page"),
     ],
 )
-def test_wrong_server_variable_is_named(variable: str, value: str) -> None:
+def test_error_names_the_invalid_server_variable(variable: str, value: str) -> None:
     with pytest.raises(ConfigError, match=rf"\A{variable}: [^\n]+\Z"):
         read({variable: value})
 
@@ -99,12 +99,12 @@ def test_wrong_server_variable_is_named(variable: str, value: str) -> None:
         ("::", "[::]:9000", "http://localhost:9000"),
     ],
 )
-def test_server_has_an_address_that_can_be_opened(host: str, bind: str, address: str) -> None:
+def test_bind_and_public_address_follow_host_and_port(host: str, bind: str, address: str) -> None:
     settings = read({"HOST": host, "PORT": "9000"})
     assert (settings.bind, settings.address) == (bind, address)
 
 
-def test_postgresql_is_reached_through_psycopg() -> None:
+def test_postgresql_uses_psycopg() -> None:
     settings = read({"DATABASE_URL": "postgresql://db.example/devices"})
     assert settings.url.drivername == "postgresql+psycopg"
 
@@ -117,29 +117,31 @@ def test_postgresql_is_reached_through_psycopg() -> None:
         ("postgresql://one,two/d?target_session_attrs=any", ("one", "two"), "any"),
     ],
 )
-def test_database_may_have_several_hosts(url: str, hosts: tuple[str, ...], sessions: str) -> None:
+def test_database_url_accepts_several_hosts(
+    url: str, hosts: tuple[str, ...], sessions: str
+) -> None:
     parsed = read({"DATABASE_URL": url}).url
     assert (parsed.database, parsed.query["host"]) == ("d", hosts)
-    # Only the one that takes writes has the newest block.
+    # A replica could lag behind and miss the latest blocks.
     assert parsed.query["target_session_attrs"] == sessions
 
 
-def test_a_secret_is_not_in_the_message() -> None:
-    with pytest.raises(ConfigError) as refusal:
+def test_error_does_not_reveal_the_secret() -> None:
+    with pytest.raises(ConfigError) as error:
         read({"SECRET_KEY": "hunter2"})
-    assert "hunter2" not in str(refusal.value)
+    assert "hunter2" not in str(error.value)
 
 
 # --- the extension -----------------------------------------------------------------------------
 
 
-def test_extension_runs_without_any_setting() -> None:
+def test_extension_defaults() -> None:
     settings = Settings.from_mapping({})
     assert settings.require_device_id is False
     assert settings.headers == DEFAULT_HEADERS
 
 
-def test_several_header_names_are_read_in_order() -> None:
+def test_header_setting_accepts_several_names_in_order() -> None:
     settings = Settings.from_mapping({"APIDEVICES_HEADER_MODEL": "X-Model, X-Device-Model"})
     assert settings.headers["model"] == ("X-Model", "X-Device-Model")
 
@@ -163,26 +165,26 @@ def test_several_header_names_are_read_in_order() -> None:
         ("APIDEVICES_ACTIVITY_LIMIT", "lots"),
     ],
 )
-def test_wrong_setting_is_named(key: str, value: object) -> None:
+def test_error_names_the_invalid_setting(key: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"\A{key}: [^\n]+\Z"):
         Settings.from_mapping({key: value})
 
 
-def test_one_header_is_not_two_fields() -> None:
-    with pytest.raises(ConfigError, match="x-device-id is named more than once"):
+def test_header_cannot_be_used_for_two_fields() -> None:
+    with pytest.raises(ConfigError, match="x-device-id is used more than once"):
         Settings.from_mapping({"APIDEVICES_HEADER_MODEL": "X-Device-ID"})
 
 
-def test_unknown_setting_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"\AAPIDEVICES_REQUIRE_DEVICEID: there is no such"):
+def test_unknown_setting_is_rejected() -> None:
+    with pytest.raises(ConfigError, match=r"\AAPIDEVICES_REQUIRE_DEVICEID: unknown setting"):
         Settings.from_mapping({"APIDEVICES_REQUIRE_DEVICEID": "true"})
 
 
-def test_keys_of_others_are_left_alone() -> None:
+def test_keys_without_prefix_are_ignored() -> None:
     assert Settings.from_mapping({"SECRET_KEY": "x", "DEVICES": 1}) == Settings()
 
 
-def test_environment_hands_over_what_is_the_extension_s() -> None:
+def test_extension_settings_are_selected_from_the_environment() -> None:
     variables = {
         "APIDEVICES_REQUIRE_DEVICE_ID": "true",
         "APIDEVICES_HEADER_MODEL": "",
@@ -196,23 +198,23 @@ def test_environment_hands_over_what_is_the_extension_s() -> None:
 
 
 @pytest.mark.parametrize("variable", ["WEB_CONCURRENCY", "APIDEVICES_ACTIVITY_LIMIT"])
-def test_application_is_not_made_with_a_wrong_variable(make_app: MakeApp, variable: str) -> None:
+def test_create_app_rejects_an_invalid_variable(make_app: MakeApp, variable: str) -> None:
     with pytest.raises(ConfigError, match=rf"\A{variable}: "):
         make_app(**{variable: "wrong"})
 
 
-def test_application_is_not_made_with_an_unknown_variable(make_app: MakeApp) -> None:
-    with pytest.raises(ConfigError, match=r"\AAPIDEVICES_TYPO: there is no such setting\Z"):
+def test_create_app_rejects_an_unknown_variable(make_app: MakeApp) -> None:
+    with pytest.raises(ConfigError, match=r"\AAPIDEVICES_TYPO: unknown setting\Z"):
         make_app(APIDEVICES_TYPO="1")
 
 
-def test_secret_key_is_made_once_for_its_owner_only(make_app: MakeApp, instance: Path) -> None:
-    made = make_app().secret_key
-    assert made == make_app().secret_key
-    assert (instance / "secret_key").read_text() == made
+def test_secret_key_is_generated_once_with_mode_0600(make_app: MakeApp, instance: Path) -> None:
+    generated = make_app().secret_key
+    assert generated == make_app().secret_key
+    assert (instance / "secret_key").read_text() == generated
     assert (instance / "secret_key").stat().st_mode & 0o777 == 0o600
 
 
-def test_secret_key_of_the_environment_is_not_kept(make_app: MakeApp, instance: Path) -> None:
+def test_secret_key_from_environment_is_not_stored(make_app: MakeApp, instance: Path) -> None:
     assert make_app(SECRET_KEY="0123456789abcdef").secret_key == "0123456789abcdef"
     assert not (instance / "secret_key").exists()

@@ -1,4 +1,4 @@
-"""Containerfile and compose.yaml, as far as they can be checked without an engine."""
+"""Containerfile and compose.yaml, as far as they can be checked without a container engine."""
 
 import re
 from pathlib import Path
@@ -22,16 +22,16 @@ def services() -> dict[str, Any]:
 CONTAINERFILE = (ROOT / "Containerfile").read_text()
 
 
-def test_variables_of_the_composition_are_settings(services: dict[str, Any]) -> None:
-    given = services["apidevices"]["environment"]
+def test_environment_of_the_compose_file_is_valid(services: dict[str, Any]) -> None:
+    environment = services["apidevices"]["environment"]
     known = {name.upper() for name in ServerSettings.model_fields}
     known |= {f"APIDEVICES_{name.upper()}" for name in Settings.model_fields}
-    assert set(given) <= known
-    with only({**given, "SECRET_KEY": "s" * 32}):
+    assert set(environment) <= known
+    with only({**environment, "SECRET_KEY": "s" * 32}):
         ServerSettings.from_environ()
 
 
-def test_what_is_mounted_is_there(services: dict[str, Any]) -> None:
+def test_mounted_files_exist(services: dict[str, Any]) -> None:
     mounted = [
         volume.split(":")[0]
         for service in services.values()
@@ -42,7 +42,7 @@ def test_what_is_mounted_is_there(services: dict[str, Any]) -> None:
     assert all((ROOT / path).exists() for path in mounted)
 
 
-def test_container_of_the_composition_can_write_nothing_but_its_data(
+def test_container_can_write_only_to_its_data_volume(
     services: dict[str, Any],
 ) -> None:
     service = services["apidevices"]
@@ -53,14 +53,14 @@ def test_container_of_the_composition_can_write_nothing_but_its_data(
     assert "APIDEVICES_INSTANCE=/data" in CONTAINERFILE
 
 
-def test_container_is_not_root() -> None:
-    last = CONTAINERFILE.rpartition("\nFROM ")[2]
-    [user] = re.findall(r"^USER (.+)$", last, re.MULTILINE)
+def test_container_does_not_run_as_root() -> None:
+    final_stage = CONTAINERFILE.rpartition("\nFROM ")[2]
+    [user] = re.findall(r"^USER (.+)$", final_stage, re.MULTILINE)
     assert int(user) > 0
 
 
-def test_everything_that_the_build_needs_is_let_in() -> None:
-    let_in = {
+def test_containerignore_includes_exactly_what_the_build_needs() -> None:
+    included = {
         line.removeprefix("!")
         for line in (ROOT / ".containerignore").read_text().splitlines()
         if line.startswith("!")
@@ -68,11 +68,11 @@ def test_everything_that_the_build_needs_is_let_in() -> None:
     project = (ROOT / "pyproject.toml").read_text()
     needed = set(re.findall(r'^"(.+)" = "apidevices/', project, re.MULTILINE))
     needed |= {"apidevices", "pyproject.toml", "README.md", "LICENSE", "constraints.txt"}
-    assert let_in == needed
-    assert all(Path(ROOT / name).exists() for name in let_in)
+    assert included == needed
+    assert all(Path(ROOT / name).exists() for name in included)
 
 
-def test_secrets_are_asked_for(services: dict[str, Any]) -> None:
+def test_compose_file_requires_secrets(services: dict[str, Any]) -> None:
     text = (ROOT / "compose.yaml").read_text()
     for secret in ("POSTGRES_PASSWORD", "SECRET_KEY"):
         assert set(re.findall(rf"[$]{{{secret}(.)", text)) == {":"}

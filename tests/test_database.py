@@ -1,4 +1,4 @@
-"""The database as it is used: safe on every SQLite, one transaction a write."""
+"""Database configuration, write transactions, and the detection of unavailable databases."""
 
 import subprocess
 import sys
@@ -22,50 +22,50 @@ from apidevices.database import (
     sqlite_module,
     sqlite_warning,
 )
-from apidevices.database.sqlite import has_wal_race
+from apidevices.database.sqlite import has_wal_reset_bug
 from harness.real_server import ROOT
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    made = create_engine(f"sqlite:///{tmp_path}/database", module=sqlite_module(), pool_size=20)
-    yield made
-    made.dispose()
+    engine = create_engine(f"sqlite:///{tmp_path}/database", module=sqlite_module(), pool_size=20)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
-def things(engine: Engine) -> Database:
-    """A database with one table."""
+def database(engine: Engine) -> Database:
+    """A SQLite database with the table ``things``."""
     prepare(engine)
-    things = Database(engine)
-    with things.write() as session:
+    database = Database(engine)
+    with database.write() as session:
         session.execute(text("CREATE TABLE things (name TEXT UNIQUE)"))
-    return things
+    return database
 
 
-def names(things: Database) -> list[str]:
-    with things.connect() as connection:
+def names(database: Database) -> list[str]:
+    with database.connect() as connection:
         return list(connection.scalars(text("SELECT name FROM things ORDER BY name")))
 
 
-def add(things: Database, name: str) -> None:
-    with things.write() as session:
+def add(database: Database, name: str) -> None:
+    with database.write() as session:
         session.execute(text("INSERT INTO things VALUES (:name)"), {"name": name})
 
 
-def use(version: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the SQLite in use claim to be of a version."""
+def pretend_version(version: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make SQLite report another version."""
     module = SimpleNamespace(
         sqlite_version_info=version, sqlite_version=".".join(map(str, version))
     )
     monkeypatch.setattr(sqlite, "sqlite_module", lambda: module)
 
 
-# --- which SQLite ------------------------------------------------------------------------------
+# --- SQLite versions and settings --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("version", "races"),
+    ("version", "affected"),
     [
         ((3, 7, 0), True),
         ((3, 40, 1), True),
@@ -83,30 +83,34 @@ def use(version: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else None,
 )
-def test_versions_with_the_race_are_known(version: tuple[int, ...], races: bool) -> None:
-    assert has_wal_race(version) is races
+def test_versions_with_the_wal_reset_bug_are_detected(
+    version: tuple[int, ...], affected: bool
+) -> None:
+    assert has_wal_reset_bug(version) is affected
 
 
 @pytest.mark.parametrize(
-    ("version", "journal"), [((3, 51, 3), "wal"), ((3, 40, 1), "delete")], ids=["fixed", "racing"]
+    ("version", "journal"), [((3, 51, 3), "wal"), ((3, 40, 1), "delete")], ids=["fixed", "affected"]
 )
-def test_a_racing_sqlite_is_not_used_in_wal_mode(
+def test_wal_mode_is_not_used_with_an_affected_sqlite_version(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...], journal: str
 ) -> None:
-    use(version, monkeypatch)
+    pretend_version(version, monkeypatch)
     prepare(engine)
     with engine.connect() as connection:
         assert connection.scalar(text("PRAGMA journal_mode")) == journal
 
 
-def test_a_racing_sqlite_is_warned_of(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    use((3, 51, 3), monkeypatch)
+def test_affected_sqlite_version_causes_a_warning(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_version((3, 51, 3), monkeypatch)
     assert sqlite_warning(engine) is None
-    use((3, 40, 1), monkeypatch)
+    pretend_version((3, 40, 1), monkeypatch)
     assert "3.40.1" in (sqlite_warning(engine) or "")
 
 
-def test_connections_are_durable_patient_and_strict(engine: Engine) -> None:
+def test_connections_sync_wait_for_locks_and_enforce_foreign_keys(engine: Engine) -> None:
     prepare(engine)
     with engine.connect() as connection:
         assert connection.scalar(text("PRAGMA synchronous")) == 2
@@ -114,51 +118,51 @@ def test_connections_are_durable_patient_and_strict(engine: Engine) -> None:
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
 
 
-def test_engine_of_sqlite_has_the_newest_module(engine: Engine) -> None:
+def test_sqlite_engine_uses_the_newest_available_module(engine: Engine) -> None:
     assert engine_options(engine.url, threads=8)["module"] is sqlite_module()
 
 
 # --- writing -----------------------------------------------------------------------------------
 
 
-def test_a_write_is_seen_once_it_is_done(things: Database) -> None:
-    with things.write() as session:
+def test_write_is_visible_after_its_commit_only(database: Database) -> None:
+    with database.write() as session:
         session.execute(text("INSERT INTO things VALUES ('lamp')"))
-        assert names(things) == []
-    assert names(things) == ["lamp"]
+        assert names(database) == []
+    assert names(database) == ["lamp"]
 
 
-def test_a_write_that_fails_is_undone(things: Database) -> None:
+def test_failed_write_is_rolled_back(database: Database) -> None:
     def fail() -> None:
-        with things.write() as session:
+        with database.write() as session:
             session.execute(text("INSERT INTO things VALUES ('lamp')"))
-            raise RuntimeError("the rest could not be done")
+            raise RuntimeError("failed halfway")
 
-    with pytest.raises(RuntimeError, match="the rest"):
+    with pytest.raises(RuntimeError, match="failed halfway"):
         fail()
-    assert names(things) == []
-    add(things, "chair")
-    assert names(things) == ["chair"]
+    assert names(database) == []
+    add(database, "chair")
+    assert names(database) == ["chair"]
 
 
-def test_many_threads_write_without_meeting(things: Database) -> None:
+def test_concurrent_writes_of_many_threads_all_succeed(database: Database) -> None:
     count = 16
-    together = threading.Barrier(count)
+    barrier = threading.Barrier(count)
 
     def write(number: int) -> None:
-        together.wait(10)
+        barrier.wait(10)
         for turn in range(5):
-            add(things, f"{number}-{turn}")
+            add(database, f"{number}-{turn}")
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert len(names(things)) == count * 5
+    assert len(names(database)) == count * 5
 
 
-BUSY = """
+WRITE_CONTINUOUSLY = """
 import sys, time
 from sqlalchemy import create_engine, make_url
 from apidevices.database import Database, engine_options, prepare
@@ -174,36 +178,40 @@ while True:
 """
 
 
-def test_a_process_that_writes_without_a_pause_keeps_nobody_out(things: Database) -> None:
+def test_continuous_writes_of_another_process_do_not_starve_writes(database: Database) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", BUSY, str(things.engine.url)],
+        [sys.executable, "-c", WRITE_CONTINUOUSLY, str(database.engine.url)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
-    ) as busy:
-        assert busy.stdout is not None
+    ) as writer:
+        assert writer.stdout is not None
         try:
-            busy.stdout.readline()
+            writer.stdout.readline()
             for number in range(10):
-                add(things, str(number))
+                add(database, str(number))
         finally:
-            busy.kill()
-    assert len(names(things)) == 10
+            writer.kill()
+    assert len(names(database)) == 10
 
 
 # --- errors ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("error", "away"),
+    ("error", "unavailable"),
     [
-        pytest.param(OperationalError("", {}, Exception()), True, id="operational"),
-        pytest.param(PoolTimeoutError(), True, id="no connection free"),
-        pytest.param(IntegrityError("", {}, Exception()), False, id="integrity"),
+        pytest.param(OperationalError("", {}, Exception()), True, id="operational error"),
+        pytest.param(PoolTimeoutError(), True, id="connection pool exhausted"),
+        pytest.param(IntegrityError("", {}, Exception()), False, id="integrity error"),
         pytest.param(
-            IntegrityError("", {}, Exception(), connection_invalidated=True), True, id="cut off"
+            IntegrityError("", {}, Exception(), connection_invalidated=True),
+            True,
+            id="connection lost",
         ),
-        pytest.param(ValueError(), False, id="not of the database"),
+        pytest.param(ValueError(), False, id="not a database error"),
     ],
 )
-def test_unavailable_is_told_from_wrong(error: Exception, away: bool) -> None:
-    assert is_unavailable(error) is away
+def test_unavailable_database_is_distinguished_from_other_errors(
+    error: Exception, unavailable: bool
+) -> None:
+    assert is_unavailable(error) is unavailable

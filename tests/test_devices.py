@@ -1,4 +1,4 @@
-"""What can be asked of a device and done to it, without any request."""
+"""Functions of the devices package, called without a request."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,7 +26,7 @@ def audit_log(db: Database, action: str) -> list[AuditEntry]:
 # --- renaming ----------------------------------------------------------------------------------
 
 
-def test_name_replaces_the_identifier_on_display(db: Database, register: Register) -> None:
+def test_name_replaces_identifier_as_display_name(db: Database, register: Register) -> None:
     device_id = register("phone-1")
     assert devices.get(db, device_id).display_name == "phone-1"
     devices.rename(db, device_id, "Box Office", actor="ann", now=NOON)
@@ -34,7 +34,7 @@ def test_name_replaces_the_identifier_on_display(db: Database, register: Registe
     assert (renamed.display_name, renamed.identifier) == ("Box Office", "phone-1")
 
 
-def test_empty_name_returns_a_device_to_its_identifier(db: Database, register: Register) -> None:
+def test_empty_name_restores_identifier_as_display_name(db: Database, register: Register) -> None:
     device_id = register("phone-1")
     devices.rename(db, device_id, "Box Office", actor="ann", now=NOON)
     devices.rename(db, device_id, "  ", actor="ann", now=NOON)
@@ -46,7 +46,7 @@ def test_name_is_cleaned(db: Database, register: Register) -> None:
     assert renamed.name == "Box Office"
 
 
-def test_name_has_255_characters_at_most(db: Database, register: Register) -> None:
+def test_name_longer_than_255_characters_is_rejected(db: Database, register: Register) -> None:
     device_id = register("phone-1")
     devices.rename(db, device_id, "é" * 255, actor="ann", now=NOON)
     with pytest.raises(InvalidInput, match="255"):
@@ -54,14 +54,14 @@ def test_name_has_255_characters_at_most(db: Database, register: Register) -> No
     assert devices.get(db, device_id).name == "é" * 255
 
 
-def test_name_has_something_to_see(db: Database, register: Register) -> None:
+def test_name_without_visible_characters_is_rejected(db: Database, register: Register) -> None:
     device_id = register("phone-1")
     with pytest.raises(InvalidInput, match="no visible characters"):
         devices.rename(db, device_id, "\u200b\u3164", actor="ann", now=NOON)
     assert devices.get(db, device_id).name is None
 
 
-def test_renaming_is_on_record_once(db: Database, register: Register) -> None:
+def test_rename_is_audited_once(db: Database, register: Register) -> None:
     device_id = register("phone-1")
     for _ in range(2):
         devices.rename(db, device_id, "Box Office", actor="ann", now=LATER)
@@ -77,7 +77,7 @@ def blocked_fields(device: Device) -> tuple[object, ...]:
     return device.status, device.blocked_at, device.block_reason, device.blocked_by
 
 
-def test_block_keeps_when_why_and_by_whom(db: Database, register: Register) -> None:
+def test_block_stores_time_reason_and_actor(db: Database, register: Register) -> None:
     device_id = register("phone-1")
     devices.block(db, device_id, reason=" stolen\n", actor="ann", now=LATER)
     device = devices.get(db, device_id)
@@ -86,7 +86,7 @@ def test_block_keeps_when_why_and_by_whom(db: Database, register: Register) -> N
     assert device.activity.last_active_at == NOON
 
 
-def test_blocking_again_changes_nothing(db: Database, register: Register) -> None:
+def test_block_is_idempotent(db: Database, register: Register) -> None:
     device_id = register("phone-1")
     devices.block(db, device_id, reason="stolen", actor="ann", now=LATER)
     devices.block(db, device_id, actor="bob", now=LATER + timedelta(hours=1))
@@ -95,7 +95,7 @@ def test_blocking_again_changes_nothing(db: Database, register: Register) -> Non
     assert len(audit_log(db, "device.blocked")) == 1
 
 
-def test_unblock_takes_the_block_away_whole(db: Database, register: Register) -> None:
+def test_unblock_clears_all_block_fields(db: Database, register: Register) -> None:
     device_id = register("phone-1")
     devices.block(db, device_id, reason="lost", actor="ann", now=LATER)
     devices.unblock(db, device_id, actor="ann", now=LATER)
@@ -104,14 +104,14 @@ def test_unblock_takes_the_block_away_whole(db: Database, register: Register) ->
     assert device.activity.last_activity_at == NOON
 
 
-def test_unblocking_an_active_device_changes_nothing(db: Database, register: Register) -> None:
+def test_unblock_of_active_device_changes_nothing(db: Database, register: Register) -> None:
     device_id = register("phone-1")
     devices.unblock(db, device_id, actor="ann", now=LATER)
     assert devices.get(db, device_id).activity.last_activity_at == NOON
     assert audit_log(db, "device.unblocked") == []
 
 
-def test_block_and_unblock_are_on_record(db: Database, register: Register) -> None:
+def test_block_and_unblock_are_audited(db: Database, register: Register) -> None:
     device_id = register("phone-1")
     devices.block(db, device_id, reason="lost", actor="ann", now=NOON)
     devices.unblock(db, device_id, actor="bob", now=LATER)
@@ -121,7 +121,7 @@ def test_block_and_unblock_are_on_record(db: Database, register: Register) -> No
     assert (unblocked.actor, unblocked.at, unblocked.details) == ("bob", LATER, {})
 
 
-def test_report_that_a_block_overtook_changes_nothing(db: Database, register: Register) -> None:
+def test_report_from_blocked_device_changes_nothing(db: Database, register: Register) -> None:
     device_id = register("phone-1", model="iPhone 14")
     devices.block(db, device_id, actor="ann", now=LATER)
     token = tokens.issue(db, "test", actor="ann", now=NOON)[0]
@@ -132,7 +132,7 @@ def test_report_that_a_block_overtook_changes_nothing(db: Database, register: Re
     assert len(devices.history(db, device_id)) == 1
 
 
-def test_reason_has_1000_characters_at_most(db: Database, register: Register) -> None:
+def test_reason_longer_than_1000_characters_is_rejected(db: Database, register: Register) -> None:
     device_id = register("phone-1")
     with pytest.raises(InvalidInput, match="1,000"):
         devices.block(db, device_id, reason="x" * 1001, actor="ann", now=LATER)
@@ -141,7 +141,7 @@ def test_reason_has_1000_characters_at_most(db: Database, register: Register) ->
     assert devices.get(db, device_id).block_reason == "x" * 1000
 
 
-# --- nothing there -----------------------------------------------------------------------------
+# --- lookups and history -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -154,19 +154,19 @@ def test_reason_has_1000_characters_at_most(db: Database, register: Register) ->
         pytest.param(lambda db: devices.unblock(db, 7, actor="ann", now=NOON), id="unblock"),
     ],
 )
-def test_a_device_that_is_not_there_is_not_found(
-    db: Database, act: Callable[[Database], Device]
-) -> None:
+def test_unknown_device_raises_not_found(db: Database, act: Callable[[Database], Device]) -> None:
     with pytest.raises(DeviceNotFound):
         act(db)
 
 
-def test_identifiers_differ_by_case(db: Database, register: Register) -> None:
+def test_identifiers_are_case_sensitive(db: Database, register: Register) -> None:
     assert register("phone-1") != register("PHONE-1")
     assert devices.by_identifier(db, "PHONE-1").identifier == "PHONE-1"
 
 
-def test_a_history_that_fills_its_page_has_no_next_one(db: Database, register: Register) -> None:
+def test_history_that_exactly_fills_a_page_has_no_next_page(
+    db: Database, register: Register
+) -> None:
     for number in range(PAGE_SIZE):
         device_id = register("phone-1", application_version=str(number))
     entries, older = devices.history_page(db, device_id)

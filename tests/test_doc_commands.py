@@ -1,4 +1,4 @@
-"""Each command in the documents is run, or is known to be run by another test."""
+"""Every command in the documentation is run here or by another test."""
 
 import json
 import os
@@ -15,17 +15,17 @@ from apidevices.standalone.settings import ServerSettings
 from harness.real_server import ROOT, RealServer
 from tests.conftest import DEVICE, StartServer, as_device, only
 
-ELSEWHERE = {
-    "git clone … apidevices && cd apidevices": "how this checkout came to be",
-    "make run": "tests/server starts what it starts",
-    "make demo": "tests/server/test_demo.py starts what it starts",
-    "make test": "this is it",
+NOT_RUN_HERE = {
+    "git clone … apidevices && cd apidevices": "creates this checkout",
+    "make run": "tests/server/test_start.py runs the same program",
+    "make demo": "tests/server/test_demo.py runs the same program",
+    "make test": "runs this test",
     "pip install apidevices": "test_wheel.py installs the wheel",
-    "python examples/box_office/app.py": "test_examples.py starts it",
+    "python examples/box_office/app.py": "test_examples.py runs it",
     "flask apidevices upgrade": "test_wheel.py runs it in a host",
-    "createuser apidevices --pwprompt": "PostgreSQL's own",
-    "createdb apidevices --owner=apidevices": "PostgreSQL's own",
-    "sqlite3 instance/apidevices.sqlite3 \".backup 'backup.sqlite3'\"": "SQLite's own",
+    "createuser apidevices --pwprompt": "part of PostgreSQL",
+    "createdb apidevices --owner=apidevices": "part of PostgreSQL",
+    "sqlite3 instance/apidevices.sqlite3 \".backup 'backup.sqlite3'\"": "part of SQLite",
 }
 
 
@@ -41,58 +41,58 @@ def commands() -> list[tuple[str, str]]:
 RUN_HERE = [
     (document, command)
     for document, command in commands()
-    if command not in ELSEWHERE and document != "quickstart.md"
+    if command not in NOT_RUN_HERE and document != "quickstart.md"
 ]
 
 
-def test_what_runs_elsewhere_is_still_in_the_documents() -> None:
-    assert {command for _, command in commands()} >= ELSEWHERE.keys()
+def test_list_of_commands_run_elsewhere_is_up_to_date() -> None:
+    assert {command for _, command in commands()} >= NOT_RUN_HERE.keys()
 
 
 @pytest.fixture(scope="session")
 def token(server: RealServer) -> str:
-    made = server.create_token("of the documents", "devices:read", "devices:write")
+    token = server.create_token("documentation", "devices:read", "devices:write")
     for number in range(3):
-        server.call("GET", DEVICE, as_device(made, f"documented-{number}"))
-    return made
+        server.call("GET", DEVICE, as_device(token, f"documented-{number}"))
+    return token
 
 
 @pytest.mark.parametrize(
     ("document", "command"), RUN_HERE, ids=[f"{name}: {text[:40]}" for name, text in RUN_HERE]
 )
-def test_command_does_what_it_is_for(
+def test_documented_command_works(
     server: RealServer, token: str, tmp_path: Path, document: str, command: str
 ) -> None:
     command = command.replace("http://127.0.0.1:8000", server.url)
     if variables := re.fullmatch(r"((?:[A-Z_]+=\S+ )+)make run", command):
-        given = dict(variable.split("=", 1) for variable in variables[1].split())
+        values = dict(variable.split("=", 1) for variable in variables[1].split())
         known = {f"APIDEVICES_{name.upper()}" for name in Settings.model_fields}
-        with only(given):
+        with only(values):
             ServerSettings.from_environ()
-        assert set(given) <= known | {name.upper() for name in ServerSettings.model_fields}
+        assert set(values) <= known | {name.upper() for name in ServerSettings.model_fields}
         return
     if "flask apidevices" in command:
         (tmp_path / "password.txt").write_text("correct horse battery\n")
         words = [word.replace("$TOKEN", token) for word in shlex.split(command)]
-        typed = (tmp_path / words[-1]).read_text() if "<" in words else ""
+        stdin = (tmp_path / words[-1]).read_text() if "<" in words else ""
         words = words[1 : words.index("<")] if "<" in words else words[1:]
         if "simulate" in words:
-            words += ["--rate", "50", "--seconds", "1"]  # rather than without end
-        done = server.flask(*words, stdin=typed)
+            words += ["--rate", "50", "--seconds", "1"]  # instead of the default 30 seconds
+        done = server.flask(*words, stdin=stdin)
         assert done.returncode == 0, done.stderr
         return
-    assert command.startswith("curl "), f"nothing runs this command of {document}"
+    assert command.startswith("curl "), f"no test runs this command from {document}"
     answer = curl(server, token, command)
-    # The one condition that is quoted is of nobody's device.
+    # The documented ETag matches no device of this test.
     assert answer.get("code") == ("precondition_failed" if "If-Match" in command else None)
 
 
-def test_quickstart_leads_from_nothing_to_a_device_that_is_shut_out(
+def test_quickstart_steps_block_and_unblock_a_device(
     make_server: StartServer,
 ) -> None:
     steps = [command for document, command in commands() if document == "quickstart.md"]
-    clone, start, make_token, call, see, shut_out, call_as_another, let_in = steps
-    assert {clone, start} <= ELSEWHERE.keys()
+    clone, start, create_token, call, show, block, call_as_other_device, unblock = steps
+    assert {clone, start} <= NOT_RUN_HERE.keys()
     with make_server() as server:
 
         def flask(command: str) -> str:
@@ -100,26 +100,26 @@ def test_quickstart_leads_from_nothing_to_a_device_that_is_shut_out(
             assert done.returncode == 0, done.stderr
             return done.stdout.strip()
 
-        token = flask(make_token)
+        token = flask(create_token)
         assert curl(server, token, call)["identifier"] == "my-first-device"
-        assert "my-first-device" in flask(see)
-        flask(shut_out)
+        assert "my-first-device" in flask(show)
+        flask(block)
         assert curl(server, token, call)["code"] == "device_blocked"
-        assert curl(server, token, call_as_another)["identifier"] == "my-second-device"
-        flask(let_in)
+        assert curl(server, token, call_as_other_device)["identifier"] == "my-second-device"
+        flask(unblock)
         assert curl(server, token, call)["status"] == "active"
 
 
 def curl(server: RealServer, token: str, command: str) -> dict[str, Any]:
-    """Run a command that asks the server, and return its answer."""
+    """Run a documented curl command against the server and return the parsed response."""
     command = command.replace("http://127.0.0.1:8000", server.url)
-    asked = subprocess.run(
+    done = subprocess.run(
         ["bash", "-c", f"{command} --silent --show-error"],
         env={**os.environ, "TOKEN": token},
         capture_output=True,
         text=True,
         timeout=30,
     )
-    assert asked.returncode == 0, asked.stderr
-    answer: dict[str, Any] = json.loads(asked.stdout)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
     return answer

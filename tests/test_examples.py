@@ -1,4 +1,4 @@
-"""The applications in examples/: one to learn from, one that is in the way."""
+"""The example applications: a box office, and a host whose names collide."""
 
 import sys
 from collections.abc import Iterator
@@ -40,12 +40,12 @@ def scanner(office: Flask) -> FlaskClient:
 
 @pytest.fixture
 def ada(office: Flask) -> Visitor:
-    """The administrator, who has signed in at the box office."""
+    """The administrator, signed in at the box office."""
     client = office.test_client()
     form = client.get("/login").text
     token = form.partition('name="csrf_token" value="')[2].partition('"')[0]
-    typed = {"csrf_token": token, "name": "ada", "password": "tickets"}
-    assert client.post("/login", data=typed).location == LIST
+    data = {"csrf_token": token, "name": "ada", "password": "tickets"}
+    assert client.post("/login", data=data).location == LIST
     return Visitor(client)
 
 
@@ -53,7 +53,7 @@ def scan(scanner: FlaskClient, ticket: str) -> Any:
     return scanner.post(f"/api/tickets/{ticket}/scan", headers=SCANNER)
 
 
-def test_scanner_is_known_blocked_and_unblocked(scanner: FlaskClient, ada: Visitor) -> None:
+def test_scanner_can_be_renamed_blocked_and_unblocked(scanner: FlaskClient, ada: Visitor) -> None:
     assert scan(scanner, "ticket-1").json == {"ticket": "ticket-1", "used_by": "scanner-7"}
     ada.change(f"{LIST}/1", "/name", name="West door")
     ada.change(f"{LIST}/1", "/block", reason="Lost")
@@ -62,23 +62,25 @@ def test_scanner_is_known_blocked_and_unblocked(scanner: FlaskClient, ada: Visit
     assert scan(scanner, "ticket-2").json == {"ticket": "ticket-2", "used_by": "West door"}
 
 
-def test_who_did_it_is_who_signed_in_at_the_box_office(scanner: FlaskClient, ada: Visitor) -> None:
+def test_block_names_the_box_office_user_as_actor(scanner: FlaskClient, ada: Visitor) -> None:
     scan(scanner, "ticket-1")
     ada.change(f"{LIST}/1", "/block")
     assert "by ada" in ada.get(f"{LIST}/1").text
 
 
-def test_without_the_key_nothing_is_registered(scanner: FlaskClient, ada: Visitor) -> None:
+def test_request_without_the_key_registers_no_device(scanner: FlaskClient, ada: Visitor) -> None:
     answer = scanner.post("/api/tickets/ticket-1/scan", headers={"X-Device-ID": "x"})
     assert answer.status_code == 401
     assert "No devices yet" in ada.get(LIST).text
 
 
-def test_who_is_no_administrator_sees_no_devices(office: Flask) -> None:
+def test_visitor_without_login_gets_403(office: Flask) -> None:
     assert office.test_client().get(LIST).status_code == 403
 
 
-def test_health_is_told_to_a_blocked_scanner(scanner: FlaskClient, ada: Visitor) -> None:
+def test_blocked_scanner_can_call_the_exempt_health_check(
+    scanner: FlaskClient, ada: Visitor
+) -> None:
     scan(scanner, "ticket-1")
     ada.change(f"{LIST}/1", "/block")
     assert scan(scanner, "ticket-2").status_code == 403
@@ -103,7 +105,7 @@ def test_box_office_starts_with_one_command(tmp_path: Path) -> None:
         process.wait()
 
 
-# --- the host that is in the way ---------------------------------------------------------------
+# --- the colliding host ------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -122,26 +124,26 @@ def visitor(host: Flask) -> Visitor:
 
 
 @pytest.mark.parametrize("path", ["", "/1", "/1/history"])
-def test_pages_are_ours(visitor: Visitor, path: str) -> None:
+def test_admin_pages_use_their_own_templates(visitor: Visitor, path: str) -> None:
     page = visitor.get(f"{LIST}{path}")
     assert page.status == 200
     assert "phone-1" in page.text
     assert "the host's" not in page.html
 
 
-def test_what_is_done_on_pages_is_done(visitor: Visitor) -> None:
+def test_rename_and_block_work_in_the_colliding_host(visitor: Visitor) -> None:
     visitor.change(f"{LIST}/1", "/name", htmx=True, name="West door")
     answer = visitor.change(f"{LIST}/1", "/block", htmx=True)
-    assert "Blocked “West door”" in answer.announced
+    assert "West door is blocked." in answer.announced
     denied = visitor.client.get("/api/devices", headers={"X-Device-ID": "phone-1"})
     assert denied.get_json()["code"] == "device_blocked"
 
 
-def test_forms_of_others_are_refused(visitor: Visitor) -> None:
+def test_form_without_csrf_token_gets_400(visitor: Visitor) -> None:
     assert visitor.client.post(f"{LIST}/1/block").status_code == 400
 
 
-def test_static_files_are_each_one_s_own(visitor: Visitor) -> None:
+def test_host_and_extension_serve_their_own_static_files(visitor: Visitor) -> None:
     page = visitor.get(LIST)
     for link in page.root.all("link", rel="stylesheet"):
         assert ":root" in visitor.client.get(link["href"], buffered=True).text
@@ -149,29 +151,29 @@ def test_static_files_are_each_one_s_own(visitor: Visitor) -> None:
         assert visitor.client.get(address).text == "/* the host's app.css */"
 
 
-def test_what_is_the_host_s_stays_the_host_s(visitor: Visitor) -> None:
+def test_host_keeps_its_own_pages_and_errors(visitor: Visitor) -> None:
     assert visitor.client.get("/settings/").text == "The host's template page.html: the host&#39;s"
-    assert visitor.client.get("/nothing").text == "The host says 404."
-    assert visitor.client.get("/api/devices").json == {"whose": "the host's"}
+    assert visitor.client.get("/nothing").text == "Host error 404."
+    assert visitor.client.get("/api/devices").json == {"owner": "the host's"}
 
 
-def test_who_is_not_authorized_hears_it_from_the_host(host: Flask) -> None:
-    assert host.test_client().get(LIST).text == "The host says 403."
+def test_unauthorized_visitor_gets_the_error_page_of_the_host(host: Flask) -> None:
+    assert host.test_client().get(LIST).text == "Host error 403."
 
 
 @pytest.mark.parametrize("command", ["devices", "tokens", "db"])
-def test_commands_of_the_host_stay(host: Flask, command: str) -> None:
+def test_host_keeps_its_own_commands(host: Flask, command: str) -> None:
     assert host.test_cli_runner().invoke(args=[command, "list"]).output == "the host's\n"
 
 
-def test_own_commands_are_there(visitor: Visitor, host: Flask) -> None:
+def test_apidevices_commands_work_in_the_colliding_host(visitor: Visitor, host: Flask) -> None:
     listed = host.test_cli_runner().invoke(args=["apidevices", "list"])
     assert "phone-1" in listed.output
 
 
-def test_tables_of_the_host_stay(host: Flask) -> None:
+def test_host_keeps_its_own_tables(host: Flask) -> None:
     with host.app_context(), colliding_host.db.engine.connect() as connection:
         tables = set(inspect(connection).get_table_names())
         assert {"devices", "audit_log", "alembic_version"} <= tables
         version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    assert version == "of the host"
+    assert version == "host version"

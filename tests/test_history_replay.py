@@ -1,6 +1,7 @@
-"""Whatever happens to devices, and however it races: a history replays to the present.
+"""Whatever operations run, and however they race, each history replays to the current details.
 
-A short look in ``make test``, 5,000 steps with ``--hypothesis-profile=torture``.
+``make test`` runs a few random sequences of operations; with ``--hypothesis-profile=torture``, the
+test runs up to 5,000 steps.
 """
 
 import sys
@@ -27,178 +28,187 @@ from tests.conftest import DEVICE, DEVICES, Administrator, as_device
 from tests.replay import Details, details, replay
 
 EXAMPLES = {"tests": 3, "torture": 100}
-"""How often a fleet is made in each profile; a fleet has ``STEPS`` steps at most."""
+"""How many sequences of operations to run in each hypothesis profile."""
 
 STEPS = 50
+"""The maximum number of operations in a sequence."""
 
-numbers = st.integers(0, 2)
-# Few values, so that they come back.
-sayings = st.dictionaries(st.sampled_from(DETAILS), st.sampled_from(["1", "2", "ü"]), max_size=4)
+device_numbers = st.integers(0, 2)
+# Few different values, so that a value often recurs.
+reports = st.dictionaries(st.sampled_from(DETAILS), st.sampled_from(["1", "2", "ü"]), max_size=4)
 
-fleets = count()
+fleet_numbers = count()
 
 
 class Fleet(RuleBasedStateMachine):
-    """Three devices that nobody has seen before, and what is known of them from the answers."""
+    """Operations on three new devices, and what the responses tell about their state."""
 
     def __init__(self, app: Flask, administrator: Administrator, token: str) -> None:
         super().__init__()
         self._app = app
         self._administrator = administrator
         self._token = token
-        self._name = f"fleet-{next(fleets)}"
+        self._name = f"fleet-{next(fleet_numbers)}"
         self._ids: dict[int, int] = {}
         self._names: dict[int, str | None] = {}
-        self._frozen: dict[int, Details] = {}
+        self._details_at_block: dict[int, Details] = {}  # of the devices that are blocked
 
-    @rule(number=numbers, said=sayings)
-    def report(self, number: int, said: Details) -> None:
-        before = self._known(number)
-        self._together(self._reporting(number, said))
-        if number not in self._frozen:
-            assert self._known(number) == before | said
+    @rule(number=device_numbers, reported=reports)
+    def report(self, number: int, reported: Details) -> None:
+        before = self._details(number)
+        self._run_concurrently(self._report_call(number, reported))
+        if number not in self._details_at_block:
+            assert self._details(number) == before | reported
 
-    @rule(number=numbers)
-    def repeat(self, number: int) -> None:
+    @rule(number=device_numbers)
+    def report_without_change(self, number: int) -> None:
         if number in self._ids:
             entries = len(self._history(number))
-            self._together(self._reporting(number, self._known(number)))
+            self._run_concurrently(self._report_call(number, self._details(number)))
             assert len(self._history(number)) == entries
 
-    @rule(number=numbers, said=st.lists(sayings, min_size=2, max_size=3))
-    def race(self, number: int, said: list[Details]) -> None:
-        before = self._known(number)
-        self._together(*(self._reporting(number, each) for each in said))
-        if number not in self._frozen:
-            self._agrees_with(number, before, said)
+    @rule(number=device_numbers, reported=st.lists(reports, min_size=2, max_size=3))
+    def report_concurrently(self, number: int, reported: list[Details]) -> None:
+        before = self._details(number)
+        self._run_concurrently(*(self._report_call(number, each) for each in reported))
+        if number not in self._details_at_block:
+            self._assert_details_come_from(number, before, reported)
 
     @precondition(lambda self: self._ids)
-    @rule(data=st.data(), said=st.lists(sayings, max_size=2))
-    def block(self, data: st.DataObject, said: list[Details]) -> None:
+    @rule(data=st.data(), reported=st.lists(reports, max_size=2))
+    def block(self, data: st.DataObject, reported: list[Details]) -> None:
         number = data.draw(st.sampled_from(sorted(self._ids)))
-        before = self._known(number)
-        # What is reported meanwhile is stored before the block, or denied.
-        self._together(
-            lambda: self._done(number, "POST", "/block"),
-            *(self._reporting(number, each, either=True) for each in said),
+        before = self._details(number)
+        # A concurrent report is either stored before the block or denied.
+        self._run_concurrently(
+            lambda: self._request(number, "POST", "/block"),
+            *(self._report_call(number, each, may_be_denied=True) for each in reported),
         )
-        if number not in self._frozen:
-            self._agrees_with(number, before, said, denied=True)
-            self._frozen[number] = self._known(number)
+        if number not in self._details_at_block:
+            self._assert_details_come_from(number, before, reported, may_be_denied=True)
+            self._details_at_block[number] = self._details(number)
 
-    @precondition(lambda self: self._frozen)
+    @precondition(lambda self: self._details_at_block)
     @rule(data=st.data())
     def unblock(self, data: st.DataObject) -> None:
-        number = data.draw(st.sampled_from(sorted(self._frozen)))
-        self._done(number, "POST", "/unblock")
-        del self._frozen[number]
+        number = data.draw(st.sampled_from(sorted(self._details_at_block)))
+        self._request(number, "POST", "/unblock")
+        del self._details_at_block[number]
 
     @precondition(lambda self: self._ids)
-    @rule(data=st.data(), name=st.sampled_from(["", "Till", "Front desk"]), said=sayings)
-    def rename(self, data: st.DataObject, name: str, said: Details) -> None:
+    @rule(data=st.data(), name=st.sampled_from(["", "Till", "Front desk"]), reported=reports)
+    def rename(self, data: st.DataObject, name: str, reported: Details) -> None:
         number = data.draw(st.sampled_from(sorted(self._ids)))
-        self._together(
-            lambda: self._done(number, "PATCH", "", json={"name": name}),
-            self._reporting(number, said),
+        self._run_concurrently(
+            lambda: self._request(number, "PATCH", "", json={"name": name}),
+            self._report_call(number, reported),
         )
         self._names[number] = name or None
 
     @invariant()
-    def history_replays(self) -> None:
+    def history_replays_to_current_details(self) -> None:
         for number in self._ids:
-            assert replay(self._history(number)) == self._known(number)
+            assert replay(self._history(number)) == self._details(number)
 
     @invariant()
-    def administrators_are_obeyed(self) -> None:
+    def status_and_name_are_as_set_and_blocked_details_do_not_change(self) -> None:
         for number in self._ids:
             device = self._device(number)
-            assert (device["status"] == "blocked") == (number in self._frozen)
+            assert (device["status"] == "blocked") == (number in self._details_at_block)
             assert device["name"] == self._names.get(number)
-            assert details(device) == self._frozen.get(number, details(device))
+            assert details(device) == self._details_at_block.get(number, details(device))
 
-    def _reporting(self, number: int, said: Details, *, either: bool = False) -> Callable[[], None]:
-        """Return a request that is served or denied as it must be, or either way."""
-        allowed = {200, 403} if either else {403 if number in self._frozen else 200}
-        headers = as_device(self._token, f"{self._name}-{number}", **said)
+    def _report_call(
+        self, number: int, reported: Details, *, may_be_denied: bool = False
+    ) -> Callable[[], None]:
+        """Return a function that reports details and checks whether it was allowed or denied."""
+        denied = number in self._details_at_block
+        expected = {200, 403} if may_be_denied else {403 if denied else 200}
+        headers = as_device(self._token, f"{self._name}-{number}", **reported)
 
         def call() -> None:
-            answer = self._app.test_client().get(DEVICE, headers=headers)
-            assert answer.status_code in allowed, answer.text
-            if answer.status_code == 200:
-                self._ids[number] = answer.get_json()["id"]
+            response = self._app.test_client().get(DEVICE, headers=headers)
+            assert response.status_code in expected, response.text
+            if response.status_code == 200:
+                self._ids[number] = response.get_json()["id"]
 
         return call
 
-    def _together(self, *calls: Callable[[], object]) -> None:
+    def _run_concurrently(self, *calls: Callable[[], object]) -> None:
         barrier = threading.Barrier(len(calls))
 
-        def make(call: Callable[[], object]) -> None:
+        def run(call: Callable[[], object]) -> None:
             barrier.wait(10)
             call()
 
         with ThreadPoolExecutor(len(calls)) as pool:
-            for done in [pool.submit(make, call) for call in calls]:
-                done.result()
+            for future in [pool.submit(run, call) for call in calls]:
+                future.result()
 
-    def _agrees_with(
-        self, number: int, before: Details, said: list[Details], *, denied: bool = False
+    def _assert_details_come_from(
+        self,
+        number: int,
+        before: Details,
+        reported: list[Details],
+        *,
+        may_be_denied: bool = False,
     ) -> None:
-        """Each value was said by one of several at once, or is from before where none was heard."""
-        known = self._known(number)
+        """Assert that each value is from one of the concurrent reports, or else unchanged."""
+        current = self._details(number)
         for field in DETAILS:
-            values = [each.get(field) for each in said if field in each]
-            if denied or not values:
-                values.append(before.get(field))
-            assert known.get(field) in values
+            allowed = [each.get(field) for each in reported if field in each]
+            if may_be_denied or not allowed:
+                allowed.append(before.get(field))
+            assert current.get(field) in allowed
 
-    def _known(self, number: int) -> Details:
+    def _details(self, number: int) -> Details:
         return details(self._device(number)) if number in self._ids else {}
 
     def _device(self, number: int) -> dict[str, Any]:
-        device: dict[str, Any] = self._done(number, "GET", "")
+        device: dict[str, Any] = self._request(number, "GET", "")
         return device
 
     def _history(self, number: int) -> list[dict[str, Any]]:
-        """Return a whole history, the oldest entry first."""
+        """Return the whole history, oldest entry first."""
         entries: list[dict[str, Any]] = []
         path = "/history"
         while path:
-            page = self._done(number, "GET", path)
+            page = self._request(number, "GET", path)
             entries += page["history"]
             path = (page["next"] or "").partition(str(self._ids[number]))[2]
         return entries[::-1]
 
-    def _done(self, number: int, method: str, path: str, **options: Any) -> Any:
-        answer = self._administrator.request(
+    def _request(self, number: int, method: str, path: str, **options: Any) -> Any:
+        response = self._administrator.request(
             method, f"{DEVICES}/{self._ids[number]}{path}", **options
         )
-        assert answer.status_code == 200, answer.text
-        return answer.json
+        assert response.status_code == 200, response.text
+        return response.json
 
 
 @pytest.fixture
-def eager_threads() -> Iterator[None]:
-    """Let threads take turns all the time: in a race, each step of one may meet any of another."""
-    usual = sys.getswitchinterval()
+def frequent_thread_switches() -> Iterator[None]:
+    """Switch threads often, so that concurrent operations interleave in many ways."""
+    interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     yield
-    sys.setswitchinterval(usual)
+    sys.setswitchinterval(interval)
 
 
-@pytest.mark.usefixtures("eager_threads")
-def test_history_replays_to_the_present(
+@pytest.mark.usefixtures("frequent_thread_switches")
+def test_history_replays_to_current_details_after_concurrent_operations(
     app: Flask, administrator: Administrator, token: str
 ) -> None:
-    class Here(Fleet):
+    class FleetOfThisApp(Fleet):
         def __init__(self) -> None:
             super().__init__(app, administrator, token)
 
     examples = EXAMPLES[settings.get_current_profile_name()]
     run_state_machine_as_test(
-        Here,
+        FleetOfThisApp,
         settings=settings(
             max_examples=examples,
             stateful_step_count=STEPS,
-            phases=[Phase.generate],  # a race that was lost once can't be made smaller
+            phases=[Phase.generate],  # no shrinking: a race can't be reproduced reliably
         ),
     )

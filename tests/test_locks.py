@@ -1,4 +1,4 @@
-"""What writes the same rows at the same time waits for one another, and never in a circle."""
+"""Concurrent writes to the same rows wait for each other and never deadlock."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -18,24 +18,24 @@ from tests.conftest import NOON, Register
 
 pytestmark = pytest.mark.database("postgresql")
 
-NEVER = 3600.0  # seconds between two writes: the test asks for each
+NEVER = 3600.0  # a flush interval longer than any test: the test flushes explicitly
 
 
 @pytest.fixture
 def token_id(db: Database) -> int:
-    return tokens.issue(db, "of nobody yet", actor="ann", now=NOON)[0].id
+    return tokens.issue(db, "unused", actor="ann", now=NOON)[0].id
 
 
 @contextmanager
 def activity_locked(db: Database) -> Iterator[None]:
-    """Let everybody wait who wants to write activity."""
+    """Lock all activity rows, so that writes to them wait."""
     with db.engine.begin() as connection:
         connection.execute(select(DeviceActivity.device_id).with_for_update())
         yield
 
 
 def waiting(db: Database) -> int:
-    """Return how many wait for a lock."""
+    """Return how many connections are waiting for a lock."""
     query = """
         SELECT count(*) FROM pg_stat_activity
         WHERE wait_event_type = 'Lock' AND datname = current_database()"""
@@ -43,7 +43,7 @@ def waiting(db: Database) -> int:
         return connection.scalar(text(query)) or 0
 
 
-def test_flushes_of_two_processes(
+def test_concurrent_flushes_of_two_processes_do_not_deadlock(
     db: Database, register: Register, token_id: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     ids = [register("phone-1"), register("phone-2")]
@@ -70,28 +70,28 @@ def block(db: Database, device_id: int, token_id: int) -> None:
 
 
 def report(db: Database, device_id: int, token_id: int) -> None:
-    news = DeviceIdentity("phone-1", {"model": "Pixel 9"})
-    devices.report(db, news, token_id=token_id, address=None, now=NOON)
+    identity = DeviceIdentity("phone-1", {"model": "Pixel 9"})
+    devices.report(db, identity, token_id=token_id, address=None, now=NOON)
 
 
-@pytest.mark.parametrize("act", [rename, block, report])
-def test_flush_and_what_is_done_to_the_device(
+@pytest.mark.parametrize("write", [rename, block, report])
+def test_flush_does_not_deadlock_with_another_write_to_the_device(
     db: Database,
     register: Register,
     token_id: int,
     caplog: pytest.LogCaptureFixture,
-    act: Callable[[Database, int, int], None],
+    write: Callable[[Database, int, int], None],
 ) -> None:
     device_id = register("phone-1")
     buffer = ActivityBuffer(db, interval=NEVER, limit=9)
-    # The first use of the token: a row that refers to the device.
+    # The flush inserts a row that references the device, which locks the device's row.
     buffer.record_request(device_id, token_id, NOON, upload=False)
     with caplog.at_level(logging.WARNING), ThreadPoolExecutor(2) as pool:
         with activity_locked(db):
             pool.submit(buffer.flush)
             wait_until(lambda: waiting(db) == 1)
-            acting: Future[None] = pool.submit(act, db, device_id, token_id)
-            wait_until(lambda: acting.done() or waiting(db) == 2)
-        acting.result()
+            writing: Future[None] = pool.submit(write, db, device_id, token_id)
+            wait_until(lambda: writing.done() or waiting(db) == 2)
+        writing.result()
     assert caplog.messages == []
     buffer.close()

@@ -1,4 +1,4 @@
-"""The one read of a request: token and device as they are committed at that moment."""
+"""The lookup of a request's token and device."""
 
 import sys
 from collections.abc import Iterator
@@ -10,15 +10,22 @@ from sqlalchemy import Engine, create_engine
 
 from apidevices import devices, tokens
 from apidevices.database import Database
-from apidevices.lookup import Found, FoundDevice, FoundToken, Lookup, LookupFailed, make_lookup
+from apidevices.lookup import (
+    Found,
+    FoundDevice,
+    FoundToken,
+    Lookup,
+    LookupFailed,
+    make_lookup,
+)
 from tests.conftest import NOON, Register
 
 
 @pytest.fixture
 def lookup(db: Database) -> Iterator[Lookup]:
-    made = make_lookup(db.engine, tokens=True)
-    yield made
-    made.close()
+    lookup = make_lookup(db.engine, tokens=True)
+    yield lookup
+    lookup.close()
 
 
 @pytest.fixture
@@ -38,7 +45,7 @@ def is_blocked(lookup: Lookup, digest: bytes) -> bool:
     return device.blocked
 
 
-def test_token_and_device_come_together(
+def test_valid_token_and_known_device_are_found(
     lookup: Lookup, digest: bytes, db: Database, register: Register
 ) -> None:
     device_id = register("phone-1", os="iOS", model="红米")
@@ -47,13 +54,15 @@ def test_token_and_device_come_together(
     assert device == FoundDevice(device_id, None, False, [None, None, "iOS", None, None, "红米"])
 
 
-def test_unknown_token_finds_nothing(lookup: Lookup, register: Register) -> None:
+def test_known_device_is_not_found_with_an_unknown_token(
+    lookup: Lookup, register: Register
+) -> None:
     register("phone-1")
     assert find(lookup, b"x" * 32) == Found(None, None)
 
 
 @pytest.mark.parametrize("identifier", ["phone-2", "PHONE-1", None])
-def test_token_is_found_without_its_device(
+def test_token_is_found_with_an_unknown_or_missing_device(
     lookup: Lookup, digest: bytes, register: Register, identifier: str | None
 ) -> None:
     register("phone-1")
@@ -63,7 +72,9 @@ def test_token_is_found_without_its_device(
 
 
 @pytest.mark.parametrize("identifier", ["phone-1", "phone-2"])
-def test_device_is_found_without_tokens(db: Database, register: Register, identifier: str) -> None:
+def test_lookup_without_tokens_finds_known_devices_only(
+    db: Database, register: Register, identifier: str
+) -> None:
     device_id = register("phone-1")
     lookup = make_lookup(db.engine, tokens=False)
     token, device = lookup.find(None, identifier, NOON)
@@ -78,7 +89,7 @@ def test_token_is_found_until_it_expires(lookup: Lookup, digest: bytes) -> None:
         assert (lookup.find(digest, None, moment).token is not None) is valid
 
 
-def test_each_call_sees_what_is_committed(
+def test_lookup_sees_blocks_and_revocations_immediately(
     lookup: Lookup, digest: bytes, db: Database, register: Register
 ) -> None:
     device_id = register("phone-1")
@@ -105,9 +116,9 @@ def test_database_without_tables_is_unavailable(empty_engine: Engine) -> None:
     lookup.close()
 
 
-def test_threads_share_the_connections(lookup: Lookup, digest: bytes) -> None:
+def test_lookup_is_thread_safe(lookup: Lookup, digest: bytes) -> None:
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # let threads meet where they seldom do
+    sys.setswitchinterval(1e-6)  # switch threads often, to provoke races
     try:
         with ThreadPoolExecutor(16) as pool:
             found = [pool.submit(find, lookup, digest, None) for _ in range(2_000)]

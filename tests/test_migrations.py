@@ -1,4 +1,4 @@
-"""Migrations run up and down with data in the tables, and end where the models are."""
+"""Migrations upgrade and downgrade tables with data, and their schema equals the models."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -41,18 +41,18 @@ def migrate(app: Flask, *arguments: str) -> None:
 
 
 def tables(connection: Connection) -> dict[str, Table]:
-    """Return the tables that are there, but for the revision's and those inside the search."""
-    found = MetaData()
-    found.reflect(connection)
+    """Return all tables except Alembic's version tables and SQLite's internal search tables."""
+    metadata = MetaData()
+    metadata.reflect(connection)
     return {
         name: table
-        for name, table in found.tables.items()
+        for name, table in metadata.tables.items()
         if "alembic" not in name and "device_search" not in name
     }
 
 
-def rows(app: Flask) -> dict[str, int]:
-    """Return how many rows each of our tables has."""
+def row_counts(app: Flask) -> dict[str, int]:
+    """Return how many rows each API Devices table has."""
     with state_of(app).db.connect() as connection:
         return {
             name: connection.scalar(select(func.count()).select_from(table)) or 0
@@ -62,7 +62,7 @@ def rows(app: Flask) -> dict[str, int]:
 
 
 def fill(app: Flask) -> None:
-    """Put at least one row into each table, by the ways that the product has."""
+    """Insert at least one row into each table, through the public functions."""
     db, now = state_of(app).db, clock.now()
     token, _ = tokens.issue(db, "test", ["devices:read"], actor="ann", now=now)
     for version in ("18", "26"):
@@ -82,34 +82,34 @@ def bare_app(make_bare_app: MakeApp) -> Flask:
     return make_bare_app()
 
 
-def test_all_migrations_make_all_tables(bare_app: Flask) -> None:
+def test_migrations_create_all_tables(bare_app: Flask) -> None:
     migrate(bare_app, "upgrade")
-    assert set(rows(bare_app)) == set(Base.metadata.tables)
+    assert set(row_counts(bare_app)) == set(Base.metadata.tables)
 
 
-def test_migrating_again_changes_nothing(app: Flask) -> None:
+def test_second_upgrade_changes_nothing(app: Flask) -> None:
     fill(app)
-    before = rows(app)
+    before = row_counts(app)
     migrate(app, "upgrade")
     with app.app_context():
         upgrade()
-    assert rows(app) == before
+    assert row_counts(app) == before
 
 
 @pytest.mark.parametrize("older", ["0001", "devices@base", "0002", "standalone@base", "base"])
-def test_migrations_go_down_and_up_with_data(app: Flask, older: str) -> None:
+def test_downgrade_and_upgrade_keep_rows_of_remaining_tables(app: Flask, older: str) -> None:
     fill(app)
-    before = rows(app)
+    before = row_counts(app)
     assert all(before.values())
     migrate(app, "downgrade", older)
-    kept = rows(app)
+    kept = row_counts(app)
     assert all(before[name] == count for name, count in kept.items())
     migrate(app, "upgrade")
-    assert rows(app).keys() == before.keys()
-    assert all(rows(app)[name] == count for name, count in kept.items())
+    assert row_counts(app).keys() == before.keys()
+    assert all(row_counts(app)[name] == count for name, count in kept.items())
 
 
-def test_what_was_stored_before_a_migration_is_used_after_it(app: Flask) -> None:
+def test_devices_are_readable_after_a_downgrade_and_upgrade(app: Flask) -> None:
     fill(app)
     migrate(app, "downgrade", "0001")
     migrate(app, "upgrade")
@@ -118,36 +118,36 @@ def test_what_was_stored_before_a_migration_is_used_after_it(app: Flask) -> None
     assert len(devices.history(state_of(app).db, device.id)) == 2
 
 
-def test_downgrade_to_the_base_removes_our_tables_only(app: Flask) -> None:
+def test_downgrade_to_base_leaves_other_tables_alone(app: Flask) -> None:
     db = state_of(app).db
     with db.write() as session:
         connection = session.connection()
         connection.exec_driver_sql("CREATE TABLE orders (id INTEGER PRIMARY KEY)")
         connection.exec_driver_sql("CREATE TABLE alembic_version (version_num TEXT)")
-        connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('of the host')")
+        connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('host revision')")
     fill(app)
     migrate(app, "downgrade", "base")
     with db.connect() as connection:
         assert set(tables(connection)) == {"orders"}
         version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    assert version == "of the host"
+    assert version == "host revision"
     migrate(app, "upgrade")
-    assert set(rows(app)) == set(Base.metadata.tables)
+    assert set(row_counts(app)) == set(Base.metadata.tables)
 
 
 @pytest.mark.database("sqlite")
-def test_database_from_before_the_branches_is_upgraded_with_its_data(
+def test_database_created_before_the_migration_branches_keeps_its_data(
     make_bare_app: MakeApp, instance: Path
 ) -> None:
     instance.mkdir()
     with closing(sqlite_module().connect(instance / FILE)) as connection:
         connection.executescript((DATA / "before_branches.sql").read_text())
     app = make_bare_app()
-    before = rows(app)
+    before = row_counts(app)
     with app.app_context():
         upgrade()
         assert accounts.exists(state_of(app).db)
-    assert rows(app) == before
+    assert row_counts(app) == before
     assert set(before) == set(Base.metadata.tables)
     device = devices.by_identifier(state_of(app).db, "phone-1")
     assert (device.name, device.block_reason) == ("Front desk", "lost")
@@ -155,12 +155,12 @@ def test_database_from_before_the_branches_is_upgraded_with_its_data(
     assert app.test_client().get("/readyz").status_code == 200
 
 
-# --- the schema equals the models --------------------------------------------------------------
+# --- comparison with the models ----------------------------------------------------------------
 
 
-def described(engine: Engine) -> dict[str, Any]:
-    """Return everything that the database says of the tables of the models."""
-    found = inspect(engine)
+def schema(engine: Engine) -> dict[str, Any]:
+    """Return everything that the database reports about the tables of the models."""
+    inspector = inspect(engine)
     indexes = {
         "sqlite": "SELECT tbl_name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name",
         "postgresql": "SELECT tablename, indexdef FROM pg_indexes ORDER BY indexname",
@@ -171,13 +171,15 @@ def described(engine: Engine) -> dict[str, Any]:
         table: {
             "columns": [
                 (column["name"], str(column["type"]), column["nullable"])
-                for column in found.get_columns(table)
+                for column in inspector.get_columns(table)
             ],
-            "defaults": {column["name"]: column["default"] for column in found.get_columns(table)},
-            "primary key": found.get_pk_constraint(table),
-            "foreign keys": sorted(found.get_foreign_keys(table), key=str),
-            "unique": sorted(found.get_unique_constraints(table), key=str),
-            "checks": sorted(found.get_check_constraints(table), key=str),
+            "defaults": {
+                column["name"]: column["default"] for column in inspector.get_columns(table)
+            },
+            "primary key": inspector.get_pk_constraint(table),
+            "foreign keys": sorted(inspector.get_foreign_keys(table), key=str),
+            "unique": sorted(inspector.get_unique_constraints(table), key=str),
+            "checks": sorted(inspector.get_check_constraints(table), key=str),
             "indexes": [
                 definition
                 for name, definition in definitions
@@ -190,7 +192,7 @@ def described(engine: Engine) -> dict[str, Any]:
 
 @pytest.fixture
 def other_database(databases: Databases, tmp_path: Path) -> Iterator[Engine]:
-    """Another database, without tables."""
+    """A second database, without tables."""
     variables = databases.empty(tmp_path / "other")
     with only(variables):
         settings = ServerSettings.from_environ()
@@ -200,15 +202,17 @@ def other_database(databases: Databases, tmp_path: Path) -> Iterator[Engine]:
     databases.drop(variables)
 
 
-def test_migrated_schema_equals_the_models(app: Flask, other_database: Engine) -> None:
+def test_migrated_schema_equals_the_schema_created_from_the_models(
+    app: Flask, other_database: Engine
+) -> None:
     Base.metadata.create_all(other_database)
-    assert described(state_of(app).db.engine) == described(other_database)
+    assert schema(state_of(app).db.engine) == schema(other_database)
 
 
-def test_nothing_is_left_to_migrate(app: Flask) -> None:
+def test_autogenerate_finds_no_difference_after_all_migrations(app: Flask) -> None:
     options = {
         "version_table": migration.VERSION_TABLE,
-        "include_name": migration.is_modelled,
+        "include_name": migration.is_in_models,
     }
     with state_of(app).db.connect() as connection:
         context = MigrationContext.configure(connection, opts=options)

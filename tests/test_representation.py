@@ -9,7 +9,7 @@ from apidevices.representation import device_json, history_json
 from tests.conftest import NOON, Register
 
 
-def test_a_device_has_these_fields_in_this_order(db: Database, register: Register) -> None:
+def test_device_fields_and_their_order(db: Database, register: Register) -> None:
     device_id = register("phone-1", NOON, manufacturer="Apple", model="iPhone 14")
     fields = device_json(devices.get(db, device_id))
     assert list(fields.items()) == [
@@ -35,7 +35,7 @@ def test_a_device_has_these_fields_in_this_order(db: Database, register: Registe
     ]
 
 
-def test_a_blocked_device_says_since_when_and_why(db: Database, register: Register) -> None:
+def test_blocked_device_includes_time_and_reason(db: Database, register: Register) -> None:
     device_id = register("phone-1", NOON)
     later = NOON + timedelta(hours=1)
     devices.block(db, device_id, reason="lost", actor="ann", now=later)
@@ -48,7 +48,7 @@ def test_a_blocked_device_says_since_when_and_why(db: Database, register: Regist
     assert fields["name"] == fields["display_name"] == "Box Office"
 
 
-def test_history_gives_old_and_new_value_of_each_field(db: Database, register: Register) -> None:
+def test_history_entry_has_old_and_new_values(db: Database, register: Register) -> None:
     register("phone-1", NOON, os="iOS", os_version="18")
     device_id = register("phone-1", NOON + timedelta(hours=1), os="iOS", os_version="26")
     changed, registered = (history_json(entry) for entry in devices.history(db, device_id))
@@ -66,11 +66,11 @@ def test_history_gives_old_and_new_value_of_each_field(db: Database, register: R
     assert changed["token"]["name"] == "of a registration"
 
 
-def test_times_are_written_in_utc() -> None:
+def test_times_are_serialized_in_utc() -> None:
     assert rfc3339(None) is None
     east = datetime(2030, 5, 17, 14, 0, 0, 1, timezone(timedelta(hours=2)))
     assert rfc3339(east) == "2030-05-17T12:00:00.000001Z"
 
 
-def test_the_clock_knows_its_zone() -> None:
+def test_clock_is_timezone_aware() -> None:
     assert now().utcoffset() == timedelta(0)

@@ -1,4 +1,4 @@
-"""What a tracked request costs on PostgreSQL, counted on the wire."""
+"""The round trips that a tracked request makes to PostgreSQL."""
 
 import os
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from tests.conftest import Administrator, MakeApp, as_device
 
 pytestmark = pytest.mark.database("postgresql")
 
-NOWHERE = "/api/v1/nowhere"
-"""A path that is checked like any other of the API, and then answered without the database."""
+UNKNOWN_PATH = "/api/v1/nowhere"
+"""A protected path without a view: after the device check, its 404 needs no database access."""
 
 
 @pytest.fixture
 def proxy(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[CountingProxy]:
-    # What a thread writes meanwhile belongs to no request.
+    # Flushes of the background thread would be counted as round trips of a request.
     monkeypatch.setattr(ActivityBuffer, "flush", lambda _buffer: None)
     with counting_proxy(postgres.port) as running:
         yield running
@@ -27,15 +27,15 @@ def proxy(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Count
 
 @pytest.fixture
 def client(make_app: MakeApp, postgres: Postgres, proxy: CountingProxy) -> FlaskClient:
-    """A client of an application that reaches its database through the proxy."""
-    make_app()
+    """A client of an application that connects to its database through the proxy."""
+    make_app()  # sets DATABASE_URL
     url = os.environ["DATABASE_URL"]
-    behind = url.replace(f":{postgres.port}/", f":{proxy.port}/")
-    return make_app(DATABASE_URL=behind).test_client()
+    proxied_url = url.replace(f":{postgres.port}/", f":{proxy.port}/")
+    return make_app(DATABASE_URL=proxied_url).test_client()
 
 
-@pytest.mark.parametrize("blocked", [False, True], ids=["served", "denied"])
-def test_a_known_device_costs_one_round_trip_and_no_transaction(
+@pytest.mark.parametrize("blocked", [False, True], ids=["allowed", "denied"])
+def test_request_of_a_known_device_takes_one_round_trip_and_no_transaction(
     client: FlaskClient,
     proxy: CountingProxy,
     administrator: Administrator,
@@ -43,12 +43,12 @@ def test_a_known_device_costs_one_round_trip_and_no_transaction(
     blocked: bool,
 ) -> None:
     headers = as_device(token, model="iPhone 16 Pro")
-    client.get(NOWHERE, headers=headers)
+    client.get(UNKNOWN_PATH, headers=headers)
     if blocked:
         administrator.block()
     before, in_transaction = proxy.round_trips, proxy.in_transaction
     for _ in range(20):
-        answer = client.post(NOWHERE, headers=headers)
-        assert answer.status_code == (403 if blocked else 404)
+        response = client.post(UNKNOWN_PATH, headers=headers)
+        assert response.status_code == (403 if blocked else 404)
     assert proxy.round_trips - before == 20
     assert proxy.in_transaction == in_transaction

@@ -1,4 +1,4 @@
-"""The made-up fleet: as varied as a real one, and the same again for the same seed."""
+"""Simulated devices: varied, and reproducible for the same seed."""
 
 from collections import Counter
 
@@ -10,13 +10,13 @@ def environ(headers: dict[str, str]) -> dict[str, str]:
     return {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
 
 
-def test_each_device_calls_in_the_first_round() -> None:
+def test_every_device_calls_in_the_first_round() -> None:
     fleet = Fleet(50, seed=1)
     reader = IdentityReader()
     assert len({reader.identifier(environ(fleet.next_call()[1])) for _ in range(50)}) == 50
 
 
-def test_headers_are_ascii_and_say_everything() -> None:
+def test_headers_are_ascii_and_contain_all_details() -> None:
     fleet = Fleet(50, seed=1)
     for _ in range(200):
         _, headers, _ = fleet.next_call()
@@ -38,11 +38,11 @@ def test_some_calls_are_uploads() -> None:
     assert 50 < Counter(method for method, _, _ in calls)["POST"] < 150
 
 
-def test_devices_are_updated_as_time_goes_by() -> None:
+def test_devices_are_updated_over_time() -> None:
     fleet = Fleet(3, seed=1)
-    seen: dict[str, set[str]] = {}
+    reported: dict[str, set[str]] = {}
     for _ in range(3_000):
         _, headers, _ = fleet.next_call()
-        seen.setdefault(headers["X-Device-ID"], set()).add(str(sorted(headers.items())))
-    assert len(seen) == 3
-    assert all(len(versions) > 1 for versions in seen.values())
+        reported.setdefault(headers["X-Device-ID"], set()).add(str(sorted(headers.items())))
+    assert len(reported) == 3
+    assert all(len(versions) > 1 for versions in reported.values())

@@ -1,4 +1,4 @@
-"""API tokens: made once, never stored, found by what an administrator can see of them."""
+"""API tokens: issue, find and revoke."""
 
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ def issue(db: Database, name: str = "box office", *scopes: str) -> str:
     return tokens.issue(db, name, scopes, actor="ann", now=NOON)[1]
 
 
-def test_token_is_nowhere_stored(db: Database) -> None:
+def test_plain_text_token_is_not_stored(db: Database) -> None:
     text = issue(db)
     with db.connect() as connection:
         for table in Base.metadata.sorted_tables:
@@ -25,11 +25,11 @@ def test_token_is_nowhere_stored(db: Database) -> None:
                 assert text.encode() not in row._mapping.values()
 
 
-def test_two_tokens_of_one_name_differ(db: Database) -> None:
+def test_tokens_with_the_same_name_differ(db: Database) -> None:
     assert issue(db) != issue(db)
 
 
-def test_scopes_are_kept_in_one_order(db: Database) -> None:
+def test_scopes_are_deduplicated_and_ordered(db: Database) -> None:
     token, _ = tokens.issue(
         db, "x", ["devices:write", "devices:read", "devices:write"], actor="ann", now=NOON
     )
@@ -37,27 +37,29 @@ def test_scopes_are_kept_in_one_order(db: Database) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " \n", "x" * 256], ids=["empty", "blank", "too long"])
-def test_name_is_checked(db: Database, name: str) -> None:
+def test_invalid_token_name_is_rejected(db: Database, name: str) -> None:
     with pytest.raises(APIDevicesError):
         issue(db, name)
 
 
-def test_unknown_scope_is_named(db: Database) -> None:
+def test_error_names_the_unknown_scope(db: Database) -> None:
     with pytest.raises(APIDevicesError, match="'devices:eat'"):
         issue(db, "x", "devices:eat", "devices:read")
 
 
 @pytest.mark.parametrize(
-    ("expires_at", "says"),
+    ("expires_at", "message"),
     [(NOON, "past"), (NOON + timedelta(days=36_526), "100 years")],
     ids=["now", "in over 100 years"],
 )
-def test_expiry_lies_ahead_but_not_too_far(db: Database, expires_at: datetime, says: str) -> None:
-    with pytest.raises(APIDevicesError, match=says):
+def test_expiry_in_the_past_or_too_far_ahead_is_rejected(
+    db: Database, expires_at: datetime, message: str
+) -> None:
+    with pytest.raises(APIDevicesError, match=message):
         tokens.issue(db, "x", expires_at=expires_at, actor="ann", now=NOON)
 
 
-def test_token_is_found_by_name_prefix_and_itself(db: Database) -> None:
+def test_token_is_found_by_name_prefix_and_plain_text(db: Database) -> None:
     issue(db, "other")
     text = issue(db)
     token = tokens.find(db, text)
@@ -65,22 +67,22 @@ def test_token_is_found_by_name_prefix_and_itself(db: Database) -> None:
     assert tokens.find(db, "box office").id == tokens.find(db, token.prefix).id == token.id
 
 
-def test_ambiguous_name_gives_the_prefixes(db: Database) -> None:
+def test_error_for_ambiguous_name_lists_the_prefixes(db: Database) -> None:
     first, second = issue(db), issue(db)
-    with pytest.raises(APIDevicesError) as refusal:
+    with pytest.raises(APIDevicesError) as error:
         tokens.find(db, "box office")
-    assert first[:10] in str(refusal.value)
-    assert second[:10] in str(refusal.value)
+    assert first[:10] in str(error.value)
+    assert second[:10] in str(error.value)
 
 
-def test_revoked_token_is_not_found_again(db: Database) -> None:
+def test_revoked_token_is_not_found(db: Database) -> None:
     token = tokens.find(db, issue(db))
     tokens.revoke(db, token.id, actor="ann", now=NOON)
     with pytest.raises(APIDevicesError):
         tokens.find(db, "box office")
 
 
-def test_revoking_again_keeps_the_first_time(db: Database) -> None:
+def test_revoke_is_idempotent(db: Database) -> None:
     token = tokens.find(db, issue(db))
     tokens.revoke(db, token.id, actor="ann", now=NOON)
     again = tokens.revoke(db, token.id, actor="bob", now=NOON + timedelta(hours=1))
@@ -88,7 +90,7 @@ def test_revoking_again_keeps_the_first_time(db: Database) -> None:
     assert again.revoked_at == NOON
 
 
-def test_revoking_an_unknown_token_is_refused(db: Database) -> None:
+def test_revoking_unknown_token_raises_not_found(db: Database) -> None:
     with pytest.raises(TokenNotFound):
         tokens.revoke(db, 7, actor="ann", now=NOON)
 
@@ -103,7 +105,7 @@ def test_status_follows_expiry_and_revocation(db: Database) -> None:
     assert revoked.status_at(evening) == "revoked"
 
 
-def test_making_and_revoking_are_on_record(db: Database) -> None:
+def test_issue_and_revoke_are_audited(db: Database) -> None:
     token = tokens.find(db, issue(db, "box office", "devices:read"))
     tokens.revoke(db, token.id, actor="bob", now=NOON)
     with db.read() as session:

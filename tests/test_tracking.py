@@ -1,4 +1,4 @@
-"""What a request that is let in leaves behind: a device, changed details, activity."""
+"""An allowed request registers its device and records changed details and activity."""
 
 from datetime import timedelta
 from typing import Any
@@ -49,7 +49,7 @@ def test_unknown_device_is_registered(
     assert entry["address"] == "127.0.0.1"
 
 
-def test_unknown_path_registers_too(
+def test_requests_to_unknown_paths_and_methods_register_devices(
     client: FlaskClient, administrator: Administrator, token: str
 ) -> None:
     client.get("/api/v1/no/such/path", headers=as_device(token))
@@ -69,7 +69,7 @@ def test_device_is_registered_once(
 # --- changed details ------------------------------------------------------------------------
 
 
-def test_change_has_one_entry_with_old_and_new_values(
+def test_changed_details_write_one_history_entry(
     client: FlaskClient, administrator: Administrator, new_token: NewToken, the_clock: Clock
 ) -> None:
     client.get(DEVICE, headers=as_device(new_token(), os="iOS", os_version="18", model="iPhone"))
@@ -88,7 +88,7 @@ def test_change_has_one_entry_with_old_and_new_values(
     assert administrator.device()["os_version"] == "26"
 
 
-def test_first_value_of_a_field_is_a_change_from_nothing(
+def test_first_value_of_a_field_is_recorded_as_a_change(
     client: FlaskClient, administrator: Administrator, token: str
 ) -> None:
     client.get(DEVICE, headers=as_device(token))
@@ -97,27 +97,27 @@ def test_first_value_of_a_field_is_a_change_from_nothing(
 
 
 @pytest.mark.parametrize(
-    "said",
+    "details",
     [
         pytest.param({}, id="missing"),
         pytest.param({"model": ""}, id="empty"),
         pytest.param({"model": "  "}, id="blank"),
-        pytest.param({"model": "%00"}, id="nothing but control characters"),
-        pytest.param({"model": "iPhone  14 "}, id="the same but for white space"),
-        pytest.param({"model": "iPhone%2014"}, id="the same, percent-encoded"),
+        pytest.param({"model": "%00"}, id="only control characters"),
+        pytest.param({"model": "iPhone  14 "}, id="same except whitespace"),
+        pytest.param({"model": "iPhone%2014"}, id="same, percent-encoded"),
     ],
 )
-def test_header_that_says_nothing_new_changes_nothing(
-    client: FlaskClient, administrator: Administrator, token: str, said: dict[str, str]
+def test_empty_or_unchanged_details_change_nothing(
+    client: FlaskClient, administrator: Administrator, token: str, details: dict[str, str]
 ) -> None:
     client.get(DEVICE, headers=as_device(token, model="iPhone 14", os="iOS"))
-    client.get(DEVICE, headers=as_device(token, **said))
+    client.get(DEVICE, headers=as_device(token, **details))
     device = administrator.device()
     assert (device["model"], device["os"]) == ("iPhone 14", "iOS")
     assert [entry["kind"] for entry in administrator.history()] == ["registered"]
 
 
-def test_going_back_is_a_change_too(
+def test_change_back_to_an_old_value_is_recorded(
     client: FlaskClient, administrator: Administrator, token: str
 ) -> None:
     for version in ("1", "2", "1"):
@@ -130,7 +130,7 @@ def test_going_back_is_a_change_too(
     ]
 
 
-def test_change_keeps_the_name_that_was_given(
+def test_changed_details_keep_the_device_name(
     client: FlaskClient, administrator: Administrator, token: str
 ) -> None:
     client.get(DEVICE, headers=as_device(token, os_version="18"))
@@ -140,7 +140,7 @@ def test_change_keeps_the_name_that_was_given(
 
 
 @pytest.mark.parametrize(
-    ("sent", "shown"),
+    ("sent", "expected"),
     [
         pytest.param(on_the_wire("红米"), "红米", id="UTF-8"),
         pytest.param("%E7%BA%A2%E7%B1%B3", "红米", id="percent-encoded"),
@@ -150,15 +150,15 @@ def test_change_keeps_the_name_that_was_given(
         pytest.param("100%", "100%", id="percent sign"),
     ],
 )
-def test_details_are_shown_as_the_text_they_mean(
-    client: FlaskClient, token: str, sent: str, shown: str
+def test_details_are_decoded_and_cleaned(
+    client: FlaskClient, token: str, sent: str, expected: str
 ) -> None:
-    answer = client.get(DEVICE, headers=as_device(token, model=sent))
-    assert answer.json is not None
-    assert answer.json["model"] == shown
+    response = client.get(DEVICE, headers=as_device(token, model=sent))
+    assert response.json is not None
+    assert response.json["model"] == expected
 
 
-def test_header_names_can_be_changed(make_app: MakeApp) -> None:
+def test_header_names_are_configurable(make_app: MakeApp) -> None:
     app = make_app(
         APIDEVICES_HEADER_IDENTIFIER="X-Installation-ID, X-Device-ID",
         APIDEVICES_HEADER_MODEL="X-Hardware",
@@ -168,9 +168,9 @@ def test_header_names_can_be_changed(make_app: MakeApp) -> None:
 
     def identified(**headers: str) -> tuple[str, str | None]:
         named = {f"X-{name.replace('_', '-')}": value for name, value in headers.items()}
-        answer = client.get(DEVICE, headers={"Authorization": f"Bearer {token}", **named})
-        assert answer.json is not None
-        return answer.json["identifier"], answer.json["model"]
+        response = client.get(DEVICE, headers={"Authorization": f"Bearer {token}", **named})
+        assert response.json is not None
+        return response.json["identifier"], response.json["model"]
 
     assert identified(Installation_ID="a", Hardware="TC58") == ("a", "TC58")
     assert identified(Device_ID="b", Device_Model="ignored") == ("b", None)
@@ -186,7 +186,7 @@ def times(device: dict[str, Any]) -> tuple[str, str | None, str]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_is_activity_and_post_is_an_upload(
+def test_every_method_counts_as_activity_and_only_post_as_upload(
     client: FlaskClient,
     administrator: Administrator,
     the_clock: Clock,
@@ -202,7 +202,7 @@ def test_every_method_is_activity_and_post_is_an_upload(
     assert times(administrator.device()) == (later, uploaded, later)
 
 
-def test_first_upload_counts_for_a_new_device(
+def test_first_request_of_a_device_can_be_an_upload(
     client: FlaskClient, administrator: Administrator, the_clock: Clock, token: str
 ) -> None:
     the_clock.set(NOON)
@@ -221,7 +221,7 @@ def test_activity_times_never_go_backwards(
     assert times(administrator.device()) == before
 
 
-def test_last_activity_is_the_block_while_it_lasts(
+def test_last_activity_of_blocked_device_is_the_time_of_its_block(
     client: FlaskClient, administrator: Administrator, the_clock: Clock, token: str
 ) -> None:
     the_clock.set(NOON)
@@ -234,7 +234,7 @@ def test_last_activity_is_the_block_while_it_lasts(
     assert administrator.device()["last_activity_at"] == "2030-05-17T12:00:00.000000Z"
 
 
-def test_request_without_device_moves_the_token_s_time(
+def test_request_without_device_updates_last_use_of_token(
     app: Flask, client: FlaskClient, db: Database, the_clock: Clock, token: str
 ) -> None:
     the_clock.set(NOON)

@@ -1,4 +1,4 @@
-"""Uploads are JSON in UTF-8 and are stored exactly as they came."""
+"""Uploads must be JSON in UTF-8 and are stored unchanged."""
 
 import pytest
 from sqlalchemy import select
@@ -25,19 +25,19 @@ def store(db: Database, body: bytes, device_id: int, token_id: int) -> int:
     "body",
     [
         pytest.param(b'{"a": [1, 2.5, null, true, "x"]}', id="object"),
-        pytest.param(b" [ ]\n", id="white space around"),
-        pytest.param(b'"text"', id="string alone"),
-        pytest.param(b"0", id="number alone"),
-        pytest.param('["\u00e9\u7ea2\U0001f4f1"]'.encode(), id="any alphabet"),
+        pytest.param(b" [ ]\n", id="surrounding white space"),
+        pytest.param(b'"text"', id="bare string"),
+        pytest.param(b"0", id="bare number"),
+        pytest.param('["\u00e9\u7ea2\U0001f4f1"]'.encode(), id="non-Latin text"),
         pytest.param(b'["\\u0000"]', id="escaped NUL"),
         pytest.param(b'["\\ud800"]', id="escaped lone surrogate"),
         pytest.param(b"[" + b"9" * 10_000 + b"]", id="very long integer"),
-        pytest.param(b"[1e999999]", id="number beyond any float"),
-        pytest.param(b'{"a": 1, "a": 2}', id="one key twice"),
-        pytest.param(b"[" * 200 + b"]" * 200, id="nested 200 deep"),
+        pytest.param(b"[1e999999]", id="number larger than any float"),
+        pytest.param(b'{"a": 1, "a": 2}', id="duplicate key"),
+        pytest.param(b"[" * 200 + b"]" * 200, id="200 levels deep"),
     ],
 )
-def test_json_is_stored_as_it_came(
+def test_json_is_stored_unchanged(
     db: Database, register: Register, token_id: int, body: bytes
 ) -> None:
     device_id = register("phone-1")
@@ -53,7 +53,7 @@ def test_json_is_stored_as_it_came(
     [
         pytest.param(b"", id="empty"),
         pytest.param(b"{'a': 1}", id="single quotes"),
-        pytest.param(b"[1,]", id="comma at the end"),
+        pytest.param(b"[1,]", id="trailing comma"),
         pytest.param(b"[1] [2]", id="two documents"),
         pytest.param(b"[NaN]", id="NaN"),
         pytest.param(b"[-Infinity]", id="infinity"),
@@ -66,7 +66,7 @@ def test_json_is_stored_as_it_came(
         pytest.param(b"[" * 500_000 + b"]" * 500_000, id="nested too deeply"),
     ],
 )
-def test_anything_else_is_refused(
+def test_invalid_json_is_rejected(
     db: Database, register: Register, token_id: int, body: bytes
 ) -> None:
     device_id = register("phone-1")
@@ -75,7 +75,9 @@ def test_anything_else_is_refused(
     assert uploads.recent(db, device_id) == []
 
 
-def test_recent_uploads_come_newest_first(db: Database, register: Register, token_id: int) -> None:
+def test_recent_uploads_are_sorted_newest_first(
+    db: Database, register: Register, token_id: int
+) -> None:
     device_id, other = register("phone-1"), register("phone-2")
     first, second, third = (store(db, b"[]", device_id, token_id) for _ in range(3))
     store(db, b"[]", other, token_id)

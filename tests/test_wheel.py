@@ -1,4 +1,4 @@
-"""Whoever installs the wheel gets the whole product."""
+"""The installed wheel is complete and works, with and without the extras."""
 
 import json
 import re
@@ -33,20 +33,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the standalone application."""
+    """The bin folder of an environment with the standalone application."""
     folder = tmp_path_factory.mktemp("installed")
     return environment(folder, "-c", ROOT / "constraints.txt", f"{wheel}[standalone,postgresql]")
 
 
 @pytest.fixture(scope="module")
 def core(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment with the extension alone."""
+    """The bin folder of an environment with only the extension."""
     folder = tmp_path_factory.mktemp("core")
     return environment(folder, "-c", ROOT / "constraints.txt", wheel)
 
 
 def environment(folder: Path, *arguments: str | Path) -> Path:
-    """Make an environment and return its programs."""
+    """Create a virtual environment and return its bin folder."""
     folder.mkdir(exist_ok=True)
     run(sys.executable, "-m", "venv", folder, cwd=folder)
     programs = folder / "bin"
@@ -56,7 +56,7 @@ def environment(folder: Path, *arguments: str | Path) -> Path:
 
 
 def files(folder: str) -> set[str]:
-    """Return the files below a folder of the checkout that belong to the product."""
+    """Return all source files below a folder of the checkout."""
     return {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / folder).rglob("*")
@@ -64,7 +64,7 @@ def files(folder: str) -> set[str]:
     }
 
 
-def test_wheel_has_every_file(wheel: Path) -> None:
+def test_wheel_contains_every_file(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     moved = {"app.py"} | files("templates") | files("static") | files("migrations")
@@ -73,17 +73,17 @@ def test_wheel_has_every_file(wheel: Path) -> None:
     assert files("apidevices") <= names
 
 
-def test_wheel_has_nothing_else(wheel: Path) -> None:
+def test_wheel_contains_only_the_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        tops = {name.split("/")[0] for name in archive.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"apidevices"}
+        top_level = {name.split("/")[0] for name in archive.namelist()}
+    assert {top for top in top_level if not top.endswith(".dist-info")} == {"apidevices"}
 
 
 HOST = """
 from flask import Blueprint, Flask, redirect, session
 
 app = Flask(__name__)
-app.config.update(SECRET_KEY="of the host")
+app.config.update(SECRET_KEY="host secret")
 db = "sqlite:///devices.sqlite3"
 api = Blueprint("api", __name__, url_prefix="/api")
 
@@ -95,16 +95,16 @@ def ping():
 app.register_blueprint(api)
 """
 
-VISIT = """
+CALLS = """
 import re
 from host import app
 
 client, phone = app.test_client(), {"X-Device-ID": "phone-1"}
 page = "/settings/api-devices/1"
 
-def change(what):
+def submit(form):
     token = re.search('name="csrf_token" value="(.+?)"', client.get(page).text)[1]
-    assert client.post(f"{page}/{what}", data={"csrf_token": token}).status_code == 303
+    assert client.post(f"{page}/{form}", data={"csrf_token": token}).status_code == 303
 
 def ping():
     return client.get("/api/ping", headers=phone).status_code
@@ -114,14 +114,14 @@ assert client.get("/settings/api-devices").location == "/login"
 with client.session_transaction() as session:
     session["admin"] = True
 assert "phone-1" in client.get("/settings/api-devices").text
-change("block")
+submit("block")
 assert ping() == 403
-change("unblock")
+submit("unblock")
 assert ping() == 200
 """
 
 
-def five_lines(document: str) -> str:
+def documented_lines(document: str) -> str:
     [found] = re.findall(
         r"```python\n(from apidevices import APIDevices\n.*?)```",
         (ROOT / document).read_text(),
@@ -131,8 +131,8 @@ def five_lines(document: str) -> str:
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/flask.md"])
-def test_five_lines_are_enough(core: Path, tmp_path: Path, document: str) -> None:
-    run_five_lines(core, tmp_path, document)
+def test_five_documented_lines_protect_an_api(core: Path, tmp_path: Path, document: str) -> None:
+    run_documented_host(core, tmp_path, document)
     tables = run(core / "python", "-c", TABLES, cwd=tmp_path)
     assert "apidevices_devices" in tables
     assert "users" not in tables
@@ -145,7 +145,7 @@ print(*inspect(create_engine("sqlite:///devices.sqlite3")).get_table_names())
 """
 
 
-def test_extension_alone_is_small(core: Path, tmp_path: Path) -> None:
+def test_extension_installs_few_dependencies(core: Path, tmp_path: Path) -> None:
     listed = run(core / "python", "-m", "pip", "list", "--format=freeze", cwd=tmp_path)
     names = {line.partition("==")[0].lower() for line in listed.splitlines()}
     names -= {"pip", "setuptools"}
@@ -153,33 +153,35 @@ def test_extension_alone_is_small(core: Path, tmp_path: Path) -> None:
     assert not names & {"flask-security", "gunicorn", "psycopg", "flask-migrate", "argon2-cffi"}
 
 
-def test_host_has_only_commands_that_work_there(core: Path, tmp_path: Path) -> None:
-    (tmp_path / "host.py").write_text(HOST % five_lines("README.md"))
+def test_host_lists_only_commands_that_work_there(core: Path, tmp_path: Path) -> None:
+    (tmp_path / "host.py").write_text(HOST % documented_lines("README.md"))
     offered = run(core / "flask", "--app", "host", "apidevices", "--help", cwd=tmp_path)
     assert "block" in offered
     for command in ("create-user", "simulate", "create-token"):
         assert command not in offered
 
 
-def test_program_says_what_it_lacks(core: Path, tmp_path: Path) -> None:
+def test_program_without_the_extra_names_the_missing_dependency(core: Path, tmp_path: Path) -> None:
     done = subprocess.run([core / "apidevices"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert "pip install 'apidevices[standalone]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def run_five_lines(programs: Path, folder: Path, document: str) -> None:
-    """Make the host of a document in a folder, migrate and use it."""
-    (folder / "host.py").write_text(HOST % five_lines(document))
+def run_documented_host(programs: Path, folder: Path, document: str) -> None:
+    """Create, migrate and use the host application of a document."""
+    (folder / "host.py").write_text(HOST % documented_lines(document))
     run(programs / "flask", "--app", "host", "apidevices", "upgrade", cwd=folder)
-    run(programs / "python", "-c", VISIT, cwd=folder)
+    run(programs / "python", "-c", CALLS, cwd=folder)
 
 
 SERVE = [("apidevices", "serve"), ("python", "-m", "apidevices")]
 
 
 @pytest.mark.parametrize("command", SERVE)
-def test_installed_wheel_serves(installed: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_installed_wheel_runs_the_server(
+    installed: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
     server = RealServer(
         tmp_path / "instance",
         program=(str(installed / command[0]), *command[1:]),
@@ -187,8 +189,8 @@ def test_installed_wheel_serves(installed: Path, tmp_path: Path, command: tuple[
     )
     with server:
         options = ("ann@example.org", "--password-stdin")
-        made = server.flask("create-user", *options, stdin="long enough")
-        assert made.returncode == 0, made.stderr
+        created = server.flask("create-user", *options, stdin="long enough")
+        assert created.returncode == 0, created.stderr
         token = server.flask("create-token", "x").stdout.strip()
         assert server.call("GET", DEVICE, as_device(token)).status == 200
         assert "phone-1" in server.flask("list").stdout
@@ -197,19 +199,19 @@ def test_installed_wheel_serves(installed: Path, tmp_path: Path, command: tuple[
 
 
 def is_healthy(programs: Path, port: int) -> bool:
-    """Ask as a container is asked."""
+    """Run the health check of the container."""
     [check] = re.findall(r"^    CMD (\[.+\])$", (ROOT / "Containerfile").read_text(), re.MULTILINE)
     name, *arguments = json.loads(check)
-    asked = subprocess.run(
+    result = subprocess.run(
         [programs / name, *arguments], env={"PORT": str(port)}, capture_output=True
     )
-    return asked.returncode == 0
+    return result.returncode == 0
 
 
 OLDEST = ROOT / "tests" / "oldest.txt"
 
 
-def test_floors_are_the_oldest_versions_that_are_tested() -> None:
+def test_minimum_versions_match_the_oldest_tested_versions() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lines = [line.partition("#")[0].strip() for line in OLDEST.read_text().splitlines()]
     tested = {
@@ -217,19 +219,40 @@ def test_floors_are_the_oldest_versions_that_are_tested() -> None:
         for pin in map(Requirement, filter(None, lines))
         if pin.marker is None or pin.marker.evaluate({"python_version": "3.11"})
     }
-    for wanted in map(Requirement, project["dependencies"]):
-        floors = [part.version for part in wanted.specifier if part.operator == ">="]
-        if wanted.name in tested:
-            assert floors, wanted
-            assert tested[wanted.name].contains(floors[0]), wanted
+    for requirement in map(Requirement, project["dependencies"]):
+        floors = [part.version for part in requirement.specifier if part.operator == ">="]
+        if requirement.name in tested:
+            assert floors, requirement
+            assert tested[requirement.name].contains(floors[0]), requirement
 
 
-def test_hosts_run_with_the_oldest_versions(wheel: Path, tmp_path: Path) -> None:
+def test_host_tests_pass_with_the_oldest_versions(wheel: Path, tmp_path: Path) -> None:
     programs = environment(tmp_path / "environment", "--no-deps", "-r", OLDEST, wheel)
-    run_five_lines(programs, tmp_path, "README.md")
-    # From the checkout, where the tests are; of it they use the same files as the wheel has.
+    run_documented_host(programs, tmp_path, "README.md")
+    # Run in the checkout, which has the tests. Its package has the same files as the wheel.
     options = ("-q", "-p", "no:cacheprovider", "--basetemp", tmp_path / "tests")
     run(programs / "python", "-m", "pytest", *options, "tests/host", cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("apidevices",), ("flask", "--app", "apidevices.app", "apidevices")],
+    ids=["apidevices", "flask"],
+)
+def test_command_outside_a_checkout_names_the_missing_database_and_creates_nothing(
+    installed: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    done = subprocess.run(
+        [installed / command[0], *command[1:], "list"],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert f"There is no database at {tmp_path}/instance/apidevices.sqlite3." in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_installed_wheel_runs_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Activity collected in memory until the next write."""
+"""Activity that is collected in memory until the next write."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 
 
 class DeviceUpdate(NamedTuple):
-    """What to update in the activity of one device."""
+    """Pending changes to the activity of one device."""
 
     active_at: datetime | None = None
     upload_at: datetime | None = None
@@ -14,7 +14,7 @@ class DeviceUpdate(NamedTuple):
     denied_at: datetime | None = None
 
     def combine(self, other: Self) -> Self:
-        """Return one update for both: the later times, and the sum of denied requests."""
+        """Return the merge of two updates: the later times, and the sum of denied requests."""
         return self._replace(
             active_at=_later(self.active_at, other.active_at),
             upload_at=_later(self.upload_at, other.upload_at),
@@ -28,32 +28,32 @@ class Batch:
     """All updates since the last write."""
 
     devices: dict[int, DeviceUpdate] = field(default_factory=dict)
-    # (device, token) -> first and last time the device used the token
+    # (device id, token id) -> when the device first and last used the token
     device_tokens: dict[tuple[int, int], tuple[datetime, datetime]] = field(default_factory=dict)
-    # token -> last used
+    # token id -> when it was last used
     tokens: dict[int, datetime] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.devices or self.device_tokens or self.tokens)
 
     def add_device(self, device_id: int, update: DeviceUpdate) -> None:
-        """Add an update of a device."""
+        """Merge an update of a device into the batch."""
         known = self.devices.get(device_id)
         self.devices[device_id] = update if known is None else known.combine(update)
 
     def add_device_token(self, pair: tuple[int, int], first: datetime, last: datetime) -> None:
-        """Add that a device has used a token."""
+        """Record that a device has used a token."""
         known_first, known_last = self.device_tokens.get(pair, (first, last))
         self.device_tokens[pair] = (min(known_first, first), max(known_last, last))
 
     def add_token(self, token_id: int, used_at: datetime) -> None:
-        """Add that a token was used."""
+        """Record that a token was used."""
         known = self.tokens.get(token_id)
         if known is None or known < used_at:
             self.tokens[token_id] = used_at
 
     def extend(self, newer: "Batch", limit: int) -> None:
-        """Add a newer batch; drop the entries that have waited longest beyond the limit."""
+        """Merge a newer batch into this one; drop the oldest entries beyond the limit."""
         for device_id, update in newer.devices.items():
             self.add_device(device_id, update)
         for pair, (first, last) in newer.device_tokens.items():

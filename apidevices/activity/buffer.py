@@ -1,4 +1,4 @@
-"""The buffer that requests add their activity to, and the thread that empties it."""
+"""The buffer that requests record their activity in, and the thread that flushes it."""
 
 import logging
 import threading
@@ -12,25 +12,26 @@ from apidevices.processes import after_fork, at_exit
 logger = logging.getLogger(__name__)
 
 DEVICE_TOKEN_INTERVAL = timedelta(minutes=1)
-"""A device's use of a token is written at most once in this time. Writing it each time would double
-the number of rows written."""
+"""The minimum time between two writes of a device's use of a token. Writing it on every flush would
+double the number of written rows."""
 
 
 class ActivityBuffer:
-    """Activity that is not in the database yet; one buffer in each process.
+    """Activity that has not been written to the database yet. Each process has its own buffer.
 
     Args:
-        db: where to write.
-        interval: seconds between two writes at most.
-        limit: devices, and pairs of device and token, to keep while the database is unavailable.
+        db: the database to write to.
+        interval: seconds between two flushes.
+        limit: how many devices, and how many (device, token) pairs, to keep at most while the
+            database is unavailable.
     """
 
     _batch: Batch
-    # Pairs of device and token that were written, since a time at most DEVICE_TOKEN_INTERVAL ago.
+    # (device id, token id) pairs written since _written_since, at most DEVICE_TOKEN_INTERVAL ago.
     _written: set[tuple[int, int]]
     _written_since: datetime
-    _lock: threading.Lock  # guards the three above
-    _flush_lock: threading.Lock  # one write at a time
+    _lock: threading.Lock  # guards the three attributes above
+    _flush_lock: threading.Lock  # allows one flush at a time
     _closed: threading.Event
     _thread: threading.Thread | None
 
@@ -40,14 +41,14 @@ class ActivityBuffer:
         self._interval = interval
         self._limit = limit
         self._reset()
-        # What the parent collected is the parent's to write, and the child lacks its thread.
+        # The parent writes what it has recorded, and its thread does not exist in the child.
         after_fork(self._reset)
         at_exit(self.close)
 
     def record_request(
         self, device_id: int, token_id: int | None, now: datetime, *, upload: bool
     ) -> None:
-        """Record a request of a device that was let through; ``upload`` for a POST."""
+        """Record an allowed request by a device; ``upload`` if it was a POST."""
         with self._lock:
             self._batch.add_device(device_id, DeviceUpdate(now, now if upload else None))
             if token_id is not None:
@@ -55,21 +56,21 @@ class ActivityBuffer:
         self._ensure_thread()
 
     def record_token_use(self, token_id: int, now: datetime) -> None:
-        """Record a request with a token that named no device."""
+        """Record a request with a token but no device identifier."""
         with self._lock:
             self._batch.add_token(token_id, now)
         self._ensure_thread()
 
     def record_denial(self, device_id: int, now: datetime) -> None:
-        """Record a request that was denied because its device is blocked."""
+        """Record a request that was denied because the device is blocked."""
         with self._lock:
             self._batch.add_device(device_id, DeviceUpdate(denied=1, denied_at=now))
         self._ensure_thread()
 
     def flush(self) -> None:
-        """Write everything recorded before this call.
+        """Write all activity recorded before this call.
 
-        If that fails, the failure is logged, not raised, and the next flush tries again.
+        Errors are logged, not raised; the next flush retries.
         """
         with self._flush_lock:
             with self._lock:
@@ -82,14 +83,14 @@ class ActivityBuffer:
                 with self._lock:
                     if len(self._written) + len(batch.device_tokens) <= self._limit:
                         self._written.update(batch.device_tokens)
-            except Exception as error:  # any kind: the thread must survive to try again
-                logger.warning("Activity could not be written, will try again: %s", error)
+            except Exception as error:  # of any kind: the thread must survive to retry
+                logger.warning("Could not write activity, will retry: %s", error)
                 with self._lock:
                     batch.extend(self._batch, self._limit)
                     self._batch = batch
 
     def close(self) -> None:
-        """Write what is left and end the thread; runs by itself when the process exits."""
+        """Flush and stop the thread. Called automatically when the process exits."""
         self._closed.set()
         self.flush()
 

@@ -1,4 +1,4 @@
-"""Writes a batch of activity to the database."""
+"""Write a batch of activity to the database."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from apidevices.models import ApiToken, Device, DeviceActivity, DeviceToken, Id,
 
 
 class ActivityWriter:
-    """Three bulk statements: activity of devices, which tokens they used, last use of tokens."""
+    """Writes device activity, the tokens used by devices, and token activity in bulk."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -46,7 +46,7 @@ class ActivityWriter:
         self._tokens = BulkStatement(db, _update_tokens, id=Id, used_at=time)
 
     def write(self, connection: Connection, batch: Batch) -> None:
-        """Write a batch; sorted by id, so that two processes can't deadlock."""
+        """Write a batch, sorted by id so that concurrent processes can't deadlock."""
         self._db.lock(connection, DeviceActivity.device_id, batch.devices)
         self._db.lock(connection, ApiToken.id, batch.tokens)
         devices = sorted(batch.devices.items())
@@ -56,7 +56,7 @@ class ActivityWriter:
         self._tokens.run(connection, sorted(batch.tokens.items()))
 
     def _upsert_device_tokens(self, new: Any) -> Insert:
-        # A device or token that somebody deleted by hand must not keep the rest from being written.
+        # A device or token that was deleted manually must not make the whole batch fail.
         existing = select(new.device_id, new.token_id, new.first_used_at, new.last_used_at).where(
             exists().where(Device.id == new.device_id), exists().where(ApiToken.id == new.token_id)
         )
@@ -97,5 +97,5 @@ def _update_tokens(new: Any) -> Update:
 
 
 def _later(known: SQLCoreOperations[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the later of two times, each of which may be null."""
+    """Return the later of two nullable times."""
     return case((known.is_(None), new), (new > known, new), else_=known)

@@ -1,4 +1,4 @@
-"""The admin pages: Settings > API Devices and API Tokens, server-rendered, updated by HTMX."""
+"""The admin pages: server-rendered HTML that HTMX updates in place."""
 
 from apidevices.admin import devices, tokens
 from apidevices.admin.frame import blueprint

@@ -1,4 +1,4 @@
-"""Settings > API Devices: the list, the details, and what can be done to a device."""
+"""Settings > API Devices: the device list, the device page, and their actions."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from flask_wtf import FlaskForm
 
 from apidevices import clock, devices, listing, state
 from apidevices.admin.forms import BlockForm, FilterForm, RenameForm
-from apidevices.admin.frame import blueprint, not_found
+from apidevices.admin.frame import INVALID_FORM, blueprint, error_page
 from apidevices.admin.htmx import wants_fragment
 from apidevices.admin.messages import flash
 from apidevices.errors import DeviceNotFound, InvalidInput
@@ -21,19 +21,19 @@ DEVICE = f"/api-devices/<int(max={MAX_ID}):device_id>"
 
 @blueprint.get("/api-devices")
 def device_list() -> ResponseReturnValue:
-    """Show the list, narrowed and paged by the URL."""
+    """Show the device list, filtered and paged by the query string."""
     form = FilterForm(request.args)
     db, filters, cursor = state.database(), form.filters, _cursor()
     page = listing.page(db, filters, cursor)
     if "waiting" in request.args and not page.count.number:
-        return "", 204  # the page that waits for the first device stays as it is
+        return "", 204  # HTMX keeps the page that polls for the first device
     if cursor and not page.devices:
-        page = listing.page(db, filters)  # that place in the list is gone
+        page = listing.page(db, filters)  # nothing is left behind this cursor
     context = {
         "form": form,
         "filters": filters,
         "page": page,
-        "place": {"from": "list", **_place()},
+        "list_args": {"from": "list", **_list_args()},
         "now": clock.now(),
     }
     if not wants_fragment():
@@ -43,9 +43,9 @@ def device_list() -> ResponseReturnValue:
 
 @blueprint.get(DEVICE)
 def device(device_id: int) -> ResponseReturnValue:
-    """Show the details of a device."""
+    """Show one device."""
     found = devices.get(state.database(), device_id)
-    return render("devices/detail.html", **_details(found))
+    return render("devices/detail.html", **_device_context(found))
 
 
 @blueprint.get(f"{DEVICE}/history")
@@ -53,55 +53,62 @@ def device_history(device_id: int) -> ResponseReturnValue:
     """Show older entries of a device's history."""
     found = devices.get(state.database(), device_id)
     before = request.args.get("before", type=_row_id)
-    return render("devices/history.html", device=found, now=clock.now(), **_history(found, before))
+    history = _history_context(found, before)
+    return render("devices/history.html", device=found, now=clock.now(), **history)
 
 
 @blueprint.post(f"{DEVICE}/name")
 def rename_device(device_id: int) -> ResponseReturnValue:
-    """Give a device a name."""
+    """Set or remove the name of a device."""
     form = _validated(RenameForm())
     if form.name.data is None:
-        raise InvalidInput("name", "There is no name in this form.")
-    renamed = devices.rename(state.database(), device_id, form.name.data, **_by_whom())
-    flash(f"Saved: “{renamed.display_name}”.")
-    return _answer(renamed)
+        raise InvalidInput("name", "The form has no name field. Reload the page and try again.")
+    renamed = devices.rename(state.database(), device_id, form.name.data, **_audit_args())
+    if renamed.name:
+        flash(f"The device is now named {renamed.name}.")
+    else:
+        flash(f"The device has no name and is listed as {renamed.identifier}.")
+    return _respond(renamed)
 
 
 @blueprint.post(f"{DEVICE}/block")
 def block_device(device_id: int) -> ResponseReturnValue:
     """Block a device."""
     form = _validated(BlockForm())
-    blocked = devices.block(state.database(), device_id, reason=form.reason.data, **_by_whom())
-    flash(f"Blocked “{blocked.display_name}”: its next request is denied.")
-    return _answer(blocked)
+    blocked = devices.block(state.database(), device_id, reason=form.reason.data, **_audit_args())
+    flash(f"{blocked.display_name} is blocked. Its requests are denied from now on.")
+    return _respond(blocked)
 
 
 @blueprint.post(f"{DEVICE}/unblock")
 def unblock_device(device_id: int) -> ResponseReturnValue:
     """Unblock a device."""
     _validated(FlaskForm())
-    unblocked = devices.unblock(state.database(), device_id, **_by_whom())
-    flash(f"Unblocked “{unblocked.display_name}”: its next request is served.")
-    return _answer(unblocked)
+    unblocked = devices.unblock(state.database(), device_id, **_audit_args())
+    flash(f"{unblocked.display_name} is unblocked. Its requests are allowed from now on.")
+    return _respond(unblocked)
 
 
 @blueprint.errorhandler(InvalidInput)
-def _refuse(error: InvalidInput) -> ResponseReturnValue:
+def _invalid_input(error: InvalidInput) -> ResponseReturnValue:
+    device_id = (request.view_args or {}).get("device_id")
+    if device_id is None:
+        return error_page(error)
     try:
-        found = devices.get(state.database(), (request.view_args or {})["device_id"])
-    except DeviceNotFound as gone:
-        return not_found(gone)
+        found = devices.get(state.database(), device_id)
+    except DeviceNotFound as missing:
+        return error_page(missing)
     if error.field != "name":
         flash(str(error))
-        return _answer(found, 422)
-    return _answer(found, 422, error=str(error), typed=request.form.get("name", ""))
+        return _respond(found, INVALID_FORM)
+    return _respond(found, INVALID_FORM, error=str(error), typed=request.form.get("name", ""))
 
 
 def _row_id(text: str) -> int:
-    """Read the id of a row.
+    """Parse the id of a row.
 
     Raises:
-        ValueError: it can't be one.
+        ValueError: The text is not a valid id.
     """
     number = int(text)
     if not 0 <= number <= MAX_ID:
@@ -109,15 +116,15 @@ def _row_id(text: str) -> int:
     return number
 
 
-def _by_whom() -> dict[str, Any]:
+def _audit_args() -> dict[str, Any]:
     return {"actor": state.current().actor(), "now": clock.now()}
 
 
 def _validated(form: Any) -> Any:
-    """Return a form that is whole and comes from a page of ours.
+    """Validate a form, including its CSRF token, and return it.
 
     Raises:
-        InvalidInput: it isn't.
+        InvalidInput: The form is invalid.
     """
     if not form.validate():
         field, errors = next(iter(form.errors.items()))
@@ -126,47 +133,50 @@ def _validated(form: Any) -> Any:
 
 
 def _cursor() -> Cursor | None:
-    """Return the page that the URL asks for; an old or broken address means the first one."""
+    """Return the cursor in the URL. An invalid cursor means the first page."""
     try:
         return Cursor.parse(request.args.get("cursor", ""))
     except InvalidInput:
         return None
 
 
-def _place() -> dict[str, Any]:
-    """Return the parameters that lead back to this place in the list."""
+def _list_args() -> dict[str, Any]:
+    """Return the query parameters of the current page of the list."""
     return {**FilterForm(request.args).query, "cursor": _cursor()}
 
 
-def _answer(found: Device, status: int = 200, **refusal: Any) -> ResponseReturnValue:
-    """Answer a POST with the device as it is now, in the shape of the page that the form was on.
+def _respond(found: Device, status: int = 200, **invalid: Any) -> ResponseReturnValue:
+    """Respond to a form with the device, for the page that the form was on.
 
-    ``refusal`` is what was wrong with a name and what was typed, where nothing was done.
+    If the name was invalid, ``invalid`` holds the ``error`` and the ``typed`` name.
     """
     in_list = request.args.get("from") == "list"
     if in_list and wants_fragment():
-        row = {"device": found, "place": {"from": "list", **_place()}, "now": clock.now()}
-        return render("devices/_changed_row.html", **row, **refusal), status
+        row = {
+            "device": found,
+            "list_args": {"from": "list", **_list_args()},
+            "now": clock.now(),
+        }
+        return render("devices/_changed_row.html", **row, **invalid), status
     if status != 200 or wants_fragment():
         name = "_changed_device.html" if wants_fragment() else "detail.html"
-        details = {**_details(found), **refusal}
-        return render(f"devices/{name}", **details), status
+        return render(f"devices/{name}", **_device_context(found), **invalid), status
     if in_list:
-        return redirect(url_for(".device_list", **_place(), _anchor=f"device-{found.id}"), 303)
+        return redirect(url_for(".device_list", **_list_args(), _anchor=f"device-{found.id}"), 303)
     return redirect(url_for(".device", device_id=found.id), 303)
 
 
-def _details(found: Device) -> dict[str, Any]:
+def _device_context(found: Device) -> dict[str, Any]:
     db = state.database()
     return {
         "device": found,
         "tokens_used": devices.tokens_used(db, found.id),
         "panels": state.current().slots.device_panels(found),
         "now": clock.now(),
-        **_history(found),
+        **_history_context(found),
     }
 
 
-def _history(found: Device, before: int | None = None) -> dict[str, Any]:
+def _history_context(found: Device, before: int | None = None) -> dict[str, Any]:
     entries, older = devices.history_page(state.database(), found.id, before)
     return {"history": entries, "older_history": older}

@@ -1,4 +1,4 @@
-"""The forms: what each accepts, and how the filters become a query string again."""
+"""The forms of the admin pages."""
 
 from datetime import UTC, datetime, time
 from typing import Any, get_args
@@ -14,7 +14,7 @@ from apidevices.text import MAX_LENGTH, clean_text
 
 
 def _choices(*pairs: tuple[str, str]) -> list[Any]:
-    """Return choices as this version of WTForms wants them: 3.3 warns about plain pairs."""
+    """Return choices in the form that the installed WTForms expects: 3.3 deprecates tuples."""
     try:
         from wtforms.fields.choices import SelectChoice
     except ImportError:
@@ -27,10 +27,13 @@ def _clean(value: str | None) -> str:
 
 
 class FilterForm(FlaskForm):
-    """The filters of the list; they live in the URL, so nothing here needs a CSRF token."""
+    """The filters of the device list.
+
+    They are read from the query string and change nothing, so they need no CSRF token.
+    """
 
     class Meta:
-        """See the form."""
+        """Options of WTForms."""
 
         csrf = False
 
@@ -43,26 +46,26 @@ class FilterForm(FlaskForm):
 
     @property
     def filters(self) -> Filters:
-        """What was chosen; an unknown status counts as none."""
+        """The chosen filters. An unknown status means ``all``."""
         if self.status.data not in get_args(Status):
             self.status.data = "all"
         return Filters(self.name.data or "", self.status.data)
 
     @property
     def query(self) -> dict[str, str]:
-        """The parameters of the query string that say the same, without the defaults."""
+        """The query parameters for these filters, without defaults."""
         chosen = {"name": self.filters.name, "status": self.filters.status}
         return {key: value for key, value in chosen.items() if value not in ("", "all")}
 
 
 class RenameForm(FlaskForm):
-    """A device's new name; what a name may be is the rule of ``devices.rename``."""
+    """The name of a device. ``devices.rename`` validates it."""
 
     name = StringField("Name")
 
 
 class BlockForm(FlaskForm):
-    """Why a device is blocked; what a reason may be is the rule of ``devices.block``."""
+    """The reason for a block. ``devices.block`` validates it."""
 
     reason = StringField("Reason")
 
@@ -73,7 +76,7 @@ class TokenForm(FlaskForm):
     name = StringField(
         "Name",
         filters=[_clean],
-        validators=[InputRequired("Give the token a name."), Length(max=MAX_LENGTH)],
+        validators=[InputRequired("Enter a name for the token."), Length(max=MAX_LENGTH)],
     )
     expires_on = DateField("Expires", validators=[Optional()])
     scopes = SelectMultipleField(
@@ -85,7 +88,7 @@ class TokenForm(FlaskForm):
 
     @property
     def expires_at(self) -> datetime | None:
-        """The end of the chosen day, UTC."""
+        """The end of the chosen day in UTC, or None without a date."""
         if self.expires_on.data is None:
             return None
         return datetime.combine(self.expires_on.data, time.max, UTC)

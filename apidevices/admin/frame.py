@@ -1,4 +1,4 @@
-"""The blueprint of the admin pages, and what holds for each of them."""
+"""The blueprint of the admin pages: access control, security headers, template globals."""
 
 import hashlib
 from datetime import datetime
@@ -10,26 +10,29 @@ from flask import Blueprint, Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
-from werkzeug.exceptions import NotFound as HTTPNotFound
 
 from apidevices import clock, paths, state
 from apidevices.admin import theme
-from apidevices.admin.messages import take_messages
+from apidevices.admin.htmx import is_htmx
+from apidevices.admin.messages import pop_messages, status_response
 from apidevices.config import Settings
 from apidevices.embedding import Account, Link
-from apidevices.errors import NotFound
+from apidevices.errors import APIDevicesError
+from apidevices.problems import as_http_error
 from apidevices.rendering import environment
 
 YEAR = 365 * 24 * 3600
+INVALID_FORM = 422
+"""The status of a page or fragment that shows what is wrong with a form."""
 
 
 class _AdminBlueprint(Blueprint):
     def get_send_file_max_age(self, filename: str | None) -> int | None:
-        """Keep static files for a year: their addresses change with their content."""
+        """Cache versioned static files for a year: their URLs change with their content."""
         return YEAR if "v" in request.args else None
 
     def send_static_file(self, filename: str) -> Response:
-        """Answer whole rather than in a stream, which not every compression can be applied to."""
+        """Send a static file unstreamed: some compression middleware skips streamed responses."""
         response = super().send_static_file(filename)
         response.direct_passthrough = False
         response.get_data()
@@ -48,24 +51,24 @@ blueprint = _AdminBlueprint(
 def _authorize() -> ResponseReturnValue | None:
     if request.endpoint in ("apidevices.static", "apidevices.theme"):
         return None
-    allowed = current_app.ensure_sync(state.current().authorize)()
-    if isinstance(allowed, Response):
-        return allowed  # say, to where one signs in
-    if not allowed:
-        abort(403)
-    return None
+    result = current_app.ensure_sync(state.current().authorize)()
+    if result is None or isinstance(result, int):
+        return None if result else abort(403)
+    # Any other object is truthy, so it must never count as permission: it has to be a response.
+    return current_app.make_response(result)
 
 
 @blueprint.after_request
 def harden(response: Any) -> Any:
-    """Add to a page the headers that keep it to itself.
+    """Add security headers to an HTML response, and forbid caching it.
 
-    What a page in the host's base template may load and who may frame it, the host decides.
+    Pages in the host's base template get no Content-Security-Policy and no framing rules: the
+    host knows what its layout loads and where it may be framed.
     """
     if response.mimetype != "text/html":
         return response
     headers = response.headers
-    if not theme.is_in_base():
+    if not theme.used_base_template():
         headers.setdefault("Content-Security-Policy", _content_security_policy())
         headers.setdefault("X-Frame-Options", "DENY")
         headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
@@ -73,6 +76,26 @@ def harden(response: Any) -> Any:
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers["Cache-Control"] = "no-store"
     response.vary.add("HX-Request")
+    return response
+
+
+@blueprint.after_request
+def _keep_other_pages_out(response: Response) -> Response:
+    """Keep the application's redirects and error pages out of the part that HTMX updates.
+
+    The browser would follow a redirect to the login, and HTMX would show that page in a table row.
+    """
+    if not is_htmx() or "HX-Reswap" in response.headers or response.status_code == INVALID_FORM:
+        return response
+    if response.location:
+        response.headers["HX-Redirect"] = response.headers.pop("Location")
+        response.status_code = 401
+        response.set_data("")
+    elif response.status_code >= 400 and "HX-Redirect" not in response.headers:
+        return status_response(
+            f"The server responded with “{response.status}”. Reload the page and try again.",
+            response.status_code,
+        )
     return response
 
 
@@ -93,7 +116,7 @@ def _content_security_policy() -> str:
 
 @blueprint.get("/api-devices/theme.css", endpoint="theme")
 def theme_stylesheet() -> Response:
-    """Return the CSS that the settings ask for."""
+    """Serve the CSS for the configured accent color, or 404 without one."""
     accent_color = state.current().settings.accent_color
     if not accent_color:
         abort(404)
@@ -104,13 +127,16 @@ def theme_stylesheet() -> Response:
     return response
 
 
-@blueprint.errorhandler(NotFound)
-def not_found(error: NotFound) -> ResponseReturnValue:
-    """Answer 404, as a page or in the status line."""
-    return current_app.handle_http_exception(HTTPNotFound(str(error)))
+@blueprint.errorhandler(APIDevicesError)
+def error_page(error: APIDevicesError) -> ResponseReturnValue:
+    """Respond with the application's error page, or with a message for HTMX."""
+    http_error = as_http_error(error)
+    if is_htmx():
+        return status_response(str(error), http_error.code or 500)
+    return current_app.handle_http_exception(http_error)
 
 
-# --- what templates call -------------------------------------------------------------------------
+# --- template globals ----------------------------------------------------------------------------
 
 
 @cache
@@ -119,27 +145,37 @@ def _version(filename: str) -> str:
 
 
 def static_url(filename: str) -> str:
-    """Return the address of a static file, which changes with its content."""
+    """Return the URL of a static file. It changes with the content of the file."""
     return url_for("apidevices.static", filename=filename, v=_version(filename))
 
 
-def time_element(moment: datetime, now: datetime, *, exact_shown: bool = False) -> Markup:
-    """Return a time as people say it, with the exact one on hover and for screen readers.
+def time_element(moment: datetime, now: datetime, *, show_exact: bool = False) -> Markup:
+    """Return a ``<time>`` element with a relative time.
 
-    With ``exact_shown`` the exact one is there for everybody, where there is room.
+    The exact time is in its tooltip and available to screen readers. With ``show_exact`` it is
+    visible as well.
     """
-    exact = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    date, time = f"{moment:%Y-%m-%d}", f"{moment:%H:%M:%S} UTC"
     try:
         relative = humanize.naturaltime(moment, when=now)
-    except (ValueError, OverflowError):  # too far away to be counted
-        relative = exact
-    return Markup('<time datetime="{}" title="{}">{}<span class="{}"> ({})</span></time>').format(
-        clock.rfc3339(moment), exact, relative, "muted" if exact_shown else "visually-hidden", exact
+    except (ValueError, OverflowError):  # too far away for humanize
+        relative = f"{date} {time}"
+    return Markup(
+        '<time datetime="{}" title="{} {}">{}'
+        '<span class="{}"> (<span>{}</span> <span>{}</span>)</span></time>'
+    ).format(
+        clock.rfc3339(moment),
+        date,
+        time,
+        relative,
+        "exact muted" if show_exact else "visually-hidden",
+        date,
+        time,
     )
 
 
 def navigation() -> list[Link]:
-    """Return our links, and those of the application."""
+    """Return the links of these pages, followed by those of the application."""
     links = [Link("API Devices", url_for("apidevices.device_list"))]
     if has_tokens():
         links.append(Link("API Tokens", url_for("apidevices.token_list")))
@@ -147,24 +183,25 @@ def navigation() -> list[Link]:
 
 
 def account() -> Account | None:
-    """Return who is signed in, where the application says so."""
+    """Return the signed-in account, or None if the application provides none."""
     return state.current().slots.account()
 
 
 def settings() -> Settings:
-    """Return the settings of the application."""
+    """Return the extension's settings in the current application."""
     return state.current().settings
 
 
 def has_tokens() -> bool:
-    """Tell whether the API is called with tokens of ours."""
-    return state.current().tokens
+    """Return whether devices authenticate with API Devices tokens."""
+    return state.current().requires_tokens
 
 
-def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a variable of the shell
-    """Return a call that registers a device, ready for a shell.
+def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a shell variable, not a secret
+    """Return a curl command that registers a device.
 
-    Which path and, without our tokens, which credentials it needs, the application alone knows.
+    The path is a placeholder unless the application configured an example path. Without API
+    Devices tokens, the command contains no credentials: only the application knows which it needs.
     """
     values = {
         "identifier": "my-first-device",
@@ -176,7 +213,7 @@ def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a variable of th
         "model": "Raspberry Pi 5",
     }
     headers = settings().headers
-    path = state.current().slots.example_path or "/$PATH_OF_API"
+    path = state.current().slots.example_path or "/$API_PATH"
     lines = [
         f"curl {request.host_url.rstrip('/')}{path}",
         *([f'  -H "Authorization: Bearer {token}"'] if has_tokens() else ()),
@@ -190,12 +227,12 @@ environment.globals.update(
     apidevices_static=static_url,
     apidevices_theme=theme.stylesheet_url,
     apidevices_time=time_element,
-    apidevices_messages=take_messages,
+    apidevices_messages=pop_messages,
     apidevices_navigation=navigation,
     apidevices_account=account,
     apidevices_settings=settings,
     apidevices_has_tokens=has_tokens,
-    apidevices_has_base=theme.has_base,
-    apidevices_in_base=theme.in_base,
+    apidevices_has_base=theme.has_base_template,
+    apidevices_render_in_base=theme.render_in_base_template,
     apidevices_curl=curl_command,
 )

@@ -1,17 +1,18 @@
-"""How HTMX asks: for a part of a page, where a plain browser asks for the whole."""
+"""Tell HTMX requests, which get a fragment of a page, from requests for a whole page."""
 
 from flask import request
 
 
 def is_htmx() -> bool:
-    """Tell whether HTMX made this request."""
+    """Return whether HTMX sent this request."""
     return request.headers.get("HX-Request") == "true"
 
 
 def wants_fragment() -> bool:
-    """Tell whether HTMX asks for a part of a page.
+    """Return whether HTMX sent this request to get a fragment of a page.
 
-    A page that is restored, boosted or selected from is asked for by HTMX too, and is a whole one.
+    HTMX asks for whole pages when it restores history, follows a boosted link, or selects
+    elements from the response.
     """
     headers = request.headers
     return (

@@ -1,10 +1,12 @@
-"""What happened, for the status line of the next page or fragment.
+"""Status messages for the next page or fragment.
 
-Flask's own ``flash`` would do, but a host's layout shows those messages too, so they would appear
-twice.
+These are kept apart from ``flask.flash``: a host's layout shows those too, so each message would
+appear twice.
 """
 
-from flask import get_flashed_messages, session
+from flask import Response, get_flashed_messages, session
+
+from apidevices.rendering import render
 
 _KEY = "_apidevices_messages"
 
@@ -14,7 +16,13 @@ def flash(message: str) -> None:
     session[_KEY] = [*session.get(_KEY, ()), message]
 
 
-def take_messages(*, flashed: bool = True) -> list[str]:
-    """Return the messages that wait; with ``flashed``, those of ``flask.flash`` too."""
-    others = get_flashed_messages() if flashed else []
+def status_response(message: str, status: int) -> Response:
+    """Return a response for HTMX that leaves the page as it is and shows a message."""
+    flash(message)
+    return Response(render("_status_partial.html"), status, {"HX-Reswap": "none"})
+
+
+def pop_messages(*, include_flask: bool = True) -> list[str]:
+    """Return and remove the pending messages, by default with those of ``flask.flash``."""
+    others = get_flashed_messages() if include_flask else []
     return [*session.pop(_KEY, ()), *map(str, others)]

@@ -1,4 +1,4 @@
-"""The look that the settings ask for: accent colour, logo, and a base template of the host's."""
+"""The configurable theme: accent color, logo, and the host's base template."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,14 +16,14 @@ _Color = tuple[int, int, int]
 
 _BLACK: _Color = (0, 0, 0)
 _WHITE: _Color = (255, 255, 255)
-# --raised in app.css: the ground on which the accent is the hardest to read.
-_RAISED_LIGHT: _Color = (247, 248, 250)
-_RAISED_DARK: _Color = (27, 31, 37)
-_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
+# --surface in app.css: the background on which accent text has the lowest contrast.
+_SURFACE_LIGHT: _Color = (247, 248, 250)
+_SURFACE_DARK: _Color = (27, 31, 37)
+_MIN_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
 
-_IN_BASE = "apidevices.in_base"
+_USED_BASE_TEMPLATE = "apidevices.used_base_template"
 
-_BRIDGE = """\
+_ADAPTER = """\
 {% extends apidevices_page.base %}
 {% block title %}{{ apidevices_page.title }}{% endblock %}
 {% block head %}{{ super() }}{{ apidevices_page.head() }}{% endblock %}
@@ -31,24 +31,24 @@ _BRIDGE = """\
 """
 
 
-# --- the accent colour ---------------------------------------------------------------------------
+# --- accent color --------------------------------------------------------------------------------
 
 
 @cache
 def stylesheet(accent_color: str) -> str:
-    """Return the CSS that sets the accent; ``accent_color`` is as in the settings.
+    """Return the CSS for an accent color: one color, or a light and a dark one, as in the settings.
 
-    The colour fills buttons as it is. Where it is the colour of text, it is darkened or lightened
-    until the text can be read.
+    Buttons are filled with exactly this color. For text, it is darkened or lightened until its
+    contrast is at least 4.5:1.
     """
     colors = [_parse(part) for part in accent_color.split()]
     light, dark = colors[0], colors[-1]
     pairs = {
         "--accent": (light, dark),
-        "--on-accent": (_on(light), _on(dark)),
+        "--on-accent": (_text_color_on(light), _text_color_on(dark)),
         "--accent-text": (
-            _legible(light, _RAISED_LIGHT, _BLACK),
-            _legible(dark, _RAISED_DARK, _WHITE),
+            _with_contrast(light, _SURFACE_LIGHT, _BLACK),
+            _with_contrast(dark, _SURFACE_DARK, _WHITE),
         ),
     }
     lines = (
@@ -59,7 +59,7 @@ def stylesheet(accent_color: str) -> str:
 
 
 def stylesheet_url() -> str | None:
-    """Return the URL of that CSS, which changes with it; None without an accent colour."""
+    """Return the versioned URL of the accent CSS, or None without an accent color."""
     accent_color = state.current().settings.accent_color
     if not accent_color:
         return None
@@ -81,9 +81,10 @@ def _hex(color: _Color) -> str:
 
 def _luminance(color: _Color) -> float:
     """Return the relative luminance as WCAG defines it."""
-    shares = [value / 255 for value in color]
+    channels = [value / 255 for value in color]
     red, green, blue = (
-        share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares
+        value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+        for value in channels
     )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
@@ -93,40 +94,43 @@ def _contrast(one: _Color, other: _Color) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def _on(ground: _Color) -> _Color:
-    """Return black or white, whichever reads better; one of them has a contrast of 4.5:1."""
-    return max((_WHITE, _BLACK), key=lambda color: _contrast(color, ground))
+def _text_color_on(background: _Color) -> _Color:
+    """Return black or white, whichever has more contrast. It is always at least 4.5:1."""
+    return max((_WHITE, _BLACK), key=lambda color: _contrast(color, background))
 
 
-def _legible(color: _Color, ground: _Color, towards: _Color) -> _Color:
-    """Return the first mix of two colours that can be read on a ground."""
+def _with_contrast(color: _Color, background: _Color, toward: _Color) -> _Color:
+    """Shift a color toward another until it has enough contrast on a background."""
     mixed = color
     for percent in range(0, 101, 2):
         red, green, blue = (
-            round(own + (other - own) * percent / 100)
-            for own, other in zip(color, towards, strict=True)
+            round(start + (end - start) * percent / 100)
+            for start, end in zip(color, toward, strict=True)
         )
         mixed = red, green, blue
-        if _contrast(mixed, ground) >= _CONTRAST:
+        if _contrast(mixed, background) >= _MIN_CONTRAST:
             break
     return mixed
 
 
-# --- the logo ------------------------------------------------------------------------------------
+# --- logo ----------------------------------------------------------------------------------------
 
 
 def logo_origin() -> str:
-    """Return the origin that the logo comes from; empty where that is our own."""
+    """Return the origin of the logo. It is empty if the application serves the logo itself."""
     url = urlsplit(state.current().settings.logo_url)
     return f"{url.scheme}://{url.netloc}" if url.netloc else ""
 
 
-# --- the base template ---------------------------------------------------------------------------
+# --- base template -------------------------------------------------------------------------------
 
 
 @dataclass
 class _Page:
-    """A page of ours, for the blocks of the host's template."""
+    """An admin page, as ``_ADAPTER`` puts it into the blocks of the host's template.
+
+    It records which blocks the host's template rendered.
+    """
 
     base: str
     title: Markup
@@ -143,30 +147,30 @@ class _Page:
         self.has_content = True
         if self.has_head:
             return self._content
-        # Browsers take styles and scripts in the body as well.
+        # The host's template has no head block. Styles and scripts work in the body as well.
         return self.head() + self._content
 
 
-def has_base() -> bool:
-    """Tell whether pages are shown in a template of the host's."""
+def has_base_template() -> bool:
+    """Return whether the settings name a base template of the host."""
     return bool(state.current().settings.base_template)
 
 
-def in_base(title: Markup, content: Markup, head: Callable[[], Markup]) -> Markup:
-    """Return a page in the host's base template, rendered as the host renders its own.
+def render_in_base_template(title: Markup, content: Markup, head: Callable[[], Markup]) -> Markup:
+    """Render a page in the host's base template, in the host's Jinja environment.
 
     Raises:
-        ConfigError: the template has no block for the content.
-        TemplateNotFound: there is no such template.
+        ConfigError: The template has no ``content`` block.
+        TemplateNotFound: The template does not exist.
     """
     page = _Page(state.current().settings.base_template, title, content, head)
-    html = render_template_string(_BRIDGE, apidevices_page=page)
+    html = render_template_string(_ADAPTER, apidevices_page=page)
     if not page.has_content:
         raise ConfigError(f"APIDEVICES_BASE_TEMPLATE: {page.base} has no block named “content”")
-    request.environ[_IN_BASE] = True
-    return Markup(html)  # noqa: S704 - the host's template has escaped what it had to
+    request.environ[_USED_BASE_TEMPLATE] = True
+    return Markup(html)  # noqa: S704 - the host's template did the escaping
 
 
-def is_in_base() -> bool:
-    """Tell whether the current answer is a page in the host's base template."""
-    return _IN_BASE in request.environ
+def used_base_template() -> bool:
+    """Return whether this request rendered a page in the host's base template."""
+    return _USED_BASE_TEMPLATE in request.environ

@@ -1,4 +1,4 @@
-"""Settings > API Tokens: create, shown once; revoke."""
+"""Settings > API Tokens: list, create, and revoke tokens."""
 
 from typing import Any
 
@@ -8,18 +8,18 @@ from flask_wtf import FlaskForm
 
 from apidevices import clock, state, tokens
 from apidevices.admin.forms import TokenForm
-from apidevices.admin.frame import blueprint
+from apidevices.admin.frame import INVALID_FORM, blueprint
 from apidevices.admin.htmx import wants_fragment
 from apidevices.admin.messages import flash
 from apidevices.errors import InvalidInput
 from apidevices.models import MAX_ID
 from apidevices.rendering import render
 
-_NEW_TOKEN = "_apidevices_new_token"  # noqa: S105 - the name of a key
+_NEW_TOKEN = "_apidevices_new_token"  # noqa: S105 - a session key, not a secret
 
 
 @blueprint.before_request
-def _where_tokens_are_checked() -> None:
+def _require_tokens_enabled() -> None:
     view = current_app.view_functions[str(request.endpoint)]
     if view.__module__ == __name__ and not state.current().uses_tokens:
         abort(404)
@@ -27,8 +27,8 @@ def _where_tokens_are_checked() -> None:
 
 @blueprint.get("/api-tokens")
 def token_list() -> ResponseReturnValue:
-    """Show the tokens, and the one that was just created, once."""
-    return render("tokens/list.html", **_page(session.pop(_NEW_TOKEN, None)))
+    """Show the tokens, and once the text of a token that was just created."""
+    return render("tokens/list.html", **_context(session.pop(_NEW_TOKEN, None)))
 
 
 @blueprint.post("/api-tokens")
@@ -36,7 +36,7 @@ def create_token() -> ResponseReturnValue:
     """Create a token."""
     form = TokenForm()
     if not form.validate():
-        return _answer(_page(None, form)), 422
+        return _respond(_context(None, form)), INVALID_FORM
     try:
         token, text = tokens.issue(
             state.database(),
@@ -46,14 +46,14 @@ def create_token() -> ResponseReturnValue:
             actor=state.current().actor(),
             now=clock.now(),
         )
-    except InvalidInput as refusal:
-        form[refusal.field].errors = [str(refusal)]
-        return _answer(_page(None, form)), 422
-    flash(f"Created the token “{token.name}”.")
+    except InvalidInput as error:
+        form[error.field].errors = [str(error)]
+        return _respond(_context(None, form)), INVALID_FORM
+    flash(f"The token “{token.name}” was created.")
     new = {"name": token.name, "text": text}
     if wants_fragment():
-        return _answer(_page(new))
-    # The one redirect that carries a secret: in the session of who made it, until it is shown.
+        return _respond(_context(new))
+    # Without HTMX the token reaches the next page through the session, which drops it there.
     session[_NEW_TOKEN] = new
     return redirect(url_for(".token_list"), 303)
 
@@ -62,22 +62,22 @@ def create_token() -> ResponseReturnValue:
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """Revoke a token."""
     if not FlaskForm().validate():
-        abort(400, "The page had expired. Reload it and try again.")
+        abort(400, "This page has expired. Reload it and try again.")
     revoked = tokens.revoke(
         state.database(), token_id, actor=state.current().actor(), now=clock.now()
     )
-    flash(f"Revoked the token “{revoked.name}”: its next request is refused.")
+    flash(f"The token “{revoked.name}” is revoked. Requests with it are denied from now on.")
     if wants_fragment():
-        return _answer(_page(None))
+        return _respond(_context(None))
     return redirect(url_for(".token_list"), 303)
 
 
-def _answer(page: dict[str, Any]) -> str:
-    changed = "_changed_tokens.html" if wants_fragment() else "list.html"
-    return render(f"tokens/{changed}", **page)
+def _respond(context: dict[str, Any]) -> str:
+    template = "_changed_tokens.html" if wants_fragment() else "list.html"
+    return render(f"tokens/{template}", **context)
 
 
-def _page(new: dict[str, str] | None, form: TokenForm | None = None) -> dict[str, Any]:
+def _context(new: dict[str, str] | None, form: TokenForm | None = None) -> dict[str, Any]:
     return {
         "tokens": tokens.all_tokens(state.database()),
         "form": form or TokenForm(formdata=None),

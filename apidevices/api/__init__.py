@@ -1,7 +1,7 @@
-"""The management API: devices as JSON, for programs of administrators, in any application.
+"""The management API, a JSON API that administrators can use from their programs.
 
-Every call needs a token of ours with a scope. With the extra ``openapi`` the blueprint also serves
-its description, at ``/openapi.json`` and ``/docs`` below its prefix.
+Every request needs an API Devices token with a scope. With the extra ``openapi`` the blueprint also
+serves an OpenAPI document at ``/openapi.json`` and a page that renders it at ``/docs``.
 """
 
 from apidevices.api.management import blueprint

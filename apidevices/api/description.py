@@ -1,4 +1,4 @@
-"""What each view of the API says about itself, for its OpenAPI description."""
+"""Descriptions of API views, from which the OpenAPI document is built."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 View = TypeVar("View", bound=Callable[..., Any])
 
 ALWAYS = (401, 403, 500, 503)
-"""Error statuses that any operation can answer with."""
+"""Error statuses of every operation."""
 
 WITH_BODY = (400, 413, 415, 422)
 """Error statuses of an operation that reads a JSON body."""
@@ -46,7 +46,7 @@ def described(
     body: type[BaseModel] | None = None,
     body_required: bool = True,
 ) -> Callable[[View], View]:
-    """Attach the description of an operation to its view; the view does its own validation."""
+    """Attach the description of an operation to its view. Does not validate requests."""
     operation = Operation(
         response,
         status,

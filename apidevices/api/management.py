@@ -1,5 +1,6 @@
 """The management API: list, rename, block and unblock devices, read their history."""
 
+import logging
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -8,16 +9,14 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import Conflict as HTTPConflict
-from werkzeug.exceptions import HTTPException, UnprocessableEntity
-from werkzeug.exceptions import NotFound as HTTPNotFound
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from apidevices import clock, devices, listing, state
 from apidevices.api.description import MAX_JSON_INTEGER, WITH_BODY, described, operation_of
 from apidevices.api.requests import parse_body, parse_query
 from apidevices.database import is_unavailable
-from apidevices.errors import Conflict, InvalidInput, NotFound
+from apidevices.errors import APIDevicesError
 from apidevices.listing import Cursor, Filters
 from apidevices.models import Device
 from apidevices.problems import (
@@ -26,6 +25,7 @@ from apidevices.problems import (
     Problem,
     TokenMissing,
     Unavailable,
+    as_http_error,
     as_problem,
 )
 from apidevices.representation import (
@@ -41,24 +41,26 @@ from apidevices.request_hook import check_request, current_caller
 from apidevices.text import MAX_LENGTH
 from apidevices.tracking import Caller
 
+logger = logging.getLogger(__name__)
+
 blueprint = Blueprint("apidevices_api", __name__)
 
 TAG = "Management"
 READ, WRITE = "devices:read", "devices:write"
-MAX_AT_ONCE = 1_000
+MAX_IDS = 1_000
 
 DEVICES = "/v1/devices"
 DEVICE = f"{DEVICES}/<int:device_id>"
 
 
 def _integer(number: object) -> object:
-    """Take 7.0 for what it is in JSON: an integer."""
+    """Convert floats such as 7.0 to integers, because JSON does not tell them apart."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 _RowId = Annotated[int, Field(ge=0, le=MAX_JSON_INTEGER), BeforeValidator(_integer)]
 _ListCursor = Annotated[str, Field(pattern="^(older|newer)-[0-9]{1,17}-[0-9]{1,18}$")]
-_CURSOR = "The page: as it is in the address that 'next' gives."
+_CURSOR = "The cursor of the page, taken from the 'next' URL."
 
 
 class _Request(BaseModel):
@@ -70,35 +72,35 @@ class _Body(_Request):
 
 
 class ListQuery(_Request):
-    """The list's filters, and the page."""
+    """Filters and cursor of the device list."""
 
-    name: str = Field("", description="Part of the name or identifier, in any case.")
-    status: listing.Status = Field("all", description="'active' leaves out the blocked ones.")
+    name: str = Field("", description="Substring of the name or identifier, case-insensitive.")
+    status: listing.Status = Field("all", description="'active' excludes blocked devices.")
     cursor: _ListCursor | SkipJsonSchema[None] = Field(None, description=_CURSOR)
 
 
 class HistoryQuery(_Request):
-    """The page of a history."""
+    """Cursor of a device history."""
 
     cursor: _RowId | SkipJsonSchema[None] = Field(None, description=_CURSOR)
 
 
 class Rename(_Body):
-    """The name to give; null or empty returns the device to its identifier."""
+    """The new name; null or an empty string removes the name."""
 
     name: str | None = Field(max_length=MAX_LENGTH)
 
 
 class Block(_Body):
-    """Why the device is blocked."""
+    """The reason for a block."""
 
     reason: str | None = Field(None, max_length=devices.MAX_REASON)
 
 
 class BlockAll(Block):
-    """Which devices are blocked, and why."""
+    """The devices to block, and the reason."""
 
-    ids: list[_RowId] = Field(min_length=1, max_length=MAX_AT_ONCE)
+    ids: list[_RowId] = Field(min_length=1, max_length=MAX_IDS)
 
 
 IF_MATCH = create_model(
@@ -108,7 +110,7 @@ IF_MATCH = create_model(
         Field(
             None,
             alias="If-Match",
-            description="The ETag of the device as you saw it; 412 if it was changed since.",
+            description="ETag of the device as you fetched it; 412 if it was modified since.",
         ),
     ),
 )
@@ -117,32 +119,32 @@ IF_MATCH = create_model(
 @blueprint.get(DEVICES)
 @described(DevicePage, 400, 422, tag=TAG, scope=READ, query=ListQuery)
 def list_devices() -> ResponseReturnValue:
-    """List devices, most recently active first, narrowed as on the page for people."""
+    """List devices, most recently active first."""
     query = parse_query(ListQuery)
     page = listing.page(
         state.database(),
         Filters(query.name, query.status),
         Cursor.parse(query.cursor) if query.cursor else None,
     )
-    return _page("devices", [device_json(device) for device in page.devices], page.older)
+    return _page_response("devices", [device_json(device) for device in page.devices], page.older)
 
 
 @blueprint.get(DEVICE)
 @described(DeviceJson, 400, 404, tag=TAG, scope=READ)
 def get_device(device_id: int) -> ResponseReturnValue:
-    """Show one device."""
-    return _answer(devices.get(state.database(), device_id))
+    """Get a device."""
+    return _device_response(devices.get(state.database(), device_id))
 
 
 @blueprint.get(f"{DEVICE}/history")
 @described(HistoryPage, 400, 404, 422, tag=TAG, scope=READ, query=HistoryQuery)
 def get_device_history(device_id: int) -> ResponseReturnValue:
-    """Show what a device said of itself over time, newest first."""
+    """Get the history of a device, newest first."""
     query = parse_query(HistoryQuery)
     db = state.database()
     devices.get(db, device_id)
     entries, older = devices.history_page(db, device_id, query.cursor)
-    return _page("history", list(map(history_json, entries)), older)
+    return _page_response("history", list(map(history_json, entries)), older)
 
 
 @blueprint.patch(DEVICE)
@@ -150,7 +152,9 @@ def get_device_history(device_id: int) -> ResponseReturnValue:
 def rename_device(device_id: int) -> ResponseReturnValue:
     """Rename a device."""
     body = parse_body(Rename)
-    return _answer(devices.rename(state.database(), device_id, body.name or "", **_by_whom()))
+    return _device_response(
+        devices.rename(state.database(), device_id, body.name or "", **_change_arguments())
+    )
 
 
 @blueprint.post(f"{DEVICE}/block")
@@ -166,22 +170,24 @@ def rename_device(device_id: int) -> ResponseReturnValue:
     headers=IF_MATCH,
 )
 def block_device(device_id: int) -> ResponseReturnValue:
-    """Block a device; again changes nothing."""
+    """Block a device. Idempotent."""
     body = parse_body(Block, optional=True)
-    return _answer(devices.block(state.database(), device_id, reason=body.reason, **_by_whom()))
+    return _device_response(
+        devices.block(state.database(), device_id, reason=body.reason, **_change_arguments())
+    )
 
 
 @blueprint.post(f"{DEVICE}/unblock")
 @described(DeviceJson, 400, 404, 412, tag=TAG, scope=WRITE, headers=IF_MATCH)
 def unblock_device(device_id: int) -> ResponseReturnValue:
-    """Unblock a device; again changes nothing."""
-    return _answer(devices.unblock(state.database(), device_id, **_by_whom()))
+    """Unblock a device. Idempotent."""
+    return _device_response(devices.unblock(state.database(), device_id, **_change_arguments()))
 
 
 @blueprint.post(f"{DEVICES}/block")
 @described(BlockedJson, *WITH_BODY, tag=TAG, scope=WRITE, body=BlockAll)
 def block_devices() -> ResponseReturnValue:
-    """Block up to 1,000 devices, all at once; again changes nothing."""
+    """Block up to 1,000 devices in one transaction. Idempotent."""
     body = parse_body(BlockAll)
     found = devices.block_all(
         state.database(), set(body.ids), reason=body.reason, actor=_actor(), now=clock.now()
@@ -193,12 +199,12 @@ def block_devices() -> ResponseReturnValue:
 
 @blueprint.before_request
 def _check_token() -> ResponseReturnValue | None:
-    # On its own, whatever the application protects and however it authenticates its clients.
+    # Always needs a token, regardless of how the application protects its own API.
     operation = operation_of(current_app.view_functions[str(request.endpoint)])
     if operation is None:
-        return None  # the description, for everybody
+        return None  # the OpenAPI document and page are public
     try:
-        check_request(request, state.current().api)
+        check_request(request, state.current().api_tracker)
         if operation.scope and operation.scope not in _caller().scopes:
             raise InsufficientScope(operation.scope)
     except Problem as problem:
@@ -206,19 +212,9 @@ def _check_token() -> ResponseReturnValue | None:
     return None
 
 
-@blueprint.errorhandler(NotFound)
-def _not_found(error: NotFound) -> Response:
-    return as_problem(HTTPNotFound(str(error)))
-
-
-@blueprint.errorhandler(InvalidInput)
-def _invalid(error: InvalidInput) -> Response:
-    return as_problem(UnprocessableEntity(str(error)))
-
-
-@blueprint.errorhandler(Conflict)
-def _conflict(error: Conflict) -> Response:
-    return as_problem(HTTPConflict(str(error)))
+@blueprint.errorhandler(APIDevicesError)
+def _error(error: APIDevicesError) -> Response:
+    return as_problem(as_http_error(error))
 
 
 @blueprint.errorhandler(HTTPException)
@@ -230,6 +226,7 @@ def _http_error(error: HTTPException) -> Response:
 def _database_error(error: SQLAlchemyError) -> Response:
     if not is_unavailable(error):
         raise error
+    logger.error("The database is unavailable: %s", error)
     return Unavailable().get_response()
 
 
@@ -241,32 +238,32 @@ def _caller() -> Caller:
 
 
 def _actor() -> str:
-    """Return the name under which the token's actions are recorded."""
+    """Return the actor name for the audit log."""
     return f"token {_caller().token_name}"
 
 
-def _by_whom() -> dict[str, Any]:
-    """Return who changes a device, when, and the condition that ``If-Match`` sets."""
-    is_conditional, wanted = "If-Match" in request.headers, request.if_match
+def _change_arguments() -> dict[str, Any]:
+    """Return the actor, time and ``If-Match`` check to pass to functions that change a device."""
+    is_conditional, etags = "If-Match" in request.headers, request.if_match
 
     def check(device: Device) -> None:
-        if is_conditional and version(device) not in wanted:
+        if is_conditional and version(device) not in etags:
             raise PreconditionFailed
 
     return {"actor": _actor(), "now": clock.now(), "check": check}
 
 
-def _answer(device: Device) -> ResponseReturnValue:
+def _device_response(device: Device) -> ResponseReturnValue:
     return device_json(device), {"ETag": f'"{version(device)}"'}
 
 
-def _page(key: str, rows: list[dict[str, Any]], cursor: object) -> ResponseReturnValue:
-    """Answer with a page; the next page's URL goes into the body and into ``Link``."""
+def _page_response(key: str, rows: list[dict[str, Any]], cursor: object) -> ResponseReturnValue:
+    """Return a page, with the next page's URL in the body and in the ``Link`` header."""
     if cursor is None:
         return {key: rows, "next": None}
     arguments = {**(request.view_args or {}), **request.args.to_dict(), "cursor": str(cursor)}
-    following = url_for(str(request.endpoint), **arguments, _external=True)
-    return {key: rows, "next": following}, {"Link": f'<{following}>; rel="next"'}
+    next_url = url_for(str(request.endpoint), **arguments, _external=True)
+    return {key: rows, "next": next_url}, {"Link": f'<{next_url}>; rel="next"'}
 
 
 if find_spec("openapi_pydantic"):  # the extra "openapi"

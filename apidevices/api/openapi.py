@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 description, built from the views' descriptions; needs ``apidevices[openapi]``.
+"""The OpenAPI 3.1 document, built from the descriptions of views; needs ``apidevices[openapi]``.
 
-It covers every described view of the application that it is served from.
+It covers every described view of the application that serves it.
 """
 
 import re
@@ -25,19 +25,19 @@ _VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
 _ROW_ID = {"type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_JSON_INTEGER}
 _SERVER_ERRORS = {414: "The URL is too long.", 431: "The headers are too large."}
 _RESPONSE_HEADERS: Mapping[str | int, Mapping[str, str]] = {
-    # By the name of the response model, or by status.
-    "DevicePage": {"Link": 'The next page, rel="next".'},
-    "HistoryPage": {"Link": 'The next page, rel="next".'},
-    "DeviceJson": {"ETag": "Changes when somebody changes the device."},
-    401: {"WWW-Authenticate": "What is wrong with the token (RFC 6750)."},
-    503: {"Retry-After": "Seconds to wait."},
+    # Keys: the name of a response model, or a status.
+    "DevicePage": {"Link": 'URL of the next page, with rel="next".'},
+    "HistoryPage": {"Link": 'URL of the next page, with rel="next".'},
+    "DeviceJson": {"ETag": "Changes when an administrator changes the device."},
+    401: {"WWW-Authenticate": "The reason why the token was rejected (RFC 6750)."},
+    503: {"Retry-After": "Seconds to wait before a retry."},
 }
 
 _documents: WeakKeyDictionary[Flask, dict[str, Any]] = WeakKeyDictionary()
 
 
 class ProblemJson(BaseModel):
-    """An error (RFC 9457). Decide by ``code``."""
+    """An error (RFC 9457). Identify errors by ``code``."""
 
     type: str
     title: str
@@ -47,7 +47,7 @@ class ProblemJson(BaseModel):
 
 
 def document() -> ResponseReturnValue:
-    """Return the OpenAPI description as JSON."""
+    """Return the OpenAPI document as JSON."""
     app = app_ctx.app
     if app not in _documents:
         _documents[app] = _describe(app)
@@ -55,7 +55,7 @@ def document() -> ResponseReturnValue:
 
 
 def docs() -> ResponseReturnValue:
-    """Show the description as a page."""
+    """Show the OpenAPI document as a page."""
     return render("api_docs.html")
 
 
@@ -81,7 +81,7 @@ def _describe(app: Flask) -> dict[str, Any]:
             "info": {
                 "title": "API Devices",
                 "version": version("apidevices"),
-                "description": "See which devices use the API, and block single ones.",
+                "description": "See which devices call the API, and block single ones.",
             },
             "paths": paths,
             "components": {
@@ -96,8 +96,8 @@ def _describe(app: Flask) -> dict[str, Any]:
             "security": [{"token": []}],
         }
     )
-    whole = construct_open_api_with_schema_class(description)
-    return whole.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+    resolved = construct_open_api_with_schema_class(description)
+    return resolved.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
 
 
 def _operations(app: Flask) -> Iterator[tuple[str, str, str, str, Operation]]:
@@ -124,7 +124,7 @@ def _parameters(operation: Operation) -> Iterator[dict[str, Any]]:
         for name, values in schema["properties"].items():
             described = dict(values)
             if described.get("default", "") is None:
-                del described["default"]  # null is not among the values it can have
+                del described["default"]  # the schema does not allow null
             yield {
                 "name": name,
                 "in": place,

@@ -1,4 +1,4 @@
-"""How the management API reads a request: its query string and its body, by pydantic models."""
+"""Parse query strings and JSON bodies into pydantic models."""
 
 import json
 from contextlib import suppress
@@ -11,7 +11,7 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 from apidevices.errors import InvalidInput
 
 MAX_BODY = 1024 * 1024
-"""Bytes of a request body, at most."""
+"""The maximum size of a request body, in bytes."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -20,7 +20,7 @@ def parse_query(model: type[M]) -> M:
     """Return the query string as a model.
 
     Raises:
-        InvalidInput: It does not match the model.
+        InvalidInput: The values do not match the model.
     """
     return _validate(model, request.args.to_dict())
 
@@ -30,9 +30,9 @@ def parse_body(model: type[M], *, optional: bool = False) -> M:
 
     Raises:
         BadRequest: The body is not JSON.
-        UnsupportedMediaType: Its content type is not JSON.
-        RequestEntityTooLarge: It has more than ``MAX_BODY`` bytes.
-        InvalidInput: It does not match the model.
+        UnsupportedMediaType: The content type is not JSON.
+        RequestEntityTooLarge: The body has more than ``MAX_BODY`` bytes.
+        InvalidInput: The values do not match the model.
     """
     body = read_body()
     if optional and not body:
@@ -42,7 +42,7 @@ def parse_body(model: type[M], *, optional: bool = False) -> M:
     try:
         values: Any = json.loads(body)
     except (ValueError, RecursionError):
-        raise BadRequest("The body is not JSON.") from None
+        raise BadRequest("The request body is not valid JSON.") from None
     return _validate(model, values)
 
 
@@ -50,15 +50,15 @@ def read_body() -> bytes:
     """Return the body of the request.
 
     Raises:
-        RequestEntityTooLarge: It has more than ``MAX_BODY`` bytes.
+        RequestEntityTooLarge: The body has more than ``MAX_BODY`` bytes.
     """
-    # One byte more than allowed: Werkzeug silently cuts a body without Content-Length here.
-    # Flask 3.0 can't limit a single request; there the application's own limit applies.
+    # One byte more than allowed, because Werkzeug silently truncates a body without Content-Length.
+    # Flask 3.0 has no limit per request, only that of the application.
     with suppress(AttributeError):
         request.max_content_length = MAX_BODY + 1
     body = request.get_data()
     if len(body) > MAX_BODY:
-        raise RequestEntityTooLarge(f"A body can have at most {MAX_BODY:,} bytes.")
+        raise RequestEntityTooLarge(f"The request body can have at most {MAX_BODY:,} bytes.")
     return body
 
 

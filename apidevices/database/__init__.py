@@ -1,7 +1,7 @@
-"""Access to the database: sessions, bulk statements and engines, the same on both databases.
+"""Engines, sessions and bulk statements, behind one interface for SQLite and PostgreSQL.
 
-What differs between SQLite and PostgreSQL is in ``sqlite.py`` and ``postgresql.py``, each of which
-implements ``backend.Backend``. The index behind the search differs too: see ``listing.search``.
+``sqlite.py`` and ``postgresql.py`` contain what differs between the two: each implements
+``backend.Backend``. The search index differs as well, see ``listing.search``.
 """
 
 from apidevices.database.backend import LOCK_TIMEOUT

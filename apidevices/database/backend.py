@@ -1,4 +1,4 @@
-"""What SQLite and PostgreSQL do differently, as one interface."""
+"""The interface to everything that SQLite and PostgreSQL do differently."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -12,21 +12,21 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 Value = datetime | int | None
-"""A value in a row of a bulk statement."""
+"""A value of a bulk statement's row."""
 
 LOCK_TIMEOUT = 3.0
-"""Seconds that a write waits for other writes. A thread that waited longer would be missing for
-requests that only read."""
+"""Seconds that a write waits for other writes before it fails. A longer wait would tie up threads
+that could serve reads."""
 
 
 class Backend(ABC):
-    """One engine's database, with everything that depends on which database it is."""
+    """The database-specific operations of one engine."""
 
     begin_snapshot: ClassVar[str]
-    """Begins a transaction that only reads and sees one state of the database."""
+    """The SQL that begins a transaction whose reads all see one snapshot."""
 
     bulk_dialect: Dialect
-    """Compiles bulk statements to SQL that takes its parameters by name."""
+    """The dialect that compiles bulk statements; its parameters are named."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -34,11 +34,11 @@ class Backend(ABC):
 
     @abstractmethod
     def write(self, timeout: float | None, exclusive: bool) -> AbstractContextManager[Session]:
-        """Open a session in a transaction; see ``Database.write``."""
+        """Open a session in a transaction: see ``Database.write``."""
 
     @abstractmethod
     def lock(self, connection: Connection, key: Any, ids: Collection[int]) -> None:
-        """Lock rows; see ``Database.lock``."""
+        """Lock rows: see ``Database.lock``."""
 
     @abstractmethod
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
@@ -46,19 +46,19 @@ class Backend(ABC):
 
     @abstractmethod
     def bulk_table(self, columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
-        """Return the table ``new`` that a bulk statement reads its rows from."""
+        """Return the table expression ``new``, from which a bulk statement reads its rows."""
 
     @abstractmethod
     def bulk_parameters(
         self, names: Sequence[str], rows: Sequence[Sequence[Value]]
     ) -> dict[str, str]:
-        """Return the parameters that fill this table."""
+        """Return the statement parameters that carry the rows."""
 
     def after_fork(self) -> None:
-        """Drop what belongs to the parent process."""
+        """Drop connections and locks inherited from the parent process."""
         self.engine.dispose(close=False)
 
 
 def milliseconds(seconds: float) -> int:
-    """Convert seconds to whole milliseconds, 0 at least."""
+    """Convert seconds to whole milliseconds, at least 0."""
     return max(0, round(seconds * 1000))

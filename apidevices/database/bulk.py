@@ -11,16 +11,16 @@ from apidevices.database.database import Database
 
 
 class BulkStatement:
-    """A statement that runs for many rows at once, in one round trip.
+    """A statement that processes many rows in one round trip.
 
-    SQLite gets the rows as one JSON text, PostgreSQL each column as an array. Either way it is a
-    single call of the driver. With a call for each row (``executemany``), the thread that writes
-    would compete with the threads that answer requests each time.
+    SQLite receives all rows as one JSON string, PostgreSQL receives one array per column. Either
+    way it is a single driver call. One call per row (``executemany``) would make the background
+    thread compete with request threads for the GIL on every row.
 
     Args:
-        db: where it runs.
-        build: builds the statement, given the columns of a table of the rows.
-        columns: the type of each column; only times and numbers.
+        db: the database to run on.
+        build: builds the statement from the columns of the table expression ``new``.
+        columns: the type of each column; only times and numbers are supported.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class BulkStatement:
         self._sql = str(statement.compile(dialect=self._backend.bulk_dialect))
 
     def run(self, connection: Connection, rows: Sequence[Sequence[Value]]) -> None:
-        """Run it for these rows; each has its values in the order of the columns."""
+        """Run the statement for these rows, whose values are in the order of the columns."""
         if rows:
             parameters = self._backend.bulk_parameters(self._names, rows)
             connection.exec_driver_sql(self._sql, parameters)

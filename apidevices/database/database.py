@@ -1,4 +1,4 @@
-"""Reading and writing: sessions and connections of one engine."""
+"""Sessions and connections of one engine."""
 
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -16,30 +16,30 @@ from apidevices.processes import after_fork
 
 
 class Database:
-    """An engine, with sessions that read and sessions that write."""
+    """An engine, with separate sessions for reading and writing."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        kind = SqliteBackend if engine.dialect.name == "sqlite" else PostgresBackend
-        self.backend: Backend = kind(engine)
+        backend = SqliteBackend if engine.dialect.name == "sqlite" else PostgresBackend
+        self.backend: Backend = backend(engine)
         after_fork(self.backend.after_fork)
 
     def connect(self) -> Connection:
-        """Return a connection without a transaction: each statement sees what is committed."""
+        """Return a connection in autocommit mode: each statement sees all committed data."""
         return self.backend.autocommit.connect()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Open a session without a transaction: each query sees what is committed by then."""
+        """Open a session in autocommit mode: each query sees all data committed so far."""
         with Session(self.backend.autocommit, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
-        """Open a session that only reads and whose queries all see the same state."""
+        """Open a read-only session whose queries all see the same snapshot."""
         with self.read() as session:
             if isinstance(self.engine.pool, StaticPool):
-                yield session  # on the one connection that all threads share
+                yield session  # all threads share one connection, so transactions would collide
                 return
             run = session.connection().exec_driver_sql
             run(self.backend.begin_snapshot)
@@ -51,12 +51,12 @@ class Database:
     def write(
         self, timeout: float | None = None, *, exclusive: bool = False
     ) -> AbstractContextManager[Session]:
-        """Open a session in one transaction: committed when the block ends, undone if it raises.
+        """Open a session in a transaction: committed when the block ends, rolled back if it raises.
 
         Args:
-            timeout: seconds to wait for other writes; ``LOCK_TIMEOUT`` if not given.
-            exclusive: never run at the same time as another exclusive write. On SQLite, every
-                write is exclusive.
+            timeout: seconds to wait for other writes; ``LOCK_TIMEOUT`` by default.
+            exclusive: wait until no other exclusive write is running. On SQLite, every write is
+                exclusive.
         """
         return self.backend.write(timeout, exclusive)
 
@@ -65,5 +65,5 @@ class Database:
         return self.backend.insert(getattr(table, "__table__", table))
 
     def lock(self, connection: Connection, key: Any, ids: Collection[int]) -> None:
-        """Lock rows until the transaction ends, always in the same order to prevent deadlocks."""
+        """Lock rows until the transaction ends, in the order of their keys to prevent deadlocks."""
         self.backend.lock(connection, key, ids)

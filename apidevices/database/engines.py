@@ -1,4 +1,4 @@
-"""Engines: the host's own, prepared for this package, or a new one for a URL."""
+"""Engines: adopt the host application's engine, or create one for a URL."""
 
 from typing import Any
 
@@ -7,18 +7,19 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from apidevices.database import postgresql, sqlite
+from apidevices.database.files import sqlite_file
 from apidevices.errors import ConfigError
 
 _POOL_SIZE = 10
-"""Connections that an engine of our own keeps open; it opens more while it needs them."""
+"""Connections that an engine created for a URL keeps open; it opens more under load."""
 
 
 def engine_options(url: URL, threads: int) -> dict[str, Any]:
-    """Return the arguments of ``create_engine`` for a server with this many threads."""
+    """Return the ``create_engine`` arguments for a server with this many threads."""
     options = {
         "hide_parameters": True,  # keeps secrets out of logged errors
         "pool_size": threads,
-        # A page uses one connection for the signed-in user and one for what it shows.
+        # A page uses one connection for the signed-in user and one for its content.
         "max_overflow": threads + 2,
     }
     if url.get_backend_name() == "sqlite":
@@ -27,28 +28,33 @@ def engine_options(url: URL, threads: int) -> dict[str, Any]:
 
 
 def engine_for(source: Engine | URL | str) -> Engine:
-    """Return the engine to use: the one given, or one of our own for a URL.
+    """Return the given engine, or create one for a URL.
 
-    A PostgreSQL engine with another driver than psycopg gets one of our own beside it.
+    If a PostgreSQL engine uses a driver other than psycopg, create a second engine for its URL.
 
     Raises:
         ConfigError: the database is neither SQLite nor PostgreSQL.
     """
     if isinstance(source, Engine):
         if source.dialect.name == "sqlite" or source.dialect.driver == postgresql.DRIVER:
-            # Another listener may leave a transaction open, which would hide later commits.
+            # Another listener may leave a transaction open, whose snapshot would hide later
+            # commits.
             event.listen(source, "connect", lambda connection, _record: connection.rollback())
             return source
         source = source.url
     try:
         url = make_url(source)
     except ArgumentError:
-        raise ConfigError("db: this is not a database URL") from None
+        raise ConfigError(
+            "db: not a database URL. Use one like 'sqlite:///devices.sqlite3'."
+        ) from None
     backend = url.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
-        raise ConfigError(f"db: the database is SQLite or PostgreSQL, not {backend}")
+        raise ConfigError(f"db: {backend} is not supported. Use SQLite or PostgreSQL.")
+    if backend == "sqlite" and sqlite_file(url) is None:
+        raise ConfigError("db: Threads can't share an in-memory database. Use a file.")
     if backend == "postgresql":
-        # Named, because plain "postgresql://" means psycopg 2 to SQLAlchemy 2.0.
+        # SQLAlchemy 2.0 takes plain "postgresql://" to mean psycopg 2.
         url = url.set(drivername=f"postgresql+{postgresql.DRIVER}")
     engine = create_engine(url, **engine_options(url, _POOL_SIZE))
     prepare(engine)
@@ -56,7 +62,7 @@ def engine_for(source: Engine | URL | str) -> Engine:
 
 
 def prepare(engine: Engine) -> None:
-    """Make each connection of an engine durable and fast, and give its writes a timeout."""
+    """Configure every new connection of an engine: durable, fast, with a lock timeout."""
     backend = sqlite if engine.dialect.name == "sqlite" else postgresql
     statements = backend.connect_statements()
 

@@ -1,4 +1,4 @@
-"""Which errors mean that the database is unavailable."""
+"""Tell an unavailable database from a faulty query."""
 
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -10,10 +10,10 @@ _UNAVAILABLE_SQLSTATES = (
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Tell whether an error means that the database is unavailable, not that a query is wrong."""
+    """Return whether an error means that the database is unavailable, not that a query is wrong."""
     if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
         return True
-    if type(error) is DatabaseError:  # none of its subclasses: the file itself is damaged
+    if type(error) is DatabaseError:  # exactly this class: SQLite's file is damaged
         return True
     if not isinstance(error, DBAPIError):
         return False

@@ -1,4 +1,4 @@
-"""PostgreSQL: connections that notice a lost server, row locks, bulk statements' rows as arrays."""
+"""The PostgreSQL backend: connection settings, row locks, and bulk statements with arrays."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ _TAKE_EXCLUSIVE_LOCK = select(func.pg_advisory_xact_lock(int.from_bytes(b"apidev
 
 
 class PostgresBackend(Backend):
-    """PostgreSQL locks rows, so writes of different rows don't wait for each other."""
+    """PostgreSQL locks single rows, so writes to different rows don't wait for each other."""
 
     begin_snapshot = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
@@ -51,7 +51,7 @@ class PostgresBackend(Backend):
             yield session
 
     def lock(self, connection: Connection, key: Any, ids: Collection[int]) -> None:
-        """Lock rows in the order of their ids."""
+        """Lock rows in ascending order of their ids."""
         if not ids:
             return
         wanted = bindparam("ids", sorted(ids), ARRAY(BigInteger))
@@ -63,7 +63,7 @@ class PostgresBackend(Backend):
         return postgresql.insert(table)
 
     def bulk_table(self, columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
-        """Return the table of rows that come as one array for each column."""
+        """Return a table expression over one array per column."""
         arrays = (bindparam(name, type_=ARRAY(kind)) for name, kind in columns.items())
         rows = func.unnest(*arrays).table_valued(
             *(column(name, kind) for name, kind in columns.items()), name="new"
@@ -73,23 +73,23 @@ class PostgresBackend(Backend):
     def bulk_parameters(
         self, names: Sequence[str], rows: Sequence[Sequence[Value]]
     ) -> dict[str, str]:
-        """Return one array for each column."""
+        """Return one array per column."""
         arrays = map(_array, zip(*rows, strict=True))
         return dict(zip(names, arrays, strict=True))
 
 
 def _array(values: Iterable[Value]) -> str:
-    """Write an array as PostgreSQL reads it."""
+    """Format values as a PostgreSQL array literal."""
     texts = ("NULL" if value is None else str(value) for value in values)
     return f"{{{','.join(texts)}}}"
 
 
 def engine_options(url: URL) -> dict[str, Any]:
-    """Return the arguments of ``create_engine`` that only PostgreSQL takes."""
+    """Return the ``create_engine`` arguments that are specific to PostgreSQL."""
     return {
         "pool_pre_ping": True,
-        # Notices a server that vanished in seconds rather than a quarter of an hour. Parameters of
-        # the URL take precedence.
+        # Detect a vanished server within seconds rather than 15 minutes. URL parameters take
+        # precedence.
         "connect_args": {
             name: value
             for name, value in {
@@ -105,5 +105,5 @@ def engine_options(url: URL) -> dict[str, Any]:
 
 
 def connect_statements() -> list[str]:
-    """Return what to run on each new connection."""
+    """Return the statements to run on each new connection."""
     return [f"SET lock_timeout = {milliseconds(backend.LOCK_TIMEOUT)}"]

@@ -1,36 +1,47 @@
-"""The list of devices: filters, pages and counts, as fast at a million devices as at a hundred.
+"""The list of devices: filters, cursor pagination and counts, fast up to a million devices.
 
-Two kinds of index help to find a page. The *activity indexes*, one for each status, are in the
-order of the list. The *text index* names all devices with a text in their name or identifier, but
-in no order. Following the list is slow for a rare text; sorting what the text index names is slow
-for a common one. ``pages.page`` therefore tries these strategies in turn, until one settles it:
+The list is sorted by latest activity. Two kinds of index can find a page of it:
 
-==================================  ====================  ============================  =========
-strategy (its limit)                when                  why                           cost
-==================================  ====================  ============================  =========
-``in_order``                        there is no text      the activity indexes have     1 page
-                                                          this order
-``scan`` (``FIRST_SCAN``)           a text: always first  shows whether the text is     150
-                                                          common                        devices
-``sort_matches`` (``COUNT_LIMIT``)  it isn't common       finds a rare text anywhere,   10,000
-                                                          and gives an exact count      matches
-``scan_on`` (``LONG_SCAN``)         it has more matches   a common text soon fills the  5,000
-                                                          page                          devices
-``sort_matches`` (``SORT_LIMIT``)   page still not full   its devices may all have      50,000
-                                                          been inactive for long        matches
-``scan_on`` (no limit)              it has more matches   with so many, the page fills  the list,
-                                                          well before the end           at worst
-==================================  ====================  ============================  =========
+- The *activity indexes*, one per status, are sorted like the list. Scanning them for a text is
+  slow if the text is rare, because almost every device they read has to be skipped.
+- The *text index* finds all devices whose name or identifier contains a text, but unsorted.
+  Sorting these matches is slow if the text is common.
 
-The strategies are in ``strategies.py``, the limits, measured with a million devices, in
-``limits.py``.
+Whether a text is rare or common only turns out along the way. ``pages.page`` therefore tries
+these strategies from top to bottom and stops at the first one that finds the page:
+
+=====================================  ==================  =======================  ==============
+strategy (limit)                       used when           why                      cost, at most
+=====================================  ==================  =======================  ==============
+1. ``in_order``                        there is no text    the activity indexes     read 1 page
+                                                           have the list's order
+2. ``scan`` (``FIRST_SCAN``)           there is a text     shows cheaply whether    read 150
+                                                           the text is common       devices
+3. ``sort_matches`` (``COUNT_LIMIT``)  the text does not   finds a rare text        sort 10,000
+                                       look common         anywhere in the list,    matches
+                                                           with an exact count
+4. ``continue_scan`` (``LONG_SCAN``)   step 3 was skipped  a common text usually    read 5,000
+                                       or exceeded its     fills the page soon      devices
+                                       limit
+5. ``sort_matches`` (``SORT_LIMIT``)   step 4 did not      all matches may have     sort 50,000
+                                       fill the page       been inactive for long   matches
+6. ``continue_scan`` (no limit)        step 5 exceeded     with so many matches,    read the
+                                       its limit           the page is full before  whole list
+                                                           the end of the list
+=====================================  ==================  =======================  ==============
+
+A text looks common if at least ``COMMON_MATCHES`` of the devices in step 2 contain it and a sample
+of 100,000 devices confirms it (``counts.is_common``).
+
+``strategies.py`` implements the strategies, ``pages.py`` chooses between them, and ``limits.py``
+defines their limits, which were measured with a million devices.
 """
 
 from apidevices.listing.counts import Count
 from apidevices.listing.cursor import Cursor
 from apidevices.listing.filters import Filters, Status
 from apidevices.listing.limits import PAGE_SIZE
-from apidevices.listing.pages import Page, every, page
+from apidevices.listing.pages import Page, find_all, page
 
 __all__ = [
     "PAGE_SIZE",
@@ -39,6 +50,6 @@ __all__ = [
     "Filters",
     "Page",
     "Status",
-    "every",
+    "find_all",
     "page",
 ]

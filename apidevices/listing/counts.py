@@ -1,4 +1,4 @@
-"""How many devices the filters leave, as far as that is fast to tell."""
+"""Count the devices that match the filters, as far as that is fast."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from apidevices.models import Device
 
 
 class Count(NamedTuple):
-    """How many devices the filters leave: exactly, or at least."""
+    """How many devices match the filters: exactly, or at least."""
 
     number: int
     exact: bool
@@ -21,34 +21,34 @@ class Count(NamedTuple):
 
 
 def count_status(query: ListQuery) -> Count:
-    """Count the devices with the status, where there is no text."""
-    number = query.count_rows(select(activity.device_id).where(query.has_status))
+    """Count the devices with the status of a query that has no text."""
+    number = query.count_rows(select(activity.device_id).where(query.matches_status))
     return Count(min(number, limits.COUNT_LIMIT), exact=number <= limits.COUNT_LIMIT)
 
 
 def is_common(query: ListQuery) -> bool:
-    """Tell whether more than ``COUNT_LIMIT`` of the first ten times as many devices match."""
+    """Return whether more than ``COUNT_LIMIT`` devices in a sample of ten times as many match."""
     sample = select(Device.search_key).limit(10 * limits.COUNT_LIMIT).subquery()
-    has_text = search.contains(query.dialect, query.text, sample.c.search_key)
-    return query.count_rows(select(sample).where(has_text)) > limits.COUNT_LIMIT
+    matches_text = search.contains(query.dialect, query.text, sample.c.search_key)
+    return query.count_rows(select(sample).where(matches_text)) > limits.COUNT_LIMIT
 
 
 def count_common(query: ListQuery, found: Sequence[Device]) -> Count:
-    """Count the devices with a text that more than ``COUNT_LIMIT`` devices have.
+    """Count the devices that match a text that more than ``COUNT_LIMIT`` devices contain.
 
     Args:
-        query: what was looked for.
-        found: the devices of the page, and one more if there are more.
+        query: the query that found the page.
+        found: the devices of the page, and one more if there is a next page.
     """
     if len(query.blocked) > 1:
         return Count(limits.COUNT_LIMIT, exact=False)
     if query.blocked_count > limits.COUNT_LIMIT:
         if len(found) > limits.PAGE_SIZE or query.cursor is not None:
             return Count(limits.PAGE_SIZE, exact=False)
-        return Count(len(found), exact=True)  # the search went through to the end
+        return Count(len(found), exact=True)  # the search has reached the end of the list
     blocked = select(activity.device_id).where(activity.blocked)
     number = query.count_rows(
-        blocked.join(Device, Device.id == activity.device_id).where(query.has_text)
+        blocked.join(Device, Device.id == activity.device_id).where(query.matches_text)
     )
     if query.blocked[0]:
         return Count(number, exact=True)

@@ -1,4 +1,4 @@
-"""Cursors: where a page of the list starts or ends."""
+"""Cursors for paginating the list."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,9 +12,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A position in the list: the page that starts after this device, or ends before it.
+    """A position in the list, and which of the two adjacent pages to show.
 
-    Written as ``older-<microseconds since 1970>-<id>``.
+    ``older`` is the page that follows the device at this position, ``newer`` the page before it.
+    The text form is ``<direction>-<microseconds since 1970>-<device id>``.
     """
 
     direction: Literal["older", "newer"]
@@ -23,10 +24,10 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse a cursor.
+        """Parse the text form of a cursor.
 
         Raises:
-            InvalidInput: The text is not a cursor.
+            InvalidInput: the text is not a cursor.
         """
         try:
             direction, microseconds, device_id = text.split("-")
@@ -34,12 +35,14 @@ class Cursor:
             if direction not in ("older", "newer") or not 0 <= int(device_id) <= MAX_ID:
                 raise ValueError(text)
         except (ValueError, OverflowError):
-            raise InvalidInput("cursor", "This is not a cursor from a page of the list.") from None
+            raise InvalidInput(
+                "cursor", "Invalid cursor. Use one from the links between pages."
+            ) from None
         return cls("older" if direction == "older" else "newer", moment, int(device_id))
 
     @classmethod
     def at(cls, direction: Literal["older", "newer"], device: Device) -> Self:
-        """Return the position of a device."""
+        """Return the cursor for the page before or after a device."""
         return cls(direction, device.activity.last_activity_at, device.id)
 
     def __str__(self) -> str:

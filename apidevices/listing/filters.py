@@ -1,4 +1,4 @@
-"""What the list is filtered by."""
+"""The filters of the list."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,16 +11,16 @@ Status = Literal["all", "active", "blocked"]
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Filters of the list: part of a name or identifier, and the status."""
+    """Filters by status and by part of the name or identifier."""
 
     name: str = ""
     status: Status = "all"
 
     def __bool__(self) -> bool:
-        """Tell whether any filter is set."""
+        """Return whether any filter is set."""
         return bool(self.name) or self.status != "all"
 
     @property
     def text(self) -> str:
-        """The part of a name or identifier, folded as the search compares it."""
+        """The name filter, folded like search keys."""
         return search.fold(clean_text(self.name))

@@ -1,19 +1,19 @@
-"""How much the list shows, counts and looks through; measured with a million devices."""
+"""Limits on what the list shows, counts and searches; measured with a million devices."""
 
 PAGE_SIZE = 50
-"""Devices on a page of the list, and entries on a page of a history."""
+"""Devices per page of the list, and entries per page of a device's history."""
 
 COUNT_LIMIT = 10_000
-"""Counting stops here: an administrator needs "many" at once rather than an exact number late."""
+"""Counts stop here: administrators need a quick "10,000+" rather than a slow exact number."""
 
 FIRST_SCAN = 150
-"""Devices of the list that are searched for a text before the text index is used."""
+"""Devices to scan for a text before the text index is used."""
 
 COMMON_MATCHES = 15
-"""This many matches in the first scan suggest that the text index would name most devices."""
+"""Matches in the first scan that suggest that the text is too common for the text index."""
 
 LONG_SCAN = 5_000
-"""Devices of the list that are searched before more than ``COUNT_LIMIT`` matches are sorted."""
+"""Devices to scan for a text before more than ``COUNT_LIMIT`` matches are sorted."""
 
 SORT_LIMIT = 50_000
-"""Matches that are sorted at most: scanning a list of a million takes no longer."""
+"""Matches to sort at most. Beyond this, scanning a list of a million devices takes no longer."""

@@ -1,4 +1,4 @@
-"""Pages of the list; chooses the strategy for each."""
+"""Pages of the list, and the choice of the strategy that finds them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,10 @@ from apidevices.models import Device
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the list, newest first, with the cursors of its neighbours if there are any."""
+    """A page of the list, most recently active device first.
+
+    ``newer`` and ``older`` are the cursors of the adjacent pages, or None if there is none.
+    """
 
     devices: Sequence[Device]
     count: Count
@@ -25,8 +28,9 @@ class Page:
 
 
 def page(db: Database, filters: Filters, cursor: Cursor | None = None) -> Page:
-    """Return a page of the list: most recently active first, ``id`` breaks ties."""
-    # A device that moves to the top between two queries must not be found twice, or hide another.
+    """Return a page of the list, sorted by latest activity; ``id`` breaks ties."""
+    # Without a snapshot, a device that moves to the top between two queries could appear twice or
+    # hide another device.
     with db.snapshot() as session:
         found, count = _find(session, filters, cursor)
         size = limits.PAGE_SIZE
@@ -35,7 +39,7 @@ def page(db: Database, filters: Filters, cursor: Cursor | None = None) -> Page:
                 shown = found[:size][::-1]
                 newer, older = Cursor.at("newer", shown[0]), Cursor.at("older", shown[-1])
                 return Page(shown, count, newer, older)
-            cursor = None  # nothing newer is left, so this is the first page
+            cursor = None  # this is the first page: fill it up
             found, count = _find(session, filters, cursor)
     shown = found[:size]
     return Page(
@@ -46,8 +50,8 @@ def page(db: Database, filters: Filters, cursor: Cursor | None = None) -> Page:
     )
 
 
-def every(db: Database, filters: Filters) -> Sequence[Device]:
-    """Return all devices that the filters leave, most recently active first."""
+def find_all(db: Database, filters: Filters) -> Sequence[Device]:
+    """Return all devices that match the filters, most recently active first."""
     with db.read() as session:
         return strategies.scan(ListQuery(session, filters, cursor=None, limit=None), None)
 
@@ -55,7 +59,7 @@ def every(db: Database, filters: Filters) -> Sequence[Device]:
 def _find(
     session: Session, filters: Filters, cursor: Cursor | None
 ) -> tuple[Sequence[Device], Count]:
-    """Return the devices of a page and one more, and how many there are in all."""
+    """Return the devices of a page, plus one if there are more, and the total count."""
     query = ListQuery(session, filters, cursor, limits.PAGE_SIZE + 1)
     if not query.text:
         return strategies.in_order(query), count_status(query)
@@ -64,11 +68,11 @@ def _find(
         rare = strategies.sort_matches(query, limits.COUNT_LIMIT)
         if rare.matches <= limits.COUNT_LIMIT:
             return rare.devices, Count(rare.in_status, exact=True)
-    found = strategies.scan_on(query, found, limits.FIRST_SCAN, limits.LONG_SCAN)
-    if len(found) <= limits.PAGE_SIZE and query.length > limits.LONG_SCAN:
-        old = strategies.sort_matches(query, limits.SORT_LIMIT)
-        if old.matches <= limits.SORT_LIMIT:
-            found = old.devices
+    found = strategies.continue_scan(query, found, limits.FIRST_SCAN, limits.LONG_SCAN)
+    if len(found) <= limits.PAGE_SIZE and query.list_length > limits.LONG_SCAN:
+        inactive = strategies.sort_matches(query, limits.SORT_LIMIT)
+        if inactive.matches <= limits.SORT_LIMIT:
+            found = inactive.devices
         else:
-            found = strategies.scan_on(query, found, limits.LONG_SCAN, query.length)
+            found = strategies.continue_scan(query, found, limits.LONG_SCAN, query.list_length)
     return found, count_common(query, found)

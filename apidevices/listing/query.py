@@ -1,4 +1,4 @@
-"""One question to the list, and the SQL that all strategies build on."""
+"""One query of the list, and the SQL that all strategies build on."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -25,7 +25,7 @@ from apidevices.models import Device, DeviceActivity, UTCDateTime
 
 activity = DeviceActivity.__table__.c
 
-# The values of "blocked" that a status stands for.
+# status -> values of "blocked"
 _BLOCKED: Mapping[Status, Sequence[bool]] = {
     "all": (False, True),
     "active": (False,),
@@ -36,13 +36,13 @@ Ordered = TypeVar("Ordered", Select[Any], CompoundSelect[Any])
 
 
 class ListQuery:
-    """Filters and cursor of a page, in a session.
+    """The filters, cursor and page size of a query, bound to a session.
 
     Args:
-        session: where to ask; all answers must come from one snapshot.
+        session: the session to run in; for a page, all its queries must see one snapshot.
         filters: which devices to return.
-        cursor: where to start; at the newest device without one.
-        limit: how many devices to return; all of them without one.
+        cursor: where to start; None for the most recently active device.
+        limit: how many devices to return at most; None for all.
     """
 
     def __init__(
@@ -56,50 +56,53 @@ class ListQuery:
         self.text = filters.text
 
     @property
-    def has_text(self) -> ColumnElement[bool]:
-        """The condition for a device to have the text."""
+    def matches_text(self) -> ColumnElement[bool]:
+        """The condition that a device's name or identifier contains the text."""
         return search.contains(self.dialect, self.text, Device.search_key)
 
     @property
-    def has_status(self) -> ColumnElement[bool]:
-        """The condition for a device to have the status."""
+    def matches_status(self) -> ColumnElement[bool]:
+        """The condition that a device has the status."""
         return or_(*map(_is_blocked, self.blocked))
 
     @cached_property
-    def length(self) -> int:
-        """How many devices have the status, at most: the highest id unless few are blocked."""
+    def list_length(self) -> int:
+        """An upper bound for the number of devices with the status.
+
+        This is the highest id, unless the list shows blocked devices only and these are few.
+        """
         if self.blocked == (True,) and self.blocked_count <= limits.COUNT_LIMIT:
             return self.blocked_count
         return self.session.scalar(select(func.max(Device.id))) or 0
 
     @cached_property
     def blocked_count(self) -> int:
-        """How many devices are blocked; ``COUNT_LIMIT + 1`` at most."""
+        """How many devices are blocked, at most ``COUNT_LIMIT + 1``."""
         return self.count_rows(select(activity.device_id).where(activity.blocked))
 
     def count_rows(self, query: Select[Any]) -> int:
-        """Return how many rows a query has; ``COUNT_LIMIT + 1`` at most."""
+        """Return how many rows a query returns, at most ``COUNT_LIMIT + 1``."""
         limited = query.limit(limits.COUNT_LIMIT + 1).subquery()
         return self.session.scalar(select(func.count()).select_from(limited)) or 0
 
     def positions(self, number: int | None, skip: int) -> Subquery:
-        """Return the query for id and time of the next devices, by the index of each status."""
+        """Return a subquery for ids and times of the next devices, using the activity indexes."""
         parts = []
         for blocked in self.blocked:
             part = select(activity.device_id, activity.last_activity_at).where(
                 _is_blocked(blocked), *self.from_cursor(activity)
             )
-            # Without a limit of its own, PostgreSQL would sort all of them.
-            last = None if number is None else skip + number
-            parts.append(select(self.ordered(part, activity).limit(last).subquery()))
-        both = union_all(*parts)
-        ordered = self.ordered(both, both.selected_columns)
-        return ordered.limit(number).offset(skip or None).subquery("places")
+            # Each part needs a limit, or PostgreSQL sorts all rows of the union.
+            end = None if number is None else skip + number
+            parts.append(select(self.ordered(part, activity).limit(end).subquery()))
+        union = union_all(*parts)
+        ordered = self.ordered(union, union.selected_columns)
+        return ordered.limit(number).offset(skip or None).subquery("positions")
 
     def devices(
         self, query: Select[Any], positions: Subquery, isouter: bool = False
     ) -> Select[Any]:
-        """Make a query return the devices at these positions, in their order."""
+        """Extend a query to load the devices at these positions, in the list's order."""
         query = (
             query.join(Device, Device.id == positions.c.device_id, isouter=isouter)
             .join(Device.activity, isouter=isouter)
@@ -108,15 +111,15 @@ class ListQuery:
         return self.ordered(query, positions.c)
 
     def from_cursor(self, columns: Any) -> Sequence[ColumnElement[bool]]:
-        """Return the condition for what follows the cursor, in its direction."""
+        """Return the condition for rows beyond the cursor, in its direction."""
         if self.cursor is None:
             return ()
-        position = tuple_(columns.last_activity_at, columns.device_id)
-        here = tuple_(literal(self.cursor.moment, UTCDateTime), literal(self.cursor.device_id))
-        return [position > here if self.cursor.direction == "newer" else position < here]
+        row = tuple_(columns.last_activity_at, columns.device_id)
+        cursor = tuple_(literal(self.cursor.moment, UTCDateTime), literal(self.cursor.device_id))
+        return [row > cursor if self.cursor.direction == "newer" else row < cursor]
 
     def ordered(self, query: Ordered, columns: Any) -> Ordered:
-        """Order a query as the list is: newest first, or oldest first towards newer pages."""
+        """Sort a query by latest activity: descending, or ascending to find newer pages."""
         position = (columns.last_activity_at, columns.device_id)
         backwards = self.cursor is not None and self.cursor.direction == "newer"
         return query.order_by(
@@ -125,5 +128,5 @@ class ListQuery:
 
 
 def _is_blocked(blocked: bool) -> ColumnElement[bool]:
-    """Return the condition of a status, worded as its partial index words it."""
+    """Return the condition for one status, in the same form as in its partial index."""
     return activity.blocked if blocked else ~activity.blocked

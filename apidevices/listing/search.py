@@ -1,10 +1,12 @@
-"""Which devices have a text in their name or identifier, by an index of short substrings.
+"""Find devices whose name or identifier contains a text, using an index of short substrings.
 
-SQLite has FTS5's trigrams, and their vocabulary for one or two characters. PostgreSQL has a GIN
-index of all substrings of one to three characters, made by a function of our own: ``pg_trgm``
-knows letters and digits only, none outside ASCII in a database with the locale C, and can't help
-with fewer than three characters. Both are kept up by the database itself, in the transaction that
-writes ``search_key``.
+SQLite uses FTS5 with trigrams, and the FTS5 vocabulary for texts of one or two characters.
+
+PostgreSQL uses a GIN index of all substrings of one to three characters, which the function
+``apidevices_grams`` extracts. ``pg_trgm`` would not do: it ignores everything except letters and
+digits (with the locale C, everything outside ASCII) and needs at least three characters.
+
+Both databases update the index in the transaction that writes ``search_key``.
 """
 
 import unicodedata
@@ -27,50 +29,50 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from apidevices.models import PREFIX, Device
 
 GRAM = 3
-"""Characters of the longest substring in an index."""
+"""Length of the longest substrings in the index, in characters."""
 
 _LAST_CHARACTER = chr(0x10FFFF)
 
-# The full-text index of SQLite, and its list of (term, row): see the migration that makes them.
+# SQLite's full-text index and its vocabulary of (term, row id); migration 0003 creates them.
 _INDEX = table(f"{PREFIX}device_search", column("rowid", Integer), column("key", Text))
 _TERMS = table(f"{PREFIX}device_search_terms", column("term", Text), column("doc", Integer))
 
 
 def fold(text: str) -> str:
-    """Return text as it is searched: case and compatibility forms folded, in any alphabet."""
+    """Fold case and compatibility characters of any script, for search keys and searched texts."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def search_key(identifier: str, name: str | None) -> str:
-    """Return what the search looks in; the line break is in no text that is looked for."""
+    """Return the text that is searched. The line break never matches: no searched text has one."""
     return fold(f"{name}\n{identifier}" if name else identifier)
 
 
 def contains(dialect: str, text: str, key: Any) -> ColumnElement[bool]:
-    """Tell of each device that is looked at anyway whether its ``search_key`` has a folded text."""
+    """Return the condition that a search key contains a folded text, without using the index."""
     find = func.instr if dialect == "sqlite" else func.strpos
     return find(key, text) > 0
 
 
-def by_index(dialect: str, text: str) -> Select[Any]:
-    """Return the query for the ids of all devices that have a folded text."""
-    return _by_fts5(text) if dialect == "sqlite" else _by_grams(text)
+def matching_ids(dialect: str, text: str) -> Select[Any]:
+    """Return the query for the ids of all devices that contain a folded text, using the index."""
+    return _matching_ids_fts5(text) if dialect == "sqlite" else _matching_ids_grams(text)
 
 
-def _by_fts5(text: str) -> Select[Any]:
+def _matching_ids_fts5(text: str) -> Select[Any]:
     if len(text) < GRAM:
-        # Keys are indexed with two line breaks at their end, so that each of their characters
-        # begins a term.
+        # Keys are indexed with two trailing line breaks, so that each of their characters starts
+        # a trigram.
         end = literal(text + _LAST_CHARACTER)
         return select(_TERMS.c.doc.label("id")).distinct().where(_TERMS.c.term.between(text, end))
     phrase = '"' + text.replace('"', '""') + '"'
     return select(_INDEX.c.rowid.label("id")).where(_INDEX.c.key.match(phrase))
 
 
-def _by_grams(text: str) -> Select[Any]:
+def _matching_ids_grams(text: str) -> Select[Any]:
     grams = bindparam(None, _grams(text), ARRAY(Text))
-    found = func.apidevices_grams(Device.search_key, type_=ARRAY(Text)).contains(grams)
-    query = select(Device.id.label("id")).where(found)
+    contains_grams = func.apidevices_grams(Device.search_key, type_=ARRAY(Text)).contains(grams)
+    query = select(Device.id.label("id")).where(contains_grams)
     return (
         query.where(contains("postgresql", text, Device.search_key)) if len(text) > GRAM else query
     )

@@ -1,6 +1,7 @@
-"""The strategies to find a page, each a function; the package's docstring says when and why.
+"""The strategies that find a page of the list, one function each.
 
-Each returns up to ``query.limit`` devices, in the order of the list, from the cursor on.
+Each returns up to ``query.limit`` devices in the list's order, starting at the cursor. The table in
+the docstring of ``apidevices.listing`` explains when each strategy is used, why, and its cost.
 """
 
 from collections.abc import Sequence
@@ -14,50 +15,50 @@ from apidevices.models import Device
 
 
 class SortedMatches(NamedTuple):
-    """What ``sort_matches`` found."""
+    """The result of ``sort_matches``."""
 
     matches: int
-    """How many devices have the text; ``limit + 1`` if there were too many to sort."""
+    """How many devices contain the text; ``limit + 1`` if there are too many to sort."""
     in_status: int
-    """How many of them have the status; 0 if there were too many to sort."""
+    """How many of the matches have the status; 0 if there are too many to sort."""
     devices: Sequence[Device]
 
 
 def in_order(query: ListQuery) -> Sequence[Device]:
-    """Follow the list, where there is no text to search for."""
+    """Read the page from the activity indexes; for queries without a text."""
     return scan(query, query.limit)
 
 
 def scan(query: ListQuery, number: int | None, skip: int = 0) -> Sequence[Device]:
-    """Follow the list and keep what has the text.
+    """Read the next devices from the activity indexes and keep those that contain the text.
 
     Args:
-        query: what to look for.
-        number: how many devices of the list to look at; all of them if None.
-        skip: how many to pass over first.
+        query: the query to answer.
+        number: how many devices to read, matching or not; None for all.
+        skip: how many devices to skip first.
     """
     positions = query.positions(number, skip)
-    if query.text:  # checked before anything else of a device is read
+    if query.text:  # filter first: whole rows are only loaded for matches
         matching = select(positions).join(Device, Device.id == positions.c.device_id)
-        matching = matching.where(query.has_text)
+        matching = matching.where(query.matches_text)
         matching = query.ordered(matching, positions.c).limit(query.limit)
         positions = matching.subquery("matching")
     found = query.devices(select(Device).select_from(positions), positions)
     return query.session.scalars(found).all()
 
 
-def scan_on(
+def continue_scan(
     query: ListQuery, found: Sequence[Device], scanned: int, until: int
 ) -> Sequence[Device]:
-    """Go on with a scan, in slices that grow, until the page is full.
+    """Continue a scan in growing slices, until the page is full or the scan reaches its limit.
 
     Args:
-        query: what to look for.
-        found: what the scan has found so far.
-        scanned: how many devices it has looked at.
-        until: how many it may look at.
+        query: the query to answer.
+        found: the devices found so far.
+        scanned: how many devices have been read so far.
+        until: how many devices to read at most, including ``scanned``.
     """
-    until = min(until, query.length)
+    until = min(until, query.list_length)
     while len(found) <= limits.PAGE_SIZE and scanned < until:
         number = min(3 * scanned, until - scanned)
         found = [*found, *scan(query, number, scanned)]
@@ -66,16 +67,16 @@ def scan_on(
 
 
 def sort_matches(query: ListQuery, limit: int) -> SortedMatches:
-    """Sort the devices that the text index names, unless they are more than the limit."""
-    named = search.by_index(query.dialect, query.text)
-    found = named.limit(limit + 1).cte("matches").prefix_with("MATERIALIZED")
+    """Sort the matches from the text index, unless there are more than ``limit``."""
+    matching_ids = search.matching_ids(query.dialect, query.text)
+    found = matching_ids.limit(limit + 1).cte("matches").prefix_with("MATERIALIZED")
     matches = select(func.count()).select_from(found).scalar_subquery()
-    # Materialized, or a planner may start from all devices that have the status.
+    # Materialized, because the planner might otherwise start from all devices with the status.
     positions = (
         select(activity.device_id, activity.last_activity_at, activity.blocked)
         .join(found, found.c.id == activity.device_id)
         .where(matches <= limit)
-        .cte("places")
+        .cte("positions")
         .prefix_with("MATERIALIZED")
     )
     in_status = select(positions)

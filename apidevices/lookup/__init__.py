@@ -1,9 +1,8 @@
-"""The one read of a tracked request: token and device, straight through the database driver.
+"""Look up a request's token and device in one query, directly through the database driver.
 
-Every request pays for this query, so it bypasses the ORM and SQLAlchemy's execution, which would
-take most of the time of the whole check. The statement is compiled once and runs on connections of
-the driver, in autocommit, where the database keeps it prepared. Each call reads what is committed
-at that moment.
+Every tracked request pays for this query. It bypasses the ORM and SQLAlchemy's execution, which
+would take longer than the rest of the check. The statement is compiled once and runs on driver
+connections in autocommit mode, which keep it prepared. Each call sees all data committed so far.
 """
 
 from sqlalchemy import Engine
@@ -16,6 +15,6 @@ __all__ = ["Found", "FoundDevice", "FoundToken", "Lookup", "LookupFailed", "make
 
 
 def make_lookup(engine: Engine, *, tokens: bool) -> Lookup:
-    """Return the lookup for an engine's database: of tokens and devices, or of devices alone."""
+    """Return a lookup for an engine: of tokens and devices, or only of devices."""
     lookup = SqliteLookup if engine.dialect.name == "sqlite" else PostgresLookup
     return lookup(engine, tokens=tokens)

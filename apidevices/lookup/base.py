@@ -1,4 +1,4 @@
-"""What every driver's lookup shares: the statement, its result, and a stack of connections."""
+"""The parts that all drivers' lookups share: statement, result types and connections."""
 
 from abc import ABC, abstractmethod
 from collections import deque
@@ -17,7 +17,7 @@ from apidevices.processes import after_fork, at_exit
 
 
 class FoundToken(NamedTuple):
-    """A valid token, neither revoked nor expired; its scopes are a JSON list."""
+    """A valid token: neither revoked nor expired. ``scopes_json`` is a JSON list."""
 
     id: int
     name: str
@@ -25,7 +25,7 @@ class FoundToken(NamedTuple):
 
 
 class FoundDevice(NamedTuple):
-    """A known device; ``details`` has one value for each field of ``identity.DETAILS``."""
+    """A known device. ``details`` has one value per field, in the order of ``identity.DETAILS``."""
 
     id: int
     name: str | None
@@ -34,10 +34,10 @@ class FoundDevice(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What the database knows of a request.
+    """The result of a lookup.
 
-    ``token`` is None if it is not valid, and ``device`` is then None as well. A lookup of devices
-    alone never has a token.
+    ``token`` is None if the token is invalid; ``device`` is then None as well. Without tokens,
+    ``token`` is always None.
     """
 
     token: FoundToken | None
@@ -46,7 +46,7 @@ class Found(NamedTuple):
 
 NOTHING_FOUND = Found(None, None)
 
-_DEVICE = (
+_DEVICE_COLUMNS = (
     Device.id,
     Device.name,
     Device.blocked_at.is_not(None),
@@ -55,7 +55,7 @@ _DEVICE = (
 _HAS_IDENTIFIER = Device.identifier == bindparam("identifier", type_=String)
 
 _TOKEN_AND_DEVICE = (
-    select(ApiToken.id, ApiToken.name, ApiToken.scopes, *_DEVICE)
+    select(ApiToken.id, ApiToken.name, ApiToken.scopes, *_DEVICE_COLUMNS)
     .select_from(ApiToken)
     .outerjoin(Device, _HAS_IDENTIFIER)
     .where(
@@ -66,7 +66,7 @@ _TOKEN_AND_DEVICE = (
         ),
     )
 )
-_DEVICE_ALONE = select(null(), null(), null(), *_DEVICE).where(_HAS_IDENTIFIER)
+_DEVICE_ONLY = select(null(), null(), null(), *_DEVICE_COLUMNS).where(_HAS_IDENTIFIER)
 
 
 class LookupFailed(Exception):
@@ -74,29 +74,29 @@ class LookupFailed(Exception):
 
 
 class Lookup(ABC):
-    """Driver connections that run nothing but this query, shared by all threads.
+    """Runs the lookup query on dedicated driver connections that all threads share.
 
-    There are never more of them than concurrent requests. A connection that fails is thrown away,
-    and the query is retried once on a new one: the old one may date from before a restart of the
-    database.
+    It opens at most as many connections as there are concurrent requests. If a connection fails,
+    it is closed and the query is retried once on a new one: the old connection may be stale because
+    the database has restarted.
     """
 
     def __init__(self, engine: Engine, *, tokens: bool) -> None:
         self._engine = engine
-        self._statement: Select[Any] = _TOKEN_AND_DEVICE if tokens else _DEVICE_ALONE
-        # A pool of its own makes new connections; one out of the engine's would first be pinged,
-        # without end where the server hangs.
+        self._statement: Select[Any] = _TOKEN_AND_DEVICE if tokens else _DEVICE_ONLY
+        # New connections come from a separate pool. The engine's pool would ping them first, which
+        # blocks forever if the server hangs.
         self._is_shared = isinstance(engine.pool, StaticPool)
         self._pool = engine.pool if self._is_shared else engine.pool.recreate()
         self._idle: deque[Any] = deque()
         driver: Any = engine.dialect.dbapi
-        self._error: type[Exception] = driver.OperationalError
-        self._errors: tuple[type[Exception], ...] = (driver.Error, SQLAlchemyError)
+        self._operational_error: type[Exception] = driver.OperationalError
+        self._driver_errors: tuple[type[Exception], ...] = (driver.Error, SQLAlchemyError)
         after_fork(self._reset_after_fork)
         at_exit(self.close)
 
     def find(self, digest: bytes | None, identifier: str | None, now: datetime) -> Found:
-        """Return the valid token with a digest, and the device with an identifier.
+        """Return the valid token with this digest and the device with this identifier.
 
         Raises:
             LookupFailed: the database is unavailable.
@@ -108,15 +108,15 @@ class Lookup(ABC):
         if connection is not None:
             try:
                 return self._find_on(connection, digest, identifier, now)
-            except self._errors:
-                pass  # it may only be an old connection, from before a restart of the server
+            except self._driver_errors:
+                pass  # the connection may be stale: retry on a new one
         try:
             return self._find_on(self._open(), digest, identifier, now)
-        except self._errors as error:
+        except self._driver_errors as error:
             raise LookupFailed(str(error)) from error
 
     def close(self) -> None:
-        """Close all connections that are not in use."""
+        """Close all idle connections."""
         while self._idle:
             self._discard(self._idle.pop())
 
@@ -125,27 +125,28 @@ class Lookup(ABC):
     ) -> Found:
         try:
             found = self._query(connection, digest, identifier, now)
-        except self._errors:
+        except self._driver_errors:
             self._discard(connection)
             raise
         self._idle.append(connection)
         return found
 
     def _reset_after_fork(self) -> None:
-        self._abandoned = self._idle  # not closed: the parent process goes on to use them
+        # Keep a reference: garbage collection would close connections that the parent still uses.
+        self._abandoned = self._idle
         self._idle = deque()
         if not self._is_shared:
-            self._pool = self._pool.recreate()  # its lock may have been held
+            self._pool = self._pool.recreate()  # another thread may have held its lock
 
     def _open(self) -> Any:
         if getattr(self._engine.dialect, "default_isolation_level", None) is None:
-            # SQLAlchemy asks the server what it can do on the first connection; with two pools,
-            # nobody would wait for that.
+            # SQLAlchemy initializes the dialect on an engine's first connection. Connections of
+            # the separate pool would not wait for that.
             self._engine.connect().close()
         pooled = self._pool.connect()
         connection = pooled.driver_connection
         if self._is_shared:
-            pooled.close()  # the one connection that there is, to a database in memory
+            pooled.close()  # returns the only connection, to an in-memory database
         else:
             pooled.detach()
         return connection
@@ -155,7 +156,7 @@ class Lookup(ABC):
             connection.close()
 
     def _compile(self, dialect: Dialect) -> tuple[str, Sequence[str]]:
-        """Return the statement as SQL, and the names of its parameters in their order."""
+        """Return the statement's SQL and the names of its positional parameters, in order."""
         compiled = self._statement.compile(dialect=dialect)
         return str(compiled), tuple(compiled.positiontup or ())
 

@@ -16,10 +16,10 @@ from apidevices.lookup.watchdog import Watchdog
 
 
 class PostgresLookup(Lookup):
-    """The query through libpq as psycopg wraps it: prepared once per connection, run with bytes.
+    """Runs the query through psycopg's libpq wrapper, prepared once per connection.
 
-    psycopg's cursor, and its adaptation of each value to and from Python, would cost more time in
-    this process than all the rest.
+    psycopg's cursors and their conversion of values to and from Python objects would use more CPU
+    time than the rest of the lookup.
     """
 
     _NAME = b"apidevices_lookup"
@@ -32,10 +32,11 @@ class PostgresLookup(Lookup):
         sql, self._order = self._compile(dialect)
         self._sql = sql.encode()
         self._watchdog = Watchdog()
-        self._formats = [1 if name == "digest" else 0 for name in self._order]  # bytea: binary
+        # libpq's formats: 0 for text, 1 for binary.
+        self._formats = [1 if name == "digest" else 0 for name in self._order]
 
     def close(self) -> None:
-        """Close all connections that are not in use."""
+        """Close all idle connections and stop the watchdog."""
         self._watchdog.close()
         super().close()
         self._watchdog = Watchdog()
@@ -49,7 +50,7 @@ class PostgresLookup(Lookup):
         self._watchdog.add(connection)
         try:
             self._raise_for_error(connection.pgconn.prepare(self._NAME, self._sql))
-        except self._errors:
+        except self._driver_errors:
             self._discard(connection)
             raise
         return connection
@@ -86,13 +87,13 @@ class PostgresLookup(Lookup):
 
     def _raise_for_error(self, result: Any) -> None:
         if result.error_message:
-            raise self._error(result.error_message.decode(errors="replace").strip())
+            raise self._operational_error(result.error_message.decode(errors="replace").strip())
 
 
 class LibpqConnection:
-    """A connection of libpq that another thread can interrupt.
+    """A libpq connection that another thread can abort.
 
-    ``waiting_since`` is the monotonic time at which the query in progress began, or None.
+    ``waiting_since`` is the monotonic time at which the current query started, or None while idle.
     """
 
     def __init__(self, connection: Any) -> None:
@@ -102,15 +103,15 @@ class LibpqConnection:
         self.waiting_since: float | None = None
 
     def execute(self, name: bytes, values: Sequence[bytes | None], formats: Sequence[int]) -> Any:
-        """Run a prepared statement in one round trip; the call releases the GIL once."""
+        """Run a prepared statement in one round trip, releasing the GIL once."""
         self.waiting_since = time.monotonic()
         try:
             return self.pgconn.exec_prepared(name, values, formats)
         finally:
             self.waiting_since = None
 
-    def hang_up(self) -> None:
-        """Shut the socket down, so that the query in progress fails."""
+    def abort(self) -> None:
+        """Shut down the socket, which makes the current query fail."""
         with self._closing:
             if self.waiting_since is not None:
                 with socket.socket(fileno=os.dup(self.pgconn.socket)) as server:

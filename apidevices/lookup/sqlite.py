@@ -10,7 +10,7 @@ from apidevices.lookup.base import NOTHING_FOUND, Found, FoundDevice, FoundToken
 
 
 class SqliteLookup(Lookup):
-    """The query through ``sqlite3``, which keeps prepared statements by their text."""
+    """Runs the query through ``sqlite3``, which caches prepared statements by their SQL."""
 
     def __init__(self, engine: Engine, *, tokens: bool) -> None:
         super().__init__(engine, tokens=tokens)

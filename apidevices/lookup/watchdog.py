@@ -1,4 +1,7 @@
-"""A thread that hangs up on servers that stop answering: libpq has no timeout for that."""
+"""A thread that aborts queries to servers that have stopped responding.
+
+libpq has no query timeout of its own.
+"""
 
 import threading
 import time
@@ -8,25 +11,25 @@ from typing import Protocol
 from apidevices.database import LOCK_TIMEOUT
 
 
-class Watched(Protocol):
-    """A connection that can be interrupted; ``waiting_since`` is None while it is idle."""
+class Abortable(Protocol):
+    """A connection that can be aborted. ``waiting_since`` is None while it is idle."""
 
     waiting_since: float | None
 
-    def hang_up(self) -> None:
-        """Let the query in progress fail."""
+    def abort(self) -> None:
+        """Make the current query fail."""
 
 
 class Watchdog:
-    """Watches connections for as long as somebody holds them; its thread starts with the first."""
+    """Watches connections through weak references. The first connection starts its thread."""
 
     def __init__(self) -> None:
-        self._connections: weakref.WeakSet[Watched] = weakref.WeakSet()
+        self._connections: weakref.WeakSet[Abortable] = weakref.WeakSet()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def add(self, connection: Watched) -> None:
-        """Watch one more connection."""
+    def add(self, connection: Abortable) -> None:
+        """Watch a connection."""
         self._connections.add(connection)
         if self._thread is None:
             self._thread = threading.Thread(
@@ -35,7 +38,7 @@ class Watchdog:
             self._thread.start()
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._closed.set()
 
     def _run(self) -> None:
@@ -44,4 +47,4 @@ class Watchdog:
             for connection in list(self._connections):
                 since = connection.waiting_since
                 if since is not None and since < overdue:
-                    connection.hang_up()
+                    connection.abort()

@@ -1,1 +1,1 @@
-"""What the standalone application adds to the extension: accounts, health, its server."""
+"""The parts of the standalone application: accounts, client API, health checks, server, demo."""

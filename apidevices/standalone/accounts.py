@@ -1,4 +1,4 @@
-"""Accounts of administrators: sign-in by Flask-Security, and how the first one comes to be."""
+"""Administrator accounts: sign-in with Flask-Security, and the setup of the first account."""
 
 import re
 import uuid
@@ -44,26 +44,26 @@ from apidevices.toolkit import (
 
 MIN_PASSWORD = 8
 
-_PATH_OF_OURS = re.compile(r"/(?![/\\])[^\x00-\x20\\]*")
+_LOCAL_PATH = re.compile(r"/(?![/\\])[^\x00-\x20\\]*")
 ADMIN = "admin"
 
 blueprint = Blueprint("accounts", __name__)
 
 
 class Action(StrEnum):
-    """What is recorded of accounts."""
+    """Audit log actions of accounts."""
 
     USER_CREATED = "user.created"
 
 
 def init_app(app: Flask, db: SQLAlchemy) -> None:
-    """Connect sign-in, sign-out, the account's page and the setup link."""
+    """Set up sign-in, sign-out, the account page and the setup page."""
     app.config.from_mapping(
         SECURITY_PASSWORD_HASH="argon2",  # noqa: S106 - the name of a hash
-        # The HMAC before the hash would bind every password to one more secret to keep.
+        # Without the extra HMAC, passwords don't depend on another secret.
         SECURITY_PASSWORD_SINGLE_HASH=True,
         SECURITY_PASSWORD_LENGTH_MIN=MIN_PASSWORD,
-        # No mail is sent, so an address need not be one that the whole world can reach.
+        # No mail is sent, so the address doesn't have to be deliverable.
         SECURITY_EMAIL_VALIDATOR_ARGS={
             "check_deliverability": False,
             "globally_deliverable": False,
@@ -80,15 +80,16 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
         SECURITY_SEND_PASSWORD_CHANGE_EMAIL=False,
         SECURITY_LOGIN_USER_TEMPLATE="standalone/login.html",
         SECURITY_CHANGE_PASSWORD_TEMPLATE="standalone/account.html",  # noqa: S106 - a file
-        SECURITY_MSG_GENERIC_AUTHN_FAILED=("The e-mail address or password is wrong.", "error"),
+        SECURITY_MSG_GENERIC_AUTHN_FAILED=("The email address or password is wrong.", "error"),
+        SECURITY_MSG_RETYPE_PASSWORD_MISMATCH=("The passwords don't match.", "error"),
         SECURITY_MSG_UNAUTHENTICATED=("Sign in to see this page.", "info"),
     )
-    email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()  # ann@company.local is an address, too
+    email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()  # allow ann@company.local
     security = Security(app, SQLAlchemyUserDatastore(db, User, Role), render_template=render)
     security.login_context_processor(lambda: {"account_exists": exists(database())})
     security.change_password_context_processor(lambda: {"account_name": actor()})
-    # Sessions alone sign in. Otherwise every request, those of the API too, would have its body
-    # read in search of a token of Flask-Security's, and somebody looked up before any view asks.
+    # Authenticate by session only. Otherwise Flask-Security would read the body of every request,
+    # including API requests, to look for its own token, and would always query the user.
     security.login_manager.request_loader(lambda _request: None)
     security.principal.identity_loaders.clear()
     app.register_blueprint(blueprint)
@@ -96,35 +97,35 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
 
 
 def authorize() -> bool:
-    """Let a signed-in account in, and show everybody else the way to sign in."""
+    """Allow signed-in users and redirect everybody else to the sign-in page."""
     if not current_user.is_authenticated:
-        abort(to_sign_in())
+        abort(redirect_to_sign_in())
     return True
 
 
-def to_sign_in() -> BaseResponse:
-    """Answer with the way to sign in, and from there back to the page that was asked for."""
-    asked_for = request.full_path.rstrip("?")
+def redirect_to_sign_in() -> BaseResponse:
+    """Redirect to the sign-in page, and from there back to the current page."""
+    target = request.full_path.rstrip("?")
     if request.method != "GET" or is_htmx():
-        # Only the page with the form or the fragment can be come back to.
+        # Return to the page that contains the form or fragment.
         try:
             page = urlsplit(request.headers.get("HX-Current-URL") or request.referrer or "/")
         except ValueError:
-            page = urlsplit("/")  # no browser sends an address that can't be read
-        asked_for = page.path + (f"?{page.query}" if page.query else "")
-    address = url_for("security.login", next=asked_for)
+            page = urlsplit("/")  # not from a browser
+        target = page.path + (f"?{page.query}" if page.query else "")
+    url = url_for("security.login", next=target)
     if is_htmx():
-        return Response(status=401, headers={"HX-Redirect": address})
-    return redirect(address, 303)
+        return Response(status=401, headers={"HX-Redirect": url})
+    return redirect(url, 303)
 
 
 def actor() -> str:
-    """Name the account that makes the current request."""
+    """Return the email address of the signed-in user, for the audit log."""
     return str(current_user.email)
 
 
 def exists(db: Database) -> bool:
-    """Tell whether there is any account."""
+    """Return whether any account exists."""
     with db.read() as session:
         return session.scalar(select(User.id).limit(1)) is not None
 
@@ -139,30 +140,30 @@ def create(
     actor: str,
     now: datetime,
 ) -> User:
-    """Create an account, or, with ``only_first``, none where there is one already.
+    """Create an account.
 
     Raises:
-        InvalidInput: The address or password is not good enough, or the role is unknown.
-        Conflict: The account exists.
+        InvalidInput: The address or password is invalid, or the role is unknown.
+        Conflict: The account exists, or any account does and ``only_first`` is set.
     """
-    security = _security()  # its checks are the rules of sign-in, too
+    security = _security()  # apply the same rules as sign-in does
     try:
         email = security._mail_util.validate(email)
     except ValueError:
-        raise InvalidInput("email", "This is not an e-mail address.") from None
+        raise InvalidInput("email", "This is not an email address.") from None
     problems, password = security._password_util.validate(password, is_register=True)
     if problems:
         raise InvalidInput("password", " ".join(map(str, problems)))
-    hashed = hash_password(password)  # slow on purpose, so not within the transaction
+    hashed = hash_password(password)  # deliberately slow: keep it out of the transaction
     with db.write() as session:
-        # Locking the role's row lets one creation in at a time where the database has many writers.
+        # The lock on the role's row serializes concurrent creations on PostgreSQL.
         found = session.scalar(select(Role).where(Role.name == role).with_for_update())
         if found is None:
-            raise InvalidInput("role", f"There is no role {role!r}. Roles: {ADMIN}.")
+            raise InvalidInput("role", f"Unknown role {role!r}. Available roles: {ADMIN}.")
         if only_first and session.scalar(select(User.id).limit(1)) is not None:
-            raise Conflict("The first account already exists. Sign in with it.")
+            raise Conflict("The first account already exists. Sign in with that account.")
         if session.scalar(select(User.id).where(func.lower(User.email) == email.lower())):
-            raise Conflict("An account with this e-mail address already exists.")
+            raise Conflict("An account with this email address already exists.")
         user = User(
             email=email,
             password=hashed,
@@ -186,42 +187,42 @@ def create(
 
 
 def setup_path(app: Flask) -> str:
-    """Return the path of the link that makes the first account; it works until there is one."""
+    """Return the path of the setup page, which works until the first account exists."""
     return f"/setup/{_serializer(app).dumps(uuid.uuid4().hex)}"
 
 
 class SetupForm(FlaskForm):
-    """The first account."""
+    """The form for the first account."""
 
-    email = EmailField("E-mail", validators=[InputRequired("Give your e-mail address.")])
+    email = EmailField("Email", validators=[InputRequired("Enter your email address.")])
     password = PasswordField("Password", validators=[InputRequired("Choose a password.")])
     password_again = PasswordField(
-        "Password again", validators=[EqualTo("password", "The passwords are not the same.")]
+        "Confirm password", validators=[EqualTo("password", "The passwords don't match.")]
     )
 
 
 @blueprint.before_app_request
-def _plain_sign_in() -> ResponseReturnValue | None:
-    """Keep from the view of Flask-Security what it has no good answer for."""
+def _check_sign_in_request() -> ResponseReturnValue | None:
+    """Handle sign-in requests that Flask-Security's own view does not handle well."""
     if request.endpoint != "security.login":
         return None
     if request.is_json:
-        abort(415, "Sign in with the form.")
-    if "next" in request.args and not _PATH_OF_OURS.fullmatch(request.args["next"]):
+        abort(415, "Use the form to sign in.")
+    if "next" in request.args and not _LOCAL_PATH.fullmatch(request.args["next"]):
         return redirect(url_for("security.login"), 303)
     return None
 
 
 @blueprint.route("/setup/<token>", methods=["GET", "POST"])
 def setup(token: str) -> ResponseReturnValue:
-    """Make the first account."""
+    """Create the first account."""
     db = database()
     try:
         _serializer(current_app).loads(token)
     except BadSignature:
-        abort(404, "This setup link is not valid. Start the server again to get a new one.")
+        abort(404, "This setup link is not valid. Restart the server to get a new one.")
     if exists(db):
-        abort(404, "This setup link has been used. Sign in with the account that it made.")
+        abort(404, "This setup link has been used. Sign in instead.")
     form = SetupForm()
     error = None
     if form.validate_on_submit():
@@ -235,8 +236,8 @@ def setup(token: str) -> ResponseReturnValue:
                 actor=email,
                 now=clock.now(),
             )
-        except (InvalidInput, Conflict) as refusal:
-            error = str(refusal)
+        except (InvalidInput, Conflict) as rejection:
+            error = str(rejection)
         else:
             _sign_in(email)
             flash("Your account is ready.")
@@ -250,12 +251,12 @@ def setup(token: str) -> ResponseReturnValue:
 def _sign_in(email: str) -> None:
     datastore = _security().datastore
     user = datastore.find_user(case_insensitive=True, email=email)
-    login_user(user)  # type: ignore[arg-type]  # made a moment ago, so it is found
-    datastore.commit()  # type: ignore[no-untyped-call]  # untyped over there
+    login_user(user)  # type: ignore[arg-type]  # it has just been created
+    datastore.commit()  # type: ignore[no-untyped-call]
 
 
 def _end_sessions(app: Flask, user: User, **_extra: Any) -> None:
-    """End all sessions of an account that signs out: its cookies could be replayed otherwise."""
+    """End all sessions of a user who signs out. Otherwise the session cookie could be replayed."""
     datastore = app.extensions["security"].datastore
     datastore.set_uniquifier(user)
     datastore.commit()

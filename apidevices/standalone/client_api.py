@@ -1,4 +1,4 @@
-"""The client API: what devices call. The calling device as the platform sees it, and uploads."""
+"""The API for devices: show the calling device, and upload data."""
 
 from datetime import datetime
 from typing import Any
@@ -35,7 +35,7 @@ blueprint = Blueprint("client_api", __name__, url_prefix="/api")
 
 
 class UploadJson(Answer):
-    """An upload that was stored."""
+    """A stored upload."""
 
     id: int
     received_at: Time
@@ -69,7 +69,7 @@ DEVICE_HEADERS = _device_headers()
 @blueprint.get("/v1/device")
 @described(DeviceJson, 400, tag=TAG, headers=DEVICE_HEADERS)
 def show_device() -> ResponseReturnValue:
-    """Show the calling device as the platform sees it."""
+    """Show the calling device as API Devices sees it."""
     _, device_id, _ = _calling_device()
     device = devices.get(database(), device_id)
     return device_json(device), {"ETag": f'"{version(device)}"'}
@@ -78,10 +78,10 @@ def show_device() -> ResponseReturnValue:
 @blueprint.post("/v1/uploads")
 @described(UploadJson, *WITH_BODY, status=201, tag=TAG, headers=DEVICE_HEADERS, body=AnyJson)
 def upload() -> ResponseReturnValue:
-    """Upload data: any JSON, up to 1 MiB."""
+    """Upload data: any JSON up to 1 MiB."""
     at, device_id, token_id = _calling_device()
     if not request.is_json:
-        raise UnsupportedMediaType("Send the upload as 'Content-Type: application/json'.")
+        raise UnsupportedMediaType("Send the upload with 'Content-Type: application/json'.")
     try:
         stored = uploads.store(
             database(), read_body(), device_id=device_id, token_id=token_id, now=at
@@ -95,8 +95,8 @@ def _calling_device() -> tuple[datetime, int, int]:
     """Return the time of the request and the ids of its device and token.
 
     Raises:
-        TokenMissing: The request carries no token.
-        DeviceIdRequired: It names no device.
+        TokenMissing: The request has no token.
+        DeviceIdRequired: The request has no device identifier.
     """
     caller = current_caller()
     if caller is None or caller.token_id is None:

@@ -1,4 +1,4 @@
-"""What the standalone application adds to ``flask apidevices``: accounts and a made-up fleet."""
+"""The standalone application's own commands: accounts, simulated devices, and all migrations."""
 
 import sys
 
@@ -6,9 +6,15 @@ import click
 from flask import Flask
 from flask.cli import with_appcontext
 
-from apidevices.standalone import accounts
+from apidevices.standalone import accounts, migrations
 from apidevices.standalone.simulation import Fleet, run
 from apidevices.toolkit import Group, audit, clock, commands, existing_database, fail, print_table
+
+
+class StandaloneGroup(Group):
+    """A group of commands that names the standalone application's settings in errors."""
+
+    database_settings = "DATABASE_URL and APIDEVICES_INSTANCE"
 
 
 @click.command()
@@ -18,20 +24,35 @@ from apidevices.toolkit import Group, audit, clock, commands, existing_database,
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def create_user(email: str, role: str, password_stdin: bool) -> None:
     """Create an account for the admin pages."""
+    db = existing_database()  # before the prompt
     if password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     user = accounts.create(
-        existing_database(), email, password, role=role, actor=audit.COMMAND_LINE, now=clock.now()
+        db, email, password, role=role, actor=audit.COMMAND_LINE, now=clock.now()
     )
-    click.echo(f"{user.email} can sign in")
+    click.echo(f"{user.email} can sign in now")
+
+
+@click.command()
+@with_appcontext
+def upgrade() -> None:
+    """Create the database or upgrade its tables."""
+    migrations.upgrade()
 
 
 @click.command()
 @click.option("--url", required=True, help="URL of the server, e.g. http://127.0.0.1:8000.")
-@click.option("--token", required=True, help="API token to call with.")
-@click.option("--devices", "size", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@click.option("--token", required=True, help="API token for the requests.")
+@click.option(
+    "--devices",
+    "size",
+    type=click.IntRange(1, 100_000),
+    default=50,
+    show_default=True,
+    help="Number of devices.",
+)
 @click.option(
     "--rate",
     type=click.FloatRange(0.1, 10_000),
@@ -42,31 +63,36 @@ def create_user(email: str, role: str, password_stdin: bool) -> None:
 @click.option(
     "--seconds", type=click.FloatRange(0.1, 86_400), default=30, show_default=True, help="Duration."
 )
-@click.option("--seed", type=int, help="The same number gives the same fleet.")
+@click.option("--seed", type=int, help="Generate the same devices for the same number.")
 def simulate(
     url: str, token: str, size: int, rate: float, seconds: float, seed: int | None
 ) -> None:
-    """Call an API from made-up devices, over real HTTP: for trying it out and for demos."""
+    """Call the API from simulated devices over HTTP, to try things out or for a demo."""
     if not url.startswith(("http://", "https://")):
         raise click.BadParameter("must start with http:// or https://", param_hint="--url")
     total = max(1, round(rate * seconds))
     label = f"{size} devices" if sys.stderr.isatty() else None
     with click.progressbar(length=total, label=label, file=sys.stderr) as bar:
-        answers = run(
-            Fleet(size, seed), url=url, token=token, rate=rate, total=total, on_answer=bar.update
+        responses = run(
+            Fleet(size, seed), url=url, token=token, rate=rate, total=total, on_response=bar.update
         )
-    print_table(["Answer", "Requests"], sorted(answers.items()))
-    if not any(answer.startswith("2") for answer in answers):
+    print_table(["Response", "Requests"], sorted(responses.items()))
+    if not any(response.startswith("2") for response in responses):
         fail("No request was accepted. Check the URL and the token.")
 
 
-group = Group(
+group = StandaloneGroup(
     commands.name,
-    commands={**commands.commands, "create-user": create_user, "simulate": simulate},
+    commands={
+        **commands.commands,
+        "create-user": create_user,
+        "simulate": simulate,
+        "upgrade": upgrade,
+    },
     help=commands.help,
 )
 
 
 def init_app(app: Flask) -> None:
-    """Replace the extension's group of commands by one with all of them."""
+    """Replace the extension's command group with one that has the standalone commands as well."""
     app.cli.add_command(group)

@@ -1,4 +1,4 @@
-"""``apidevices demo``: the real server and made-up devices, in a folder that is removed again."""
+"""``apidevices demo``: the real server with simulated devices, in a temporary folder."""
 
 import os
 import random
@@ -27,14 +27,14 @@ from apidevices.toolkit import SETTING_PREFIX, audit, clock, current_state, data
 EMAIL = "ann@example.com"
 
 WELCOME = """
-API Devices is running, and made-up devices are calling it:
+API Devices is running, and simulated devices are calling it:
 
     {url}
 
-    E-mail    {email}
+    Email     {email}
     Password  {password}
 
-Press Ctrl+C to stop it and remove everything it has stored.
+Press Ctrl+C to stop it and delete everything it has stored.
 """
 
 PORT = 8000
@@ -43,11 +43,11 @@ START_SECONDS = 60
 STOP_SECONDS = 30
 
 UPDATES = 0.3
-"""How likely a device with an old version updates before its next call."""
+"""Probability that an outdated device updates before its next call."""
 
 
 def run(create_app: Callable[[], Flask]) -> None:
-    """Serve made-up devices until Ctrl+C, SIGTERM or the end of the terminal.
+    """Run the demo until Ctrl+C, SIGTERM or SIGHUP.
 
     Exits with status 1 and the server's log if the server stops by itself.
     """
@@ -61,26 +61,26 @@ def run(create_app: Callable[[], Flask]) -> None:
         with create_app().app_context():
             create_account(password)
             with _server(folder / "log") as server:
-                issued = seed_past()  # while the server starts
+                tokens = seed_past()  # while the server starts
                 if _is_ready(server, url):
                     print(WELCOME.format(url=url, email=EMAIL, password=password), flush=True)
-                    _call(server, url, issued)
+                    _call(server, url, tokens)
         sys.exit(f"The server stopped by itself. Its log:\n\n{(folder / 'log').read_text()}")
-    print("The demo has stopped and left nothing behind.")
+    print("The demo has stopped. All its data has been deleted.")
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
-    # A second Ctrl+C must not keep us from cleaning up after the first.
+    # A second Ctrl+C must not interrupt the cleanup.
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def configure(folder: Path) -> None:
-    """Point this process and its children at ``folder``, away from any real database."""
+    """Make this process and its children use ``folder`` instead of any real database."""
     for name in list(os.environ):
         if name in ("DATABASE_URL", "SECRET_KEY") or name.startswith(SETTING_PREFIX):
             del os.environ[name]
@@ -90,23 +90,23 @@ def configure(folder: Path) -> None:
 
 
 def _free_port() -> int:
-    """Return the usual port, or any free one if it is taken."""
+    """Return the default port, or any free port if it is in use."""
     for port in (PORT, 0):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((ServerSettings.from_environ().host, port))
             return int(probe.getsockname()[1])
-    return PORT  # the server will say what is wrong
+    return PORT  # the server reports the problem
 
 
 def create_account(password: str) -> None:
-    """Create the tables and an account that sees everything."""
+    """Create the tables and an administrator account."""
     upgrade()
     accounts.create(database(), EMAIL, password, actor=audit.COMMAND_LINE, now=clock.now())
 
 
 def seed_past() -> Mapping[str, str]:
-    """Store what has happened so far; return the token of each application."""
+    """Store the past of the simulated devices and return the token of each application."""
     current = current_state()
     try:
         return seed(current.db, current.activity, clock.now())
@@ -116,10 +116,10 @@ def seed_past() -> Mapping[str, str]:
 
 @contextmanager
 def _server(log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the real server, in a session of its own: Ctrl+C reaches us, and we stop it."""
+    """Run the server in its own session, so that Ctrl+C reaches only this process."""
     command = [sys.executable, "-m", "apidevices", "serve"]
     with log.open("wb") as output:
-        server = subprocess.Popen(  # noqa: S603 - it is this very program
+        server = subprocess.Popen(  # noqa: S603 - this program itself
             command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
@@ -129,12 +129,12 @@ def _server(log: Path) -> Iterator[subprocess.Popen[bytes]]:
         with suppress(subprocess.TimeoutExpired):
             server.wait(STOP_SECONDS)
         with suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGKILL)  # the workers, if somebody killed their master
+            os.killpg(server.pid, signal.SIGKILL)  # workers that outlived their master
         server.wait()
 
 
 def _is_ready(server: subprocess.Popen[bytes], url: str) -> bool:
-    """Wait until the server answers; return whether it does."""
+    """Wait until the server is ready and return whether it is."""
     deadline = time.monotonic() + START_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
         with suppress(urllib3.exceptions.HTTPError):
@@ -144,8 +144,8 @@ def _is_ready(server: subprocess.Popen[bytes], url: str) -> bool:
     return False
 
 
-def _call(server: subprocess.Popen[bytes], url: str, issued: Mapping[str, str]) -> None:
-    """Call the API as the devices would, each at its own pace, until the server stops."""
+def _call(server: subprocess.Popen[bytes], url: str, tokens: Mapping[str, str]) -> None:
+    """Call the API as the devices would, each at its own rate, until the server stops."""
     rates = {station: 1 / station.interval for station in STATIONS if station.interval}
     fleet = {station: station.device() for station in rates}
     chance = random.Random()  # noqa: S311 - nothing here is a secret
@@ -155,7 +155,7 @@ def _call(server: subprocess.Popen[bytes], url: str, issued: Mapping[str, str]) 
             device = fleet[station]
             if chance.random() < UPDATES:
                 device.application_version = APPLICATIONS[device.application][-1]
-            headers = device.headers() | {"Authorization": f"Bearer {issued[device.application]}"}
+            headers = device.headers() | {"Authorization": f"Bearer {tokens[device.application]}"}
             with suppress(urllib3.exceptions.HTTPError):
                 if chance.random() < UPLOADS:
                     scans = {"kind": "scan", "count": chance.randint(1, 40), "ok": True}

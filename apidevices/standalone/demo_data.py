@@ -1,4 +1,4 @@
-"""The made-up ticketing company of the demo: its devices today, and how they got there."""
+"""The demo's data: the devices of a fictional ticketing company, and their past."""
 
 import json
 import random
@@ -19,14 +19,14 @@ TOKENS = {
     KIOSK: "Kiosks",
     STOCK: "Stock rooms",
 }
-"""Application -> the token that all its devices share."""
+"""Application -> the name of the token that all its devices share."""
 
 MARIE, TOMASZ = "marie@example.com", "tomasz@example.com"
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Why a device is blocked, and the calls it has made since."""
+    """Why a device is blocked, and how often it has been denied since."""
 
     reason: str
     by: str
@@ -36,23 +36,23 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A device where it is used; ``ago`` is its last activity, in seconds before now."""
+    """A device at its place of use. ``ago`` is its last activity, in seconds before now."""
 
     name: str
     application: str
     model: str
     ago: int
-    behind: int = 0  # versions of the application that it lacks
+    behind: int = 0  # how many versions of the application it is behind
     block: Block | None = None
 
     @property
     def interval(self) -> float | None:
-        """Seconds between two of its calls while the demo runs, or None if it stays quiet."""
+        """Seconds between two calls while the demo runs, or None if the device stays inactive."""
         ago = self.block.last_denied if self.block else self.ago
         return ago if 0 < ago < HOUR else None
 
     def device(self) -> SimulatedDevice:
-        """Return the device as it calls today, the same each time."""
+        """Return the current state of the device, the same each time."""
         hardware = next(model for model in MODELS if model.model == self.model)
         number = _random(self).getrandbits(48)
         return SimulatedDevice(
@@ -112,22 +112,22 @@ STATIONS = (
 
 
 def seed(db: Database, activity: ActivityBuffer, now: datetime) -> Mapping[str, str]:
-    """Store what happened before ``now``; return application -> the text of its token."""
+    """Store the past of all devices until ``now``; return application -> token."""
     started = now - timedelta(days=400)
     issued = {
         application: tokens.issue(db, name, actor=TOMASZ, now=started)
         for application, name in TOKENS.items()
     }
     for station in STATIONS:
-        _live_through(station, db, activity, issued[station.application][0].id, now)
+        _store_past(station, db, activity, issued[station.application][0].id, now)
     activity.flush()
     return {application: text for application, (_, text) in issued.items()}
 
 
-def _live_through(
+def _store_past(
     station: Station, db: Database, activity: ActivityBuffer, token_id: int, now: datetime
 ) -> None:
-    """Let a device register, be updated, upload and, some of them, be blocked."""
+    """Register a device, update it, store its uploads and, for some devices, block it."""
     chance = _random(station)
     ended = now - timedelta(seconds=station.ago)
     active = ended - timedelta(minutes=25) if station.block else ended
@@ -157,7 +157,7 @@ def _live_through(
 
 
 def _versions(station: Station) -> Iterator[DeviceIdentity]:
-    """Return what a device has reported, oldest first: one thing is updated at a time."""
+    """Return what a device has reported, oldest first. Each report updates one version."""
     device = station.device()
     details = {
         "application": device.application,
@@ -178,5 +178,5 @@ def _versions(station: Station) -> Iterator[DeviceIdentity]:
 
 
 def _random(station: Station) -> random.Random:
-    """Return chance that is the same for a station each time, whatever the others are."""
+    """Return a random generator that always gives the same numbers for a station."""
     return random.Random(f"{station.name} {station.ago}")  # noqa: S311 - nothing here is a secret

@@ -1,4 +1,4 @@
-"""Is the process alive, and can it serve?"""
+"""Health checks: liveness and readiness."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,29 +11,30 @@ from apidevices.toolkit import LOCK_TIMEOUT, database
 
 blueprint = Blueprint("health", __name__)
 
-_asking = ThreadPoolExecutor(1, "apidevices-health")
+_checks = ThreadPoolExecutor(1, "apidevices-health")
 
 
 @blueprint.get("/livez")
 def livez() -> ResponseReturnValue:
-    """Answer as long as the process can."""
+    """Answer 200 while the process runs."""
     return _plain("ok")
 
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """Answer 200 where the database can be asked and has the tables of this version, else 503.
+    """Answer 200 if the database is available and migrated to this version, else 503.
 
-    A server that hangs is given up: one thread may wait for it, but not each that answers requests.
+    The check runs in its own thread with a timeout, so that a database server that hangs blocks
+    that one thread and not those that answer requests.
     """
-    asking = _asking.submit(is_current, database())
+    check = _checks.submit(is_current, database())
     try:
-        current = asking.result(LOCK_TIMEOUT)
+        current = check.result(LOCK_TIMEOUT)
     except (SQLAlchemyError, TimeoutError):
-        asking.cancel()
+        check.cancel()
         return _plain("the database is unavailable", 503)
     if not current:
-        return _plain("the database has not been migrated: run 'flask apidevices upgrade'", 503)
+        return _plain("the database is not migrated: run 'flask apidevices upgrade'", 503)
     return _plain("ok")
 
 

@@ -1,26 +1,25 @@
-"""The instance folder: the default SQLite database and the secret key."""
+"""The instance folder, which holds the default SQLite database and the secret key."""
 
 import contextlib
 import os
 import secrets
 from pathlib import Path
-from typing import Any
 
 from apidevices.toolkit import ConfigError
 
 
 class Instance:
-    """The instance folder. The file with the secret key exists only if the settings have none."""
+    """The instance folder. It has a secret key file only if no ``SECRET_KEY`` is configured."""
 
     def __init__(self, folder: Path, secret_key: str) -> None:
         self.folder = folder.resolve()
         self._key_file = None if secret_key else self.folder / "secret_key"
-        self._generated = secrets.token_urlsafe(48)
         self._configured = secret_key
+        self._generated = secrets.token_urlsafe(48)
 
     @property
     def secret_key(self) -> str:
-        """The configured key, the stored one, or the one that `create` will store."""
+        """The configured key, the stored key, or the key that `create` will store."""
         if self._key_file is None:
             return self._configured
         try:
@@ -30,23 +29,32 @@ class Instance:
         except OSError as error:
             raise ConfigError(f"APIDEVICES_INSTANCE: {error}") from None
 
-    def create(self, *_: Any) -> None:
-        """Create the folder and its secret key, unless they exist.
-
-        Takes any arguments, so that it can listen to an event.
+    def create(self) -> None:
+        """Create the folder and the secret key file if they don't exist.
 
         Raises:
-            ConfigError: the folder or the file can't be created.
+            ConfigError: The folder or the file can't be created.
         """
+        self.create_folder()
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._key_file is not None and not self._key_file.exists():
                 self._store(self._key_file)
         except OSError as error:
             raise ConfigError(f"APIDEVICES_INSTANCE: {error}") from None
 
+    def create_folder(self) -> None:
+        """Create the folder if it doesn't exist.
+
+        Raises:
+            ConfigError: The folder can't be created.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"APIDEVICES_INSTANCE: {error}") from None
+
     def _store(self, key_file: Path) -> None:
-        # Written to a temporary file, then linked: processes that start together share one key.
+        # Write a temporary file and link it: processes that start together must share one key.
         temporary = key_file.with_name(f"{key_file.name}.{os.getpid()}")
         temporary.touch(mode=0o600)
         temporary.write_text(self._generated)

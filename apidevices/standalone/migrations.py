@@ -1,4 +1,4 @@
-"""The standalone application's migrations: the extension's branch and one of its own."""
+"""The migrations of the standalone application: the extension's branch and its own branch."""
 
 from apidevices.toolkit import Database, is_branch_current, upgrade_branch
 
@@ -6,11 +6,11 @@ BRANCHES = ("devices", "standalone")
 
 
 def upgrade() -> None:
-    """Upgrade all tables in the current application's database."""
+    """Create or upgrade all tables of the current application."""
     for branch in BRANCHES:
         upgrade_branch(branch=branch)
 
 
 def is_current(db: Database) -> bool:
-    """Return whether the database has the newest tables."""
+    """Return whether all migrations of this version have been applied."""
     return is_branch_current(db, *BRANCHES)

@@ -1,4 +1,4 @@
-"""The tables that only the standalone application has: accounts and uploads."""
+"""The tables of the standalone application: accounts and uploads."""
 
 from datetime import datetime
 
@@ -19,7 +19,7 @@ users_roles = Table(
 
 
 class Role(Base, RoleMixin):
-    """What an account may do; so far there is ``admin``, which may do everything."""
+    """A role of an account. The only role is ``admin``, which may do everything."""
 
     __tablename__ = f"{TABLE_PREFIX}roles"
 
@@ -36,17 +36,17 @@ class User(Base, UserMixin):
     email: Mapped[str] = mapped_column(String(255), unique=True)
     password: Mapped[str | None] = mapped_column(String(255))
     active: Mapped[bool] = mapped_column(default=True)
-    # What a session is bound to: a new value ends all sessions of the account.
+    # Sessions store this value, so that changing it ends all sessions of the account.
     fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
-    roles: Mapped[list[Role]] = relationship(  # type: ignore[assignment]  # a plain list in the mixin
+    roles: Mapped[list[Role]] = relationship(  # type: ignore[assignment]  # the mixin declares a plain list
         secondary=users_roles
     )
 
 
 class Upload(Base):
-    """A data upload: the JSON text exactly as it came."""
+    """A data upload: the JSON text exactly as received."""
 
     __tablename__ = f"{TABLE_PREFIX}uploads"
     __table_args__ = (Index("apidevices_uploads_device", "device_id", "id"),)

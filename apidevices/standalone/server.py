@@ -1,4 +1,4 @@
-"""The real WSGI server: gunicorn with threads."""
+"""The production WSGI server: gunicorn with threads."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,22 +9,23 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from apidevices.standalone.settings import ServerSettings
 
-LONGEST_HEADER = 128 * 1024
-"""Bytes of one header at most: 10,000 characters outside ASCII, percent-encoded, fit."""
+MAX_HEADER_BYTES = 128 * 1024
+"""Maximum size of a header: enough for 10,000 percent-encoded characters outside ASCII."""
 
 
 class Worker(ThreadWorker):
-    """gunicorn's worker with threads, which leaves the port as soon as it is to end.
+    """gunicorn's threaded worker, except that it closes the port as soon as it begins to stop.
 
-    gunicorn's own keeps the port until its last connection has ended. Meanwhile whoever connects
-    waits, to be cut off in the end, and after the death of the master no other can start.
+    gunicorn's own worker keeps the port open until its last connection has ended. New clients would
+    connect in the meantime, wait, and then be cut off. If the master process was killed, a new
+    server could not start.
     """
 
     alive: bool
     sockets: list[Any]
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Start or stop to accept connections; to end, take those that wait and close the port."""
+        """Start or stop accepting. On shutdown, accept the backlog and close the port."""
         super().set_accept_enabled(enabled)
         if enabled or self.alive:
             return
@@ -33,22 +34,22 @@ class Worker(ThreadWorker):
             connections = None
             while connections != self.nr_conns:
                 connections = self.nr_conns
-                self.accept(listener)  # counts it, or finds nobody
+                self.accept(listener)  # increments nr_conns if a connection was waiting
             listener.close()
 
     def is_parent_alive(self) -> bool:
-        """Tell whether the master lives; without one, end as if it had said so."""
+        """Return whether the master process is alive. If it is not, begin to stop."""
         self.alive = self.alive and super().is_parent_alive()
         return self.alive
 
 
 class Server(BaseApplication):
-    """gunicorn, configured by our settings alone.
+    """gunicorn, configured only by the settings of the application.
 
     Args:
-        create_app: makes the application, once in each worker process, after the fork: no
-            connection, lock or thread is shared between processes.
-        settings: where to listen, and with how many workers and threads.
+        create_app: Creates the application. Each worker process calls it after the fork, so that
+            processes share no connection, lock or thread.
+        settings: The address to listen on, and the number of workers and threads.
     """
 
     def __init__(self, create_app: Callable[[], Flask], settings: ServerSettings) -> None:
@@ -57,13 +58,13 @@ class Server(BaseApplication):
         super().__init__()
 
     def load_config(self) -> None:
-        """Set what gunicorn shall do."""
+        """Pass the settings to gunicorn."""
         options: dict[str, Any] = {
             "bind": self._settings.bind,
             "workers": self._settings.web_concurrency,
             "worker_class": Worker,
             "threads": self._settings.apidevices_threads,
-            "limit_request_field_size": LONGEST_HEADER,
+            "limit_request_field_size": MAX_HEADER_BYTES,
             "control_socket_disable": True,
             "proc_name": "apidevices",
         }
@@ -71,5 +72,5 @@ class Server(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Flask:
-        """Return the application of a worker."""
+        """Create the application of a worker."""
         return self._create_app()

@@ -11,15 +11,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from apidevices.toolkit import SETTING_PREFIX, ConfigError
+from apidevices.toolkit import SETTING_PREFIX, ConfigError, sqlite_file
 
 IS_INSTALLED = (Path(__file__).resolve().parents[1] / "templates").is_dir()
 
-# A checkout keeps its data beside the code, wherever a command is started. An installed package
+# A checkout keeps its data beside the code, whatever the working directory. An installed package
 # has no such place and uses the working directory.
 _INSTANCE = (Path() if IS_INSTALLED else Path(__file__).resolve().parents[2]) / "instance"
 
-_SEVERAL_HOSTS = re.compile(
+_MULTIPLE_HOSTS = re.compile(
     r"(?P<before>postgresql[^:/]*://(?:[^@/]*@)?)(?P<hosts>[^/?]*,[^/?]*)(?P<after>.*)"
 )
 
@@ -59,8 +59,8 @@ class ServerSettings(BaseSettings):
     )
     apidevices_cors_origins: str = Field(
         default="",
-        description="Origins whose pages may call `/api/v1` from a browser, separated by commas;"
-        " `*` for any. Default: none.",
+        description="Origins whose pages may call `/api/v1`, or an API behind the gate, from a"
+        " browser, separated by commas; `*` for any. Default: none.",
     )
 
     @field_validator("secret_key")
@@ -80,7 +80,7 @@ class ServerSettings(BaseSettings):
                 raise ValueError("not a database URL") from None
             if url.drivername not in ("sqlite", "postgresql", "postgresql+psycopg"):
                 raise ValueError("must start with sqlite:/// or postgresql://")
-            if url.drivername == "sqlite" and url.database in (None, "", ":memory:"):
+            if url.drivername == "sqlite" and sqlite_file(url) is None:
                 raise ValueError("processes can't share an in-memory database; name a file")
         return value
 
@@ -130,16 +130,28 @@ class ServerSettings(BaseSettings):
         url = _parse_database_url(self.database_url)
         if url.drivername == "postgresql":
             return url.set(drivername="postgresql+psycopg")
+        if url.drivername == "sqlite":
+            return self._resolve(url)
         return url
+
+    def _resolve(self, url: URL) -> URL:
+        """Make the path of a SQLite database absolute; it is relative to the instance folder.
+
+        Flask-SQLAlchemy would do the same, but create the folder.
+        """
+        path = url.database or ""
+        scheme = "file:" if url.query.get("uri") and path.startswith("file:") else ""
+        absolute = self.apidevices_instance.resolve() / path.removeprefix(scheme)
+        return url.set(database=f"{scheme}{absolute}")
 
 
 def extension_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment's settings of the extension, for ``app.config``."""
-    ours = {name.upper() for name in ServerSettings.model_fields}
+    """Return the extension's settings from the environment, for ``app.config``."""
+    server_settings = {name.upper() for name in ServerSettings.model_fields}
     return {
         name: value
         for name, value in environ.items()
-        if name.startswith(SETTING_PREFIX) and name not in ours and value
+        if name.startswith(SETTING_PREFIX) and name not in server_settings and value
     }
 
 
@@ -148,17 +160,17 @@ def _split(text: str) -> list[str]:
 
 
 def _parse_database_url(text: str) -> URL:
-    """Parse a database URL; as in libpq it may name several hosts, ``host1:port1,host2:port2``.
+    """Parse a database URL. Like in libpq it may list hosts: ``host1:port1,host2:port2``.
 
     Raises:
         ArgumentError, ValueError: It is not a database URL.
     """
-    several = _SEVERAL_HOSTS.fullmatch(text)
-    if several is None:
+    match = _MULTIPLE_HOSTS.fullmatch(text)
+    if match is None:
         return make_url(text)
-    url = make_url(several["before"] + several["after"])
-    url = url.update_query_pairs([("host", host) for host in several["hosts"].split(",")])
+    url = make_url(match["before"] + match["after"])
+    url = url.update_query_pairs([("host", host) for host in match["hosts"].split(",")])
     if "target_session_attrs" not in url.query:
-        # A standby may not know yet that a device is blocked.
+        # A standby lags behind and may not know yet that a device is blocked.
         url = url.update_query_dict({"target_session_attrs": "read-write"})
     return url

@@ -1,4 +1,4 @@
-"""A made-up fleet that calls a real API over real HTTP: to try things out and for demos."""
+"""Simulated devices that call the API over HTTP, to try things out and for demos."""
 
 import random
 import threading
@@ -17,7 +17,7 @@ from apidevices.toolkit import DEFAULT_HEADERS
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Hardware that is sold, and the systems that it runs, oldest first."""
+    """A hardware model and the versions of its operating system, oldest first."""
 
     manufacturer: str
     model: str
@@ -51,18 +51,18 @@ APPLICATIONS: Mapping[str, tuple[str, ...]] = {
 }
 
 UPDATES = 0.01
-"""How likely a call is the first one after an update of the application or the system."""
+"""Probability that the application or operating system was updated before a call."""
 
 REPLACEMENTS = 0.001
-"""How likely a call is the first one after the hardware was replaced under the same identifier."""
+"""Probability that the hardware was replaced before a call, with the same identifier."""
 
 UPLOADS = 0.25
-"""How likely a call is a data upload."""
+"""Probability that a call is a data upload."""
 
 
 @dataclass(slots=True)
 class SimulatedDevice:
-    """One device of the fleet, as it is just now."""
+    """The current state of a simulated device."""
 
     identifier: str
     application: str
@@ -71,7 +71,7 @@ class SimulatedDevice:
     os_version: str
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that it sends, percent-encoded as HTTP libraries ask for."""
+        """Return the device headers, percent-encoded because many HTTP libraries require ASCII."""
         values = {
             "identifier": self.identifier,
             "application": self.application,
@@ -88,11 +88,11 @@ class SimulatedDevice:
 
 @dataclass
 class Fleet:
-    """Devices of mixed makes and versions; a few are updated or replaced as time goes by.
+    """Devices of various models and versions. Some are updated or replaced over time.
 
     Args:
-        size: number of devices.
-        seed: the same number gives the same fleet.
+        size: The number of devices.
+        seed: The same seed gives the same fleet and calls.
     """
 
     size: int
@@ -103,25 +103,25 @@ class Fleet:
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - nothing here is a secret
         self._devices = [self._new_device() for _ in range(self.size)]
-        # The first round takes each device once, so that all of them appear.
+        # In the first round each device calls once, so that all of them get registered.
         self._upcoming = list(self._devices)
         self._random.shuffle(self._upcoming)
 
     def next_call(self) -> tuple[str, dict[str, str], dict[str, object] | None]:
-        """Return method, headers and, for an upload, the body of the next call."""
+        """Return the method, the headers and, for an upload, the body of the next call."""
         if self._upcoming:
             device = self._upcoming.pop()
         else:
-            # Some devices are busy and some are seldom heard of.
+            # Some devices call often, others rarely.
             device = self._devices[int(self.size * self._random.random() ** 2)]
-            self._live(device)
+            self._maybe_update(device)
         if self._random.random() >= UPLOADS:
             return "GET", device.headers(), None
         reading = {"kind": "scan", "count": self._random.randint(1, 40), "ok": True}
         return "POST", device.headers(), reading
 
-    def _live(self, device: SimulatedDevice) -> None:
-        """Let an update or a replacement happen to a device now and then."""
+    def _maybe_update(self, device: SimulatedDevice) -> None:
+        """Update or replace a device at random."""
         chance = self._random.random()
         if chance < REPLACEMENTS:
             device.hardware = self._random.choice(MODELS)
@@ -151,15 +151,15 @@ def run(
     token: str,
     rate: float,
     total: int,
-    on_answer: Callable[[int], object],
+    on_response: Callable[[int], object],
 ) -> Counter[str]:
-    """Make ``total`` calls at ``rate`` a second and return how many got which answer.
+    """Make ``total`` calls at ``rate`` calls per second and count the responses.
 
-    Answers are counted by status and, for problems, code: ``"403 device_blocked"``; a call that
-    got none counts as ``"no answer"``. ``on_answer(1)`` is called after each, by one thread at a
-    time.
+    Responses are counted by status and, for problem details, code, such as
+    ``"403 device_blocked"``. A call without a response counts as ``"no response"``. After each
+    call ``on_response(1)`` is called, from one thread at a time.
     """
-    answers: Counter[str] = Counter()
+    responses: Counter[str] = Counter()
     lock = threading.Lock()
     stopped = threading.Event()
     workers = max(2, min(64, round(rate / 10)))
@@ -176,14 +176,14 @@ def run(
             headers = {**headers, "Authorization": f"Bearer {token}"}
             try:
                 response = http.request(method, base + path, headers=headers, json=body)
-                answer = str(response.status)
+                outcome = str(response.status)
                 if response.headers.get("Content-Type", "") == "application/problem+json":
-                    answer += f" {response.json()['code']}"
+                    outcome += f" {response.json()['code']}"
             except (urllib3.exceptions.HTTPError, ValueError):
-                answer = "no answer"
+                outcome = "no response"
             with lock:
-                answers[answer] += 1
-                on_answer(1)
+                responses[outcome] += 1
+                on_response(1)
 
         start = time.monotonic()
         try:
@@ -195,4 +195,4 @@ def run(
         except KeyboardInterrupt:
             stopped.set()
             raise
-    return answers
+    return responses

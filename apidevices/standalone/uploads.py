@@ -1,4 +1,4 @@
-"""Data uploads: JSON texts that devices sent, stored as they came."""
+"""Data uploads: JSON from devices, stored exactly as received."""
 
 import json
 from collections.abc import Sequence
@@ -11,14 +11,14 @@ from apidevices.standalone.models import Upload
 from apidevices.toolkit import Database, InvalidInput
 
 MAX_BYTES = 1024 * 1024
-"""Size of an upload at most."""
+"""Maximum size of an upload."""
 
 
 def store(db: Database, body: bytes, *, device_id: int, token_id: int, now: datetime) -> Upload:
-    """Store an upload; durable when this returns.
+    """Store an upload. It is durable when this returns.
 
     Raises:
-        InvalidInput: The body is not JSON in UTF-8 (RFC 8259).
+        InvalidInput: The body is not JSON in UTF-8 (RFC 8259), or nested too deeply.
     """
     upload = Upload(
         device_id=device_id,
@@ -33,7 +33,7 @@ def store(db: Database, body: bytes, *, device_id: int, token_id: int, now: date
 
 
 def recent(db: Database, device_id: int, limit: int = 10) -> Sequence[Upload]:
-    """Return a device's last uploads without their bodies, newest first."""
+    """Return the latest uploads of a device without their bodies, newest first."""
     with db.read() as session:
         return session.scalars(
             select(Upload)
@@ -44,13 +44,13 @@ def recent(db: Database, device_id: int, limit: int = 10) -> Sequence[Upload]:
 
 
 def _decode_json(body: bytes) -> str:
-    def refuse(constant: str) -> NoReturn:
+    def reject(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not JSON")
 
     try:
         text = body.decode("utf-8")
-        # Only the form is checked: numbers stay text, however long they are.
-        json.loads(text, parse_int=str, parse_float=str, parse_constant=refuse)
+        # Only check the syntax: numbers are not converted, so their length doesn't matter.
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=reject)
     except RecursionError:
         raise InvalidInput("body", "The JSON is nested too deeply.") from None
     except ValueError as error:

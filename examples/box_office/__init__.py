@@ -1,1 +1,1 @@
-"""A box office, to learn from."""
+"""A box office, as an example of a host application."""

@@ -1,9 +1,10 @@
-"""A box office: scanners at the doors check tickets. Its own login and database, and API Devices.
+"""A box office whose scanners check tickets. It has its own login, database and API key.
+
+Start it on http://127.0.0.1:5000 with
 
     python examples/box_office/app.py
 
-starts it on http://127.0.0.1:5000 with an administrator, ada with the password "tickets", and the
-key that its scanners call with, "scan-me".
+and sign in as "ada" with the password "tickets". The scanners use the API key "scan-me".
 """
 
 import os
@@ -25,12 +26,12 @@ login = LoginManager()
 csrf = CSRFProtect()
 api = Blueprint("api", __name__, url_prefix="/api")
 pages = Blueprint("pages", __name__)
-# Scanners share one key. It tells nothing about them, and to change it would stop them all.
+# All scanners share one key, so it can't tell them apart, and changing it would stop them all.
 API_KEY = os.environ.get("BOX_OFFICE_KEY", "scan-me")
 
 
 class User(UserMixin, db.Model):
-    """Somebody who may sign in."""
+    """A user who can sign in."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
@@ -39,7 +40,7 @@ class User(UserMixin, db.Model):
 
 
 class Ticket(db.Model):
-    """A ticket, and the scanner that let its owner in."""
+    """A ticket and the scanner that accepted it."""
 
     code: Mapped[str] = mapped_column(primary_key=True)
     used_by: Mapped[str | None]
@@ -60,19 +61,19 @@ devices.protect(api)
 
 @api.before_request
 def check_key() -> None:
-    """Let nobody in without the key; this has been here before API Devices was."""
+    """Authenticate the caller. This check existed before API Devices was added."""
     if not compare_digest(request.headers.get("X-API-Key", ""), API_KEY):
         abort(401)
 
 
 @api.post("/tickets/<code>/scan")
 def scan(code: str) -> dict[str, str]:
-    """Let the owner of a ticket in, once."""
+    """Accept a ticket, once."""
     ticket = db.get_or_404(Ticket, code)
     if ticket.used_by:
-        abort(409, f"This ticket was used at {ticket.used_by}.")
+        abort(409, f"This ticket has already been used at {ticket.used_by}.")
     device = devices.current_device()
-    ticket.used_by = device.display_name if device else "a door without a name"
+    ticket.used_by = device.display_name if device else "unknown scanner"
     db.session.commit()
     return {"ticket": code, "used_by": ticket.used_by}
 
@@ -80,7 +81,7 @@ def scan(code: str) -> dict[str, str]:
 @api.get("/health")
 @devices.exempt
 def health() -> dict[str, bool]:
-    """Tell that the API is there; of this, nobody needs to know who asks."""
+    """Answer health checks. They are exempt because they do not come from devices."""
     return {"ok": True}
 
 
@@ -103,7 +104,7 @@ def home() -> str:
 
 @pages.route("/login", methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
-    """Sign somebody in."""
+    """Sign a user in."""
     if request.method == "POST":
         user = db.session.scalar(db.select(User).filter_by(name=request.form["name"]))
         if user and check_password_hash(user.password, request.form["password"]):
@@ -114,14 +115,14 @@ def sign_in() -> ResponseReturnValue:
 
 @login.user_loader
 def load_user(user_id: str) -> User | None:
-    """Return who is signed in."""
+    """Return the signed-in user."""
     return db.session.get(User, int(user_id))
 
 
 def create_app() -> Flask:
-    """Make the application."""
+    """Create the application."""
     app = Flask(__name__)
-    app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY", "change me before anybody else calls")
+    app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY", "change me in production")
     app.config["SQLALCHEMY_DATABASE_URI"] = os.environ.get(
         "DATABASE_URL", "sqlite:///box_office.sqlite3"
     )

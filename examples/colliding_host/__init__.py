@@ -1,1 +1,1 @@
-"""An application that is in the way."""
+"""A host application whose names collide with those of API Devices."""

@@ -1,6 +1,6 @@
-"""An application that is in the way wherever it can be: what API Devices brings must not notice.
+"""A host application that collides with API Devices wherever possible, to test their isolation.
 
-Its names, templates, addresses, sessions and commands are those that an extension would pick.
+Its tables, templates, URLs, cookies and commands have the names that an extension might use.
 """
 
 from pathlib import Path
@@ -22,14 +22,14 @@ csrf = CSRFProtect()
 
 
 class Devices(db.Model):
-    """A table of the host that is called like one of ours."""
+    """A table with the name of an API Devices table, without its prefix."""
 
     __tablename__ = "devices"
     id: Mapped[int] = mapped_column(primary_key=True)
 
 
 class AuditLog(db.Model):
-    """Another."""
+    """Another such table."""
 
     __tablename__ = "audit_log"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -44,12 +44,12 @@ class _Host(Flask):
 
 
 def create_app(database: str) -> Flask:
-    """Make the application; whoever sends the header ``X-Admin`` is its administrator."""
+    """Create the application. Requests with the header ``X-Admin`` are authorized."""
     folder = Path(__file__).parent
     app = _Host(__name__, template_folder=str(folder / "templates"), static_folder=None)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=database,
-        SECRET_KEY="of the colliding host",
+        SECRET_KEY="secret of the colliding host",
         SESSION_COOKIE_NAME="apidevices_session",
         WTF_CSRF_TIME_LIMIT=None,
     )
@@ -65,12 +65,12 @@ def create_app(database: str) -> Flask:
 
     @api.get("/devices")
     def list_devices() -> dict[str, Any]:
-        return {"whose": "the host's"}
+        return {"owner": "the host's"}
 
     @admin.get("/")
     def settings() -> str:
         session["page"] = "the host's"
-        flash("Told by the host.")
+        flash("A message of the host.")
         return render_template("page.html")
 
     @admin.get("/static/<path:name>", endpoint="static")
@@ -82,26 +82,26 @@ def create_app(database: str) -> Flask:
         return f"/* the host's {name} */"
 
     @app.context_processor
-    def names() -> dict[str, Any]:
-        taken = ("page", "form", "device", "devices", "now", "filters", "place", "tokens", "new")
-        return dict.fromkeys(taken, "the host's")
+    def template_variables() -> dict[str, Any]:
+        names = ("page", "form", "device", "devices", "now", "filters", "place", "tokens", "new")
+        return dict.fromkeys(names, "the host's")
 
     @app.template_filter("joined")
     def joined(value: object) -> str:
         return f"the host's {value}"
 
     @app.template_global("csrf")
-    def csrf_of_the_host() -> str:
+    def host_csrf() -> str:
         return "the host's"
 
     @app.errorhandler(403)
     @app.errorhandler(404)
-    def refuse(error: Any) -> tuple[str, int]:
-        return f"The host says {error.code}.", error.code
+    def show_error(error: Any) -> tuple[str, int]:
+        return f"Host error {error.code}.", error.code
 
     @app.after_request
     def harden(response: Any) -> Any:
-        response.headers["X-Host"] = "was here"
+        response.headers["X-Host"] = "yes"
         response.headers.setdefault("Content-Security-Policy", "default-src 'self'")
         return response
 
@@ -115,8 +115,8 @@ def create_app(database: str) -> Flask:
     app.register_blueprint(devices.admin, url_prefix="/settings")
     with app.app_context():
         db.create_all()
-        with db.engine.begin() as connection:  # the host has migrations of its own
+        with db.engine.begin() as connection:  # the host has its own migrations
             connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
-            connection.execute(text("INSERT INTO alembic_version VALUES ('of the host')"))
+            connection.execute(text("INSERT INTO alembic_version VALUES ('host version')"))
         devices.upgrade()
     return app

@@ -1,1 +1,1 @@
-"""A host whose look the admin pages take over."""
+"""A host application whose layout and theme the admin pages adopt."""

@@ -1,9 +1,11 @@
-"""A cinema whose layout, colour, logo and navigation the admin pages of API Devices take over.
+"""A cinema whose layout, color, logo and navigation the admin pages of API Devices adopt.
+
+Start it on http://127.0.0.1:5000 with
 
     python examples/themed_host/app.py
 
-starts it on http://127.0.0.1:5000 with a few devices. Everybody is an administrator here: it shows
-how pages look, not how to protect them; for that, see examples/box_office.
+It has a few devices and no login: every visitor is an administrator. For authorization, see
+examples/box_office.
 """
 
 import os
@@ -18,12 +20,12 @@ FOLDER = Path(__file__).parent
 
 
 def seats_panel(device: Device) -> list[Panel]:
-    """Return what the cinema knows of a device."""
+    """Return the cinema's own data about a device."""
     return [Panel("Seats sold", f"{device.display_name} has sold 42 seats today.")]
 
 
 def create_app(database: str) -> Flask:
-    """Make the application."""
+    """Create the application."""
     devices = APIDevices(
         db=database,
         authorize=lambda: True,
@@ -32,7 +34,7 @@ def create_app(database: str) -> Flask:
     )
     app = Flask(__name__, root_path=str(FOLDER))
     app.config.update(
-        SECRET_KEY="change me before anybody else calls",
+        SECRET_KEY="change me in production",
         APIDEVICES_ACCENT_COLOR="#0b7a4b #5fd3a2",
         APIDEVICES_BASE_TEMPLATE="layout.html",
     )

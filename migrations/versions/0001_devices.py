@@ -1,4 +1,4 @@
-"""Devices, their activity and history, tokens, uploads, the audit log.
+"""Create devices with their activity and history, tokens, and the audit log.
 
 Revision ID: 0001
 Revises:
@@ -12,29 +12,29 @@ down_revision = None
 branch_labels = ("devices",)
 depends_on = None
 
-number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-moment = sa.DateTime(timezone=True)
+big_integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+timestamp = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
     op.create_table(
         "apidevices_api_tokens",
-        sa.Column("id", number, autoincrement=True, nullable=False),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("prefix", sa.String(length=16), nullable=False),
         sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
         sa.Column("scopes", sa.JSON(), nullable=False),
-        sa.Column("created_at", moment, nullable=False),
-        sa.Column("expires_at", moment, nullable=True),
-        sa.Column("last_used_at", moment, nullable=True),
-        sa.Column("revoked_at", moment, nullable=True),
+        sa.Column("created_at", timestamp, nullable=False),
+        sa.Column("expires_at", timestamp, nullable=True),
+        sa.Column("last_used_at", timestamp, nullable=True),
+        sa.Column("revoked_at", timestamp, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("apidevices_api_tokens_pkey")),
         sa.UniqueConstraint("digest", name=op.f("apidevices_api_tokens_digest_key")),
     )
     op.create_table(
         "apidevices_audit_log",
-        sa.Column("id", number, autoincrement=True, nullable=False),
-        sa.Column("at", moment, nullable=False),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("at", timestamp, nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("action", sa.String(length=32), nullable=False),
         sa.Column("subject", sa.String(length=64), nullable=False),
@@ -46,7 +46,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "apidevices_devices",
-        sa.Column("id", number, autoincrement=True, nullable=False),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
         sa.Column("identifier", sa.String(length=255), nullable=False),
         sa.Column("name", sa.String(length=255), nullable=True),
         sa.Column("application", sa.String(length=255), nullable=True),
@@ -55,8 +55,8 @@ def upgrade() -> None:
         sa.Column("os_version", sa.String(length=255), nullable=True),
         sa.Column("manufacturer", sa.String(length=255), nullable=True),
         sa.Column("model", sa.String(length=255), nullable=True),
-        sa.Column("first_seen_at", moment, nullable=False),
-        sa.Column("blocked_at", moment, nullable=True),
+        sa.Column("first_seen_at", timestamp, nullable=False),
+        sa.Column("blocked_at", timestamp, nullable=True),
         sa.Column("block_reason", sa.Text(), nullable=True),
         sa.Column("blocked_by", sa.Text(), nullable=True),
         sa.Column("search_key", sa.Text(), nullable=False),
@@ -70,13 +70,13 @@ def upgrade() -> None:
     )
     op.create_table(
         "apidevices_device_activity",
-        sa.Column("device_id", number, nullable=False),
+        sa.Column("device_id", big_integer, nullable=False),
         sa.Column("blocked", sa.Boolean(), nullable=False),
-        sa.Column("last_active_at", moment, nullable=False),
-        sa.Column("last_upload_at", moment, nullable=True),
-        sa.Column("last_activity_at", moment, nullable=False),
+        sa.Column("last_active_at", timestamp, nullable=False),
+        sa.Column("last_upload_at", timestamp, nullable=True),
+        sa.Column("last_activity_at", timestamp, nullable=False),
         sa.Column("denied_count", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.Column("last_denied_at", moment, nullable=True),
+        sa.Column("last_denied_at", timestamp, nullable=True),
         sa.ForeignKeyConstraint(
             ["device_id"],
             ["apidevices_devices.id"],
@@ -103,12 +103,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "apidevices_device_history",
-        sa.Column("id", number, autoincrement=True, nullable=False),
-        sa.Column("device_id", number, nullable=False),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("device_id", big_integer, nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("at", moment, nullable=False),
+        sa.Column("at", timestamp, nullable=False),
         sa.Column("changes", sa.JSON(), nullable=False),
-        sa.Column("token_id", number, nullable=True),
+        sa.Column("token_id", big_integer, nullable=True),
         sa.Column("address", sa.String(length=64), nullable=True),
         sa.CheckConstraint("kind IN ('registered', 'changed')", name="apidevices_history_kind"),
         sa.ForeignKeyConstraint(
@@ -132,10 +132,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "apidevices_device_tokens",
-        sa.Column("device_id", number, nullable=False),
-        sa.Column("token_id", number, nullable=False),
-        sa.Column("first_used_at", moment, nullable=False),
-        sa.Column("last_used_at", moment, nullable=False),
+        sa.Column("device_id", big_integer, nullable=False),
+        sa.Column("token_id", big_integer, nullable=False),
+        sa.Column("first_used_at", timestamp, nullable=False),
+        sa.Column("last_used_at", timestamp, nullable=False),
         sa.ForeignKeyConstraint(
             ["device_id"],
             ["apidevices_devices.id"],

@@ -1,4 +1,4 @@
-"""Accounts and roles, of the standalone application only.
+"""Create the accounts and roles of the standalone application.
 
 Revision ID: 0002
 """
@@ -11,36 +11,36 @@ down_revision = None
 branch_labels = ("standalone",)
 depends_on = None
 
-number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-moment = sa.DateTime(timezone=True)
+big_integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+timestamp = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
     if sa.inspect(op.get_bind()).has_table("apidevices_users"):
-        return  # a database from before this branch was split off has these tables already
+        return  # databases created before this branch was split off already have these tables
     op.create_table(
         "apidevices_roles",
-        sa.Column("id", number, autoincrement=True, nullable=False),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
         sa.Column("name", sa.String(length=32), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("apidevices_roles_pkey")),
         sa.UniqueConstraint("name", name=op.f("apidevices_roles_name_key")),
     )
     op.create_table(
         "apidevices_users",
-        sa.Column("id", number, autoincrement=True, nullable=False),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
         sa.Column("email", sa.String(length=255), nullable=False),
         sa.Column("password", sa.String(length=255), nullable=True),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("fs_uniquifier", sa.String(length=64), nullable=False),
-        sa.Column("created_at", moment, nullable=False),
+        sa.Column("created_at", timestamp, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("apidevices_users_pkey")),
         sa.UniqueConstraint("email", name=op.f("apidevices_users_email_key")),
         sa.UniqueConstraint("fs_uniquifier", name=op.f("apidevices_users_fs_uniquifier_key")),
     )
     op.create_table(
         "apidevices_users_roles",
-        sa.Column("user_id", number, nullable=False),
-        sa.Column("role_id", number, nullable=False),
+        sa.Column("user_id", big_integer, nullable=False),
+        sa.Column("role_id", big_integer, nullable=False),
         sa.ForeignKeyConstraint(
             ["role_id"], ["apidevices_roles.id"], name=op.f("apidevices_users_roles_role_id_fkey")
         ),

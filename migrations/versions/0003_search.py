@@ -1,4 +1,4 @@
-"""An index of substrings for the search, and one of the list's order for each status.
+"""Create the text index for the search, and one activity index per status.
 
 Revision ID: 0003
 Revises: 0001
@@ -49,8 +49,8 @@ def downgrade() -> None:
     )
 
 
-# The keys are folded already. Two line breaks after a key let each of its characters begin a
-# trigram, so that the list of terms answers for one and two characters.
+# The keys are already folded. With two line breaks after a key, each of its characters starts a
+# trigram, so that the vocabulary also finds texts of one and two characters.
 UNINDEX = """
     INSERT INTO apidevices_device_search (apidevices_device_search, rowid, key)
     VALUES ('delete', old.id, old.search_key || char(10, 10));
@@ -87,8 +87,8 @@ FTS5 = (
 )
 
 GRAMS = (
-    # All substrings of one, two and three characters. The cost tells the planner not to try what
-    # the index can do.
+    # Return all substrings of one, two and three characters. The high cost makes the planner use
+    # the index instead of calling the function for each row.
     """
     CREATE FUNCTION apidevices_grams(key text) RETURNS text[]
     LANGUAGE plpgsql IMMUTABLE STRICT COST 10000 AS $$
@@ -107,7 +107,7 @@ GRAMS = (
     END
     $$
     """,
-    # What is new waits in a list that each search reads through: a short one.
+    # New entries go to a pending list, which each search scans: keep it short.
     "CREATE INDEX apidevices_devices_grams ON apidevices_devices"
     " USING gin (apidevices_grams(search_key)) WITH (gin_pending_list_limit = 256)",
 )

@@ -1,4 +1,4 @@
-"""Uploads to the client API, of the standalone application only.
+"""Create the uploads of the standalone application's client API.
 
 Revision ID: 0004
 Revises: 0002
@@ -12,19 +12,19 @@ down_revision = "0002"
 branch_labels = None
 depends_on = "0001"
 
-number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-moment = sa.DateTime(timezone=True)
+big_integer = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+timestamp = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
     if sa.inspect(op.get_bind()).has_table("apidevices_uploads"):
-        return  # a database from before this branch was split off has this table already
+        return  # databases created before this branch was split off already have this table
     op.create_table(
         "apidevices_uploads",
-        sa.Column("id", number, autoincrement=True, nullable=False),
-        sa.Column("device_id", number, nullable=False),
-        sa.Column("token_id", number, nullable=False),
-        sa.Column("received_at", moment, nullable=False),
+        sa.Column("id", big_integer, autoincrement=True, nullable=False),
+        sa.Column("device_id", big_integer, nullable=False),
+        sa.Column("token_id", big_integer, nullable=False),
+        sa.Column("received_at", timestamp, nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(

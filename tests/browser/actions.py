@@ -1,4 +1,4 @@
-"""What the tests do on pages again and again."""
+"""Page actions that several browser tests share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,46 +10,46 @@ from tests.browser.site import ANN, LIST, PASSWORD, Device
 
 
 @contextmanager
-def in_place(page: Page, scripts: bool) -> Iterator[None]:
-    """Check that what is done leaves the page where it is, wherever there are scripts."""
+def without_page_load(page: Page, scripts: bool = True) -> Iterator[None]:
+    """Check that actions in the block update the page in place, if scripts are on."""
     if scripts:
-        page.evaluate("window.isStillTheSame = true")
+        page.evaluate("window.wasNotReloaded = true")
     yield
     if scripts:
-        assert page.evaluate("window.isStillTheSame === true"), "the page was loaded anew"
+        assert page.evaluate("window.wasNotReloaded === true"), "the page was reloaded"
 
 
-def expect_said(page: Page, text: str) -> None:
+def expect_status(page: Page, text: str) -> None:
     expect(page.get_by_role("status")).to_contain_text(text)
 
 
 def open_list(page: Page, device: Device) -> Locator:
-    """Open the list, short as it then is, and return the row of a device."""
+    """Open the list, filtered to one device, and return its row."""
     page.goto(f"{LIST}?name={device.identifier}")
     return page.locator(device.element)
 
 
 def open_details(page: Page, device: Device) -> Locator:
-    """Go from the list to the details of a device."""
+    """Follow the link from the list to the page of a device."""
     open_list(page, device).get_by_role("link").first.click()
     details = page.locator(f"article{device.element}")
     expect(details).to_be_visible()
     return details
 
 
-def ask(page: Page, place: Locator, what: str) -> Locator:
-    """Push a button that asks a question, and return the question."""
-    place.get_by_role("button", name=what).first.click()
+def open_dialog(page: Page, container: Locator, action: str) -> Locator:
+    """Click a button that asks for confirmation, and return its dialog."""
+    container.get_by_role("button", name=action).first.click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text(f"{what} ")
+    expect(dialog).to_contain_text(f"{action} ")
     return dialog
 
 
 def set_up(page: Page, server: RealServer) -> None:
-    """Make the first account by the link that the server printed."""
+    """Create the first account through the setup link that the server printed."""
     page.goto(server.setup_links[0])
-    page.get_by_label("E-mail").fill(ANN)
+    page.get_by_label("Email").fill(ANN)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_label("Password again").fill(PASSWORD)
+    page.get_by_label("Confirm password").fill(PASSWORD)
     page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("heading", name="No devices yet")).to_be_visible()

@@ -1,4 +1,4 @@
-"""The real server, seen through a real browser."""
+"""Fixtures for the browser tests: the real server, in Chromium."""
 
 import os
 import re
@@ -34,13 +34,13 @@ ARGUMENTS = (
     "--disable-sync",
 )
 
-DESK = 1280
+DESKTOP = 1280
 PHONE = 375
 HEIGHT = 800
 
-# Far longer than anything takes, even on a machine that has much else to do.
-PATIENCE_MS = 10_000
-expect.set_options(timeout=PATIENCE_MS)
+# Generous, for slow and busy machines.
+TIMEOUT_MS = 10_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +48,8 @@ def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         if os.environ.get("CI") == "true":
-            pytest.fail("There is no Chromium, and these tests must run here.", pytrace=False)
-        pytest.skip("There is no Chromium.")
+            pytest.fail("Chromium is not installed. CI must run these tests.", pytrace=False)
+        pytest.skip("Chromium is not installed.")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield browser
@@ -59,51 +59,52 @@ def browser() -> Iterator[Browser]:
 # --- windows -----------------------------------------------------------------------------------
 
 
-class Watch:
-    """Notes what no page may do, whatever is tested: errors in the console, calls elsewhere.
+class Monitor:
+    """Records console errors and requested hosts, which no page may have.
 
-    An answer of 4xx or 5xx is an error in the console, too: a test that brings one about expects
-    it here.
+    Chromium logs each 4xx and 5xx response as a console error. Tests that cause one add it to
+    ``expected_statuses``.
     """
 
     def __init__(self) -> None:
-        self.expected: set[int] = set()
-        self.may_fail = False  # where a test takes the server away
+        self.expected_statuses: set[int] = set()
+        self.network_may_fail = False  # for tests that cut the connection
         self.errors: list[str] = []
         self.hosts: set[str] = set()
 
-    def saw_console(self, said: ConsoleMessage) -> None:
-        answer = re.match(r"Failed to load resource: .* status of (\d+)", said.text)
-        if answer and int(answer[1]) in self.expected:
+    def on_console(self, message: ConsoleMessage) -> None:
+        failed = re.match(r"Failed to load resource: .* status of (\d+)", message.text)
+        if failed and int(failed[1]) in self.expected_statuses:
             return
-        if self.may_fail and ("net::ERR" in said.text or "Failed to fetch" in said.text):
+        network_errors = ("net::ERR", "Failed to fetch")
+        if self.network_may_fail and any(error in message.text for error in network_errors):
             return
-        if said.type == "error":
-            self.errors.append(said.text)
+        if message.type == "error":
+            self.errors.append(message.text)
 
-    def saw_error(self, failed: WebError) -> None:
-        self.errors.append(str(failed.error))
+    def on_error(self, error: WebError) -> None:
+        self.errors.append(str(error.error))
 
-    def saw_request(self, asked: Request) -> None:
-        self.hosts.add(urlsplit(asked.url).netloc)
+    def on_request(self, request: Request) -> None:
+        self.hosts.add(urlsplit(request.url).netloc)
 
 
-class Windows:
-    """Windows that are kept for the next test: opening one takes longer than most tests."""
+class WindowPool:
+    """Browser windows that tests reuse: opening one takes longer than most tests."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
-        self._kept: dict[tuple[str, int, bool], Page] = {}
+        self._idle: dict[tuple[str, int, bool], Page] = {}
 
     def take(self, url: str, width: int, scripts: bool, cookies: Any) -> Page:
-        """Return an empty window with these cookies and no others."""
+        """Return a blank window with exactly these cookies."""
         kind = (url, width, scripts)
-        page = self._kept.pop(kind, None) or self._open(*kind)
+        page = self._idle.pop(kind, None) or self._open(*kind)
         page.context.add_cookies(cookies)
         return page
 
     def give_back(self, url: str, width: int, scripts: bool, page: Page) -> None:
-        """Leave a window as it was when it was taken."""
+        """Reset a window and return it to the pool."""
         context = page.context
         for other in context.pages:
             if other != page:
@@ -114,12 +115,12 @@ class Windows:
         page.goto("about:blank")
         page.set_viewport_size({"width": width, "height": HEIGHT})
         page.emulate_media(color_scheme="light")
-        self._kept[url, width, scripts] = page
+        self._idle[url, width, scripts] = page
 
     def close(self, url: str) -> None:
-        """Close the windows on a server that is about to stop."""
-        for kind in [kind for kind in self._kept if kind[0] == url]:
-            self._kept.pop(kind).context.close()
+        """Close the idle windows of a server that is about to stop."""
+        for kind in [kind for kind in self._idle if kind[0] == url]:
+            self._idle.pop(kind).context.close()
 
     def _open(self, url: str, width: int, scripts: bool) -> Page:
         context = self._browser.new_context(
@@ -130,13 +131,13 @@ class Windows:
             java_script_enabled=scripts,
             color_scheme="light",
         )
-        context.set_default_timeout(PATIENCE_MS)
+        context.set_default_timeout(TIMEOUT_MS)
         return context.new_page()
 
 
 @pytest.fixture(scope="session")
-def windows(browser: Browser) -> Windows:
-    return Windows(browser)
+def windows(browser: Browser) -> WindowPool:
+    return WindowPool(browser)
 
 
 # --- servers -----------------------------------------------------------------------------------
@@ -144,14 +145,14 @@ def windows(browser: Browser) -> Windows:
 
 @pytest.fixture(autouse=True)
 def _databases(databases: Databases) -> None:
-    """Each test here needs one: some ask for their server only while they run."""
+    """Parametrize every test by database: some tests request their server only at run time."""
 
 
 @pytest.fixture
 def bare_server(
-    windows: Windows, databases: Databases, migrated: Variables, tmp_path: Path
+    windows: WindowPool, databases: Databases, migrated: Variables, tmp_path: Path
 ) -> Iterator[RealServer]:
-    """A server that nobody has ever visited."""
+    """A server without any account or device."""
     with _started(databases, migrated, tmp_path / "instance") as server:
         yield server
         windows.close(server.url)
@@ -159,12 +160,12 @@ def bare_server(
 
 @pytest.fixture(scope="session")
 def site(
-    windows: Windows,
+    windows: WindowPool,
     databases: Databases,
     migrated: Variables,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
-    """One site for all tests; each uses devices of its own."""
+    """One site for all tests. Each test registers its own devices."""
     folder = tmp_path_factory.mktemp("site") / "instance"
     with _started(databases, migrated, folder) as server:
         yield Site(server)
@@ -179,59 +180,62 @@ def _started(databases: Databases, migrated: Variables, instance: Path) -> Itera
     databases.drop(database)
 
 
-# --- visits ------------------------------------------------------------------------------------
+# --- pages -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def watch() -> Watch:
-    return Watch()
+def monitor() -> Monitor:
+    return Monitor()
 
 
-class Visit(Protocol):
-    """Opens a window on a server, or, signed in already, on the site that is shared."""
+class OpenPage(Protocol):
+    """Opens a blank page on a server, by default on the shared site and signed in."""
 
     def __call__(
         self,
         server: RealServer | None = None,
         *,
-        width: int = DESK,
+        width: int = DESKTOP,
         scripts: bool = True,
         signed_in: bool = True,
     ) -> Page: ...
 
 
 @pytest.fixture(scope="session")
-def session_cookies(windows: Windows, site: Site) -> Any:
-    """The cookies of a session of the account; signing in is slow on purpose."""
-    page = windows.take(site.server.url, DESK, True, [])
+def session_cookies(windows: WindowPool, site: Site) -> Any:
+    """The cookies of a signed-in session, shared because password hashing is slow on purpose."""
+    page = windows.take(site.server.url, DESKTOP, True, [])
     sign_in(page)
     cookies = page.context.cookies()
-    windows.give_back(site.server.url, DESK, True, page)
+    windows.give_back(site.server.url, DESKTOP, True, page)
     return cookies
 
 
-def sign_in(page: Page, email: str = ANN, *, here: bool = False) -> None:
-    if not here:
-        page.goto("/login")
-    page.get_by_label("E-mail").fill(email)
+def sign_in(page: Page, email: str = ANN, *, path: str | None = "/login") -> None:
+    """Open the login page, unless ``path`` is None, and sign in."""
+    if path:
+        page.goto(path)
+    page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
 @pytest.fixture
-def visit(windows: Windows, watch: Watch, request: pytest.FixtureRequest) -> Iterator[Visit]:
+def open_page(
+    windows: WindowPool, monitor: Monitor, request: pytest.FixtureRequest
+) -> Iterator[OpenPage]:
     taken: list[tuple[str, int, bool, Page]] = []
     listeners = {
-        "console": watch.saw_console,
-        "weberror": watch.saw_error,
-        "request": watch.saw_request,
+        "console": monitor.on_console,
+        "weberror": monitor.on_error,
+        "request": monitor.on_request,
     }
 
-    def open_window(
+    def open_page(
         server: RealServer | None = None,
         *,
-        width: int = DESK,
+        width: int = DESKTOP,
         scripts: bool = True,
         signed_in: bool = True,
     ) -> Page:
@@ -245,38 +249,40 @@ def visit(windows: Windows, watch: Watch, request: pytest.FixtureRequest) -> Ite
         taken.append((server.url, width, scripts, page))
         return page
 
-    yield open_window
+    yield open_page
     for url, width, scripts, page in taken:
         windows.give_back(url, width, scripts, page)
         for event, listener in listeners.items():
             page.context.remove_listener(event, listener)
-    assert watch.errors == []
-    assert watch.hosts - {""} <= {urlsplit(url).netloc for url, *_ in taken}, "another host"
+    assert monitor.errors == []
+    assert monitor.hosts - {""} <= {urlsplit(url).netloc for url, *_ in taken}, (
+        "a page called another host"
+    )
 
 
 KINDS = {
-    "desk": (DESK, True),
+    "desktop": (DESKTOP, True),
     "phone": (PHONE, True),
-    "desk, no scripts": (DESK, False),
+    "desktop, no scripts": (DESKTOP, False),
     "phone, no scripts": (PHONE, False),
 }
-EVERYWHERE = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+IN_EVERY_WINDOW = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 
 
 @pytest.fixture
 def scripts(kind: tuple[int, bool]) -> bool:
-    """Tell whether the window of this run has scripts."""
+    """Whether JavaScript is enabled in this test run."""
     return kind[1]
 
 
 @pytest.fixture
-def page(visit: Visit, kind: tuple[int, bool]) -> Page:
-    """A window on the shared site, of one of the kinds that people have."""
+def page(open_page: OpenPage, kind: tuple[int, bool]) -> Page:
+    """A page on the shared site, in the kind of window of this test run."""
     width, scripts = kind
-    return visit(width=width, scripts=scripts)
+    return open_page(width=width, scripts=scripts)
 
 
 @pytest.fixture
-def desk(visit: Visit) -> Page:
-    """A wide window on the shared site, with scripts."""
-    return visit()
+def desktop(open_page: OpenPage) -> Page:
+    """A page on the shared site, in a wide window with JavaScript."""
+    return open_page()

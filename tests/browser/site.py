@@ -1,4 +1,4 @@
-"""A running server that a browser visits, and the devices that call it meanwhile."""
+"""A running server for the browser tests, and the devices that call it."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from harness.real_server import RealServer
 from tests.conftest import DEVICE, DEVICES, UPLOADS, as_device
 
 ANN = "ann@example.org"
-BOB = "bob@example.org"  # who signs out: that ends all sessions of an account
+BOB = "bob@example.org"  # for tests that sign out, which ends all sessions of the account
 PASSWORD = "correct horse battery"
 
 LIST = "/settings/api-devices"
@@ -22,14 +22,14 @@ SCOPES = ("devices:read", "devices:write")
 
 @dataclass(frozen=True)
 class Device:
-    """A device that has called, as the list knows it."""
+    """A registered device."""
 
     id: int
     identifier: str
 
     @property
     def element(self) -> str:
-        """The selector of its row in the list, or of its details."""
+        """The selector of its row in the list and of its page."""
         return f"#device-{self.id}"
 
     @property
@@ -38,7 +38,7 @@ class Device:
 
 
 class Site:
-    """A server with an account, and with a token that devices and administrators call with."""
+    """A server with two accounts and an API token for devices and for management."""
 
     def __init__(self, server: RealServer) -> None:
         self.server = server
@@ -54,18 +54,18 @@ class Site:
         assert created.returncode == 0, created.stderr
 
     def call(self, identifier: str, *, token: str | None = None, **details: str) -> int:
-        """Call the API as a device and return the status."""
+        """Call the API as a device and return the response status."""
         headers = as_device(token or self.token, identifier, **details)
-        # HTTP libraries refuse more than Latin-1 in a header: text goes percent-encoded.
-        named = {name: value.encode().decode("latin-1") for name, value in headers.items()}
-        return self.server.call("GET", DEVICE, named).status
+        # http.client encodes headers as Latin-1. Decoding UTF-8 as Latin-1 sends UTF-8 bytes.
+        sent = {name: value.encode().decode("latin-1") for name, value in headers.items()}
+        return self.server.call("GET", DEVICE, sent).status
 
     def upload(self, identifier: str) -> None:
         headers = as_device(self.token, identifier) | {"Content-Type": "application/json"}
         assert self.server.call("POST", UPLOADS, headers, b"{}").status == 201
 
     def device(self, identifier: str = "", *, name: str = "", **details: str) -> Device:
-        """Register a device of its own for a test."""
+        """Register a device, by default with a unique identifier."""
         identifier = identifier or f"phone-{next(self._numbers)}"
         assert self.call(identifier, **details) == 200
         [found] = self.manage("GET", f"{DEVICES}?name={quote(identifier)}")["devices"]
@@ -75,12 +75,12 @@ class Site:
         return device
 
     def devices(self) -> list[dict[str, Any]]:
-        """Return the first page of the list, through the API."""
+        """Return the first page of the device list from the API."""
         listed: list[dict[str, Any]] = self.manage("GET", DEVICES)["devices"]
         return listed
 
     def state(self, device: Device) -> dict[str, Any]:
-        """Return what the server has stored of a device."""
+        """Return a device from the API."""
         stored: dict[str, Any] = self.manage("GET", f"{DEVICES}/{device.id}")
         return stored
 
@@ -90,7 +90,7 @@ class Site:
     def manage(self, method: str, path: str, body: object = None) -> Any:
         """Call the management API."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        sent = None if body is None else json.dumps(body).encode()
-        answer = self.server.call(method, path, headers, sent)
-        assert answer.status == 200, answer.body
-        return answer.json
+        payload = None if body is None else json.dumps(body).encode()
+        response = self.server.call(method, path, headers, payload)
+        assert response.status == 200, response.body
+        return response.json

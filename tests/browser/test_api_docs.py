@@ -1,23 +1,23 @@
-"""The page that shows the description of the API: whole, and nothing of it from elsewhere."""
+"""The API documentation page. It loads nothing from other hosts."""
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import DESK, PHONE, Visit
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 
 pytestmark = pytest.mark.database("sqlite")
 
 
-@pytest.mark.parametrize("width", [DESK, PHONE])
-def test_it_shows_each_call_with_what_it_answers(visit: Visit, width: int) -> None:
-    page = visit(width=width, signed_in=False)
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_api_docs_show_operations_and_their_responses(open_page: OpenPage, width: int) -> None:
+    page = open_page(width=width, signed_in=False)
     page.goto("/api/docs")
     page.get_by_text("Rename a device").click()
     expect(page.get_by_text("precondition_failed")).to_be_visible()
 
 
-def test_without_scripts_it_leads_to_the_description(visit: Visit) -> None:
-    page = visit(scripts=False, signed_in=False)
+def test_api_docs_link_to_the_description_without_scripts(open_page: OpenPage) -> None:
+    page = open_page(scripts=False, signed_in=False)
     page.goto("/api/docs")
     description = page.get_by_role("link", name="/api/openapi.json")
     expect(description).to_have_attribute("href", "/api/openapi.json")

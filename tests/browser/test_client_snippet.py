@@ -1,4 +1,4 @@
-"""The published snippet for fetch, in a browser."""
+"""The published client snippet for fetch, in a browser."""
 
 import base64
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def as_url(module: str) -> str:
 
 @pytest.fixture(scope="module")
 def page(browser: Browser) -> Iterator[Page]:
-    # The product's own pages load no code from elsewhere, as the snippet is here.
+    # The Content-Security-Policy would forbid importing the snippet from a data URL.
     context = browser.new_context(bypass_csp=True)
     yield context.new_page()
     context.close()
@@ -35,33 +35,33 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def client(page: Page) -> Client:
-    """The snippet, in a page of the same origin as what it calls."""
+    """The snippet, in a page of the same origin as the API it calls."""
 
     def client(call: Call) -> dict[str, Any]:
         page.goto("{0.scheme}://{0.netloc}{1}".format(urlsplit(call.url), BLANK_PAGE))
-        ended: dict[str, Any] = page.evaluate(
+        result: dict[str, Any] = page.evaluate(
             """async ([snippet, driver, call]) =>
                 (await import(driver)).drive(await import(snippet), call)""",
             [as_url(javascript("fetch")), as_url(DRIVER), asdict(call)],
         )
-        return ended
+        return result
 
     return client
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
-def test_it_understands(client: Client, scenario: Scenario) -> None:
+def test_fetch_snippet_handles_scenario(client: Client, scenario: Scenario) -> None:
     play(client, scenario)
 
 
-def test_it_calls_the_product(client: Client, site: Site) -> None:
+def test_fetch_snippet_calls_the_real_api(client: Client, site: Site) -> None:
     url = f"{site.server.url}{DEVICE}"
     device = client(Call(url, token=site.token, device_id="browser-1"))["value"]
     assert (device["application"], device["model"]) == ("Box Office", "Café 设备")
     assert client(Call(url, token="wrong"))["outcome"] == "sign in"
 
 
-def test_identifier_outlives_the_page(page: Page) -> None:
+def test_identifier_survives_a_reload(page: Page) -> None:
     code = f"() => {{ {identifier_in_local_storage()} return deviceId; }}"
     with scripted_api(OK) as api:
         page.goto(f"{api.origin}{BLANK_PAGE}")

@@ -1,4 +1,4 @@
-"""The admin pages in the layout of a host, whose styles and scripts stay its own."""
+"""The admin pages in a host's layout: styles and scripts of both stay apart."""
 
 import threading
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
 from examples.themed_host.app import create_app
-from tests.browser.conftest import DESK, HEIGHT, PATIENCE_MS, PHONE
+from tests.browser.conftest import DESKTOP, HEIGHT, PHONE, TIMEOUT_MS
 from tests.browser.site import LIST
 from tests.conftest import state_of
 
@@ -20,7 +20,7 @@ HOST_RED = "rgb(138, 21, 56)"
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A cinema with two devices."""
+    """The URL of the example cinema, which has two devices."""
     app = create_app(f"sqlite:///{tmp_path_factory.mktemp('cinema')}/cinema.sqlite3")
     for identifier in ("till-1", "till-2"):
         app.test_client().get("/api/seats", headers={"X-Device-ID": identifier})
@@ -34,18 +34,20 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     state_of(app).close()
 
 
-@pytest.fixture(params=[DESK, PHONE], ids=["desk", "phone"])
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
 def page(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A window on the cinema, in whose console nothing may be wrong."""
+    """A page of the cinema. The test fails if its console shows an error."""
     width = request.param
     context = browser.new_context(
         base_url=url, viewport={"width": width, "height": HEIGHT}, color_scheme="light"
     )
-    context.set_default_timeout(PATIENCE_MS)
+    context.set_default_timeout(TIMEOUT_MS)
     context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
     page = context.new_page()
     errors: list[str] = []
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on(
+        "console", lambda message: errors.append(message.text) if message.type == "error" else None
+    )
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     context.close()
@@ -59,7 +61,7 @@ def style(page: Page, selector: str, name: str) -> str:
     return value
 
 
-def test_our_styles_leave_the_layout_alone(page: Page) -> None:
+def test_styles_of_the_pages_do_not_affect_the_layout(page: Page) -> None:
     page.goto("/")
     selectors = ("body", ".bar", ".brand", "main", "footer .button", "footer p")
     names = ("color", "backgroundColor", "font", "padding", "border", "display", "margin")
@@ -68,24 +70,24 @@ def test_our_styles_leave_the_layout_alone(page: Page) -> None:
     assert [style(page, selector, name) for selector in selectors for name in names] == before
 
 
-def test_styles_of_the_layout_leave_our_elements_alone(page: Page) -> None:
+def test_styles_of_the_layout_do_not_affect_the_pages(page: Page) -> None:
     page.goto(LIST)
-    ours = ".apidevices "
-    assert style(page, f"{ours} h1", "textTransform") == "none"
-    assert style(page, f"{ours} td.action .button", "fontStyle") == "normal"
-    assert style(page, f"{ours} table", "borderTopStyle") == "none"
-    assert style(page, f"{ours} td.action .button", "backgroundColor") != HOST_RED
-    assert style(page, f"{ours} .icon", "strokeWidth") == "1.4px"
+    scope = ".apidevices"
+    assert style(page, f"{scope} h1", "textTransform") == "none"
+    assert style(page, f"{scope} td.action .button", "fontStyle") == "normal"
+    assert style(page, f"{scope} table", "borderTopStyle") == "none"
+    assert style(page, f"{scope} td.action .button", "backgroundColor") != HOST_RED
+    assert style(page, f"{scope} .icon", "strokeWidth") == "1.4px"
 
 
-def test_accent_and_font_are_those_of_the_host(page: Page) -> None:
+def test_pages_use_accent_color_and_font_of_the_host(page: Page) -> None:
     page.goto(LIST)
     assert style(page, ".segments input:checked + span", "backgroundColor") == GREEN
     assert "Georgia" in style(page, ".apidevices", "fontFamily")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_layout_that_knows_one_scheme_gets_pages_in_it(page: Page, scheme: str) -> None:
+def test_pages_follow_the_color_scheme_of_the_layout(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme="dark")
     page.goto(LIST)
     page.evaluate("scheme => document.documentElement.style.colorScheme = scheme", scheme)
@@ -93,29 +95,31 @@ def test_layout_that_knows_one_scheme_gets_pages_in_it(page: Page, scheme: str) 
     assert text == {"light": "rgb(27, 32, 38)", "dark": "rgb(230, 233, 237)"}[scheme]
 
 
-def test_changes_appear_in_place(page: Page) -> None:
+def test_rename_updates_the_page_in_place(page: Page) -> None:
     page.goto(f"{LIST}/1")
-    page.evaluate("window.stayed = true")
+    page.evaluate("window.wasNotReloaded = true")
     page.get_by_label("Name of").fill("Front desk")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_have_text("Saved: “Front desk”.")
+    expect(page.get_by_role("status")).to_have_text("The device is now named Front desk.")
     expect(page.get_by_role("heading", level=1)).to_have_text("Front desk")
     expect(page.get_by_text("Call us")).to_be_visible()
-    assert page.evaluate("window.stayed")
+    assert page.evaluate("window.wasNotReloaded")
 
 
-@pytest.mark.parametrize("script", ["", "window.htmx = {version: '2.0.4'}"], ids=["none", "theirs"])
+@pytest.mark.parametrize(
+    "script", ["", "window.htmx = {version: '2.0.4'}"], ids=["without host htmx", "with host htmx"]
+)
 def test_only_one_htmx_is_loaded(page: Page, script: str) -> None:
     page.add_init_script(script)
     loaded: list[str] = []
-    page.on("request", lambda asked: loaded.append(asked.url) if "htmx" in asked.url else None)
+    page.on("request", lambda sent: loaded.append(sent.url) if "htmx" in sent.url else None)
     page.goto(f"{LIST}/2", wait_until="networkidle")
     assert len(loaded) == (0 if script else 1)
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_contain_text("Saved")
+    expect(page.get_by_role("status")).to_contain_text("The device has no name")
 
 
-def test_page_fits_on_its_screen(page: Page) -> None:
+def test_pages_do_not_scroll_sideways(page: Page) -> None:
     for path in (LIST, f"{LIST}/1"):
         page.goto(path)
         width = page.evaluate("document.documentElement.scrollWidth")

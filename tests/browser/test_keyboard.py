@@ -1,40 +1,40 @@
-"""Everything can be done without a mouse, and the focus is where one expects it."""
+"""Keyboard operation: every action works without a mouse, and the focus stays in place."""
 
 import re
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.actions import expect_said, in_place
-from tests.browser.conftest import Visit
+from tests.browser.actions import expect_status, without_page_load
+from tests.browser.conftest import OpenPage
 from tests.browser.site import LIST, TOKENS, Site
 
-# What is looked at here is the same whatever the database.
+# The pages behave the same with every database.
 pytestmark = pytest.mark.database("sqlite")
 
 
-def tab_to(page: Page, wanted: Locator) -> None:
-    """Press Tab until something has the focus."""
+def tab_to(page: Page, element: Locator) -> None:
+    """Press Tab until an element has the focus."""
     for _ in range(40):
         page.keyboard.press("Tab")
-        if wanted.evaluate("element => element === document.activeElement"):
+        if element.evaluate("element => element === document.activeElement"):
             return
-    raise AssertionError(f"Tab does not lead to {wanted}")
+    raise AssertionError(f"Tab does not reach {element}")
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_block_and_think_better_of_unblocking(site: Site, visit: Visit, scripts: bool) -> None:
-    page = visit(scripts=scripts)
+def test_block_and_cancel_unblocking(site: Site, open_page: OpenPage, scripts: bool) -> None:
+    page = open_page(scripts=scripts)
     device = site.device()
     page.goto(f"{LIST}?name={device.identifier}")
     row = page.locator(device.element)
     tab_to(page, row.get_by_role("button", name="Block"))
-    with in_place(page, scripts):
+    with without_page_load(page, scripts):
         page.keyboard.press("Enter")
         expect(page.get_by_label("Reason")).to_be_focused()
         page.keyboard.type("Lost on the train")
         page.keyboard.press("Enter")
-        expect_said(page, "Blocked")
+        expect_status(page, "is blocked.")
     assert site.state(device)["block_reason"] == "Lost on the train"
 
     unblock = row.get_by_role("button", name="Unblock")
@@ -50,111 +50,111 @@ def test_block_and_think_better_of_unblocking(site: Site, visit: Visit, scripts:
     assert site.call(device.identifier) == 403
 
 
-def test_unblock(site: Site, desk: Page) -> None:
+def test_unblock(site: Site, desktop: Page) -> None:
     device = site.device()
     site.block(device)
-    desk.goto(f"{LIST}?status=blocked&name={device.identifier}")
-    tab_to(desk, desk.get_by_role("button", name=re.compile("^Unblock")))
-    for _ in ("ask", "confirm"):
-        desk.keyboard.press("Enter")
-    expect_said(desk, "Unblocked")
+    desktop.goto(f"{LIST}?status=blocked&name={device.identifier}")
+    tab_to(desktop, desktop.get_by_role("button", name=re.compile("^Unblock")))
+    for _ in ("open", "confirm"):
+        desktop.keyboard.press("Enter")
+    expect_status(desktop, "is unblocked.")
     assert site.call(device.identifier) == 200
 
 
-def test_rename_in_the_list(site: Site, desk: Page) -> None:
+def test_rename_in_the_list(site: Site, desktop: Page) -> None:
     device = site.device(name="Before")
-    desk.goto(f"{LIST}?name={device.identifier}")
-    row = desk.locator(device.element)
+    desktop.goto(f"{LIST}?name={device.identifier}")
+    row = desktop.locator(device.element)
     pencil = row.get_by_title("Rename", exact=True)
-    tab_to(desk, pencil)
-    with in_place(desk, scripts=True):
-        desk.keyboard.press("Enter")
+    tab_to(desktop, pencil)
+    with without_page_load(desktop):
+        desktop.keyboard.press("Enter")
         expect(row.get_by_label("Name of")).to_be_focused()
-        desk.keyboard.type("After")  # what was there is selected, so it goes
-        desk.keyboard.press("Enter")
+        desktop.keyboard.type("After")  # the old name is selected, so typing replaces it
+        desktop.keyboard.press("Enter")
         expect(row.get_by_role("link")).to_have_text("After")
         expect(pencil).to_be_focused()
     assert site.state(device)["name"] == "After"
 
 
-def test_escape_leaves_the_name_alone(site: Site, desk: Page) -> None:
+def test_escape_cancels_renaming(site: Site, desktop: Page) -> None:
     device = site.device(name="Before")
-    desk.goto(f"{LIST}?name={device.identifier}")
-    row = desk.locator(device.element)
-    tab_to(desk, row.get_by_title("Rename", exact=True))
-    desk.keyboard.press("Enter")
-    desk.keyboard.type("After")
-    desk.keyboard.press("Escape")
+    desktop.goto(f"{LIST}?name={device.identifier}")
+    row = desktop.locator(device.element)
+    tab_to(desktop, row.get_by_title("Rename", exact=True))
+    desktop.keyboard.press("Enter")
+    desktop.keyboard.type("After")
+    desktop.keyboard.press("Escape")
     expect(row.get_by_label("Name of")).to_be_hidden()
     expect(row.get_by_title("Rename", exact=True)).to_be_focused()
     expect(row.get_by_role("link")).to_have_text("Before")
     assert site.state(device)["name"] == "Before"
 
 
-def test_rename_in_the_details_keeps_the_place(site: Site, desk: Page) -> None:
+def test_rename_on_the_device_page_keeps_the_focus_position(site: Site, desktop: Page) -> None:
     device = site.device()
-    desk.goto(device.path)
-    tab_to(desk, desk.get_by_label("Name of"))
-    desk.keyboard.type("After")
-    desk.keyboard.press("Enter")
-    expect_said(desk, "Saved")
-    desk.keyboard.press("Tab")
-    expect(desk.get_by_label("Name of After")).to_be_focused()
+    desktop.goto(device.path)
+    tab_to(desktop, desktop.get_by_label("Name of"))
+    desktop.keyboard.type("After")
+    desktop.keyboard.press("Enter")
+    expect_status(desktop, "The device is now named")
+    desktop.keyboard.press("Tab")
+    expect(desktop.get_by_label("Name of After")).to_be_focused()
 
 
-def test_typing_a_filter_goes_on_while_the_list_changes(site: Site, desk: Page) -> None:
+def test_filter_field_keeps_focus_while_the_list_updates(site: Site, desktop: Page) -> None:
     first, second = site.device("typed-slowly-1"), site.device("typed-slowly-2")
-    desk.goto(LIST)
-    field = desk.get_by_label("Name or identifier")
-    tab_to(desk, field)
-    with in_place(desk, scripts=True):
-        desk.keyboard.type("typed-slowly", delay=30)
-        expect(desk.get_by_text("2 devices found")).to_be_visible()
+    desktop.goto(LIST)
+    field = desktop.get_by_label("Name or identifier")
+    tab_to(desktop, field)
+    with without_page_load(desktop):
+        desktop.keyboard.type("typed-slowly", delay=30)
+        expect(desktop.get_by_text("2 devices found")).to_be_visible()
         expect(field).to_be_focused()
-        desk.keyboard.type("-2")
-        expect(desk.locator(first.element)).to_have_count(0)
-        expect(desk.locator(second.element)).to_be_visible()
+        desktop.keyboard.type("-2")
+        expect(desktop.locator(first.element)).to_have_count(0)
+        expect(desktop.locator(second.element)).to_be_visible()
         expect(field).to_have_value("typed-slowly-2")
-        expect(desk).to_have_url(re.compile("name=typed-slowly-2"))
+        expect(desktop).to_have_url(re.compile("name=typed-slowly-2"))
 
 
-def test_arrows_choose_a_status(site: Site, desk: Page) -> None:
+def test_arrow_keys_select_a_status(site: Site, desktop: Page) -> None:
     device = site.device()
     site.block(device)
-    desk.goto(f"{LIST}?name={device.identifier}")
-    tab_to(desk, desk.get_by_label("All"))
-    with in_place(desk, scripts=True):
-        desk.keyboard.press("ArrowRight")
-        expect(desk.get_by_label("Hide blocked")).to_be_focused()
-        expect(desk.locator(device.element)).to_have_count(0)
-        desk.keyboard.press("ArrowRight")
-        expect(desk.get_by_label("Only blocked")).to_be_focused()
-        expect(desk.locator(device.element)).to_be_visible()
+    desktop.goto(f"{LIST}?name={device.identifier}")
+    tab_to(desktop, desktop.get_by_label("All"))
+    with without_page_load(desktop):
+        desktop.keyboard.press("ArrowRight")
+        expect(desktop.get_by_label("Hide blocked")).to_be_focused()
+        expect(desktop.locator(device.element)).to_have_count(0)
+        desktop.keyboard.press("ArrowRight")
+        expect(desktop.get_by_label("Only blocked")).to_be_focused()
+        expect(desktop.locator(device.element)).to_be_visible()
 
 
-def test_the_frame_can_be_skipped(site: Site, desk: Page) -> None:
+def test_skip_link_leads_to_the_content(site: Site, desktop: Page) -> None:
     device = site.device()
-    desk.goto(device.path)
-    desk.keyboard.press("Tab")
-    skip = desk.get_by_role("link", name="Skip to content")
+    desktop.goto(device.path)
+    desktop.keyboard.press("Tab")
+    skip = desktop.get_by_role("link", name="Skip to content")
     expect(skip).to_be_focused()
     expect(skip).to_be_in_viewport()
-    desk.keyboard.press("Enter")
-    desk.keyboard.press("Tab")
-    expect(desk.get_by_role("main").get_by_role("link").first).to_be_focused()
+    desktop.keyboard.press("Enter")
+    desktop.keyboard.press("Tab")
+    expect(desktop.get_by_role("main").get_by_role("link").first).to_be_focused()
 
 
-def test_create_and_revoke_a_token(site: Site, desk: Page) -> None:
-    desk.goto(TOKENS)
-    tab_to(desk, desk.get_by_role("textbox", name="Name"))
-    desk.keyboard.type("by keyboard")
-    desk.keyboard.press("Enter")
-    expect(desk.get_by_role("heading", name="Copy your new token")).to_be_focused()
-    token = desk.get_by_label("the token", exact=True).inner_text()
+def test_create_and_revoke_a_token(site: Site, desktop: Page) -> None:
+    desktop.goto(TOKENS)
+    tab_to(desktop, desktop.get_by_role("textbox", name="Name"))
+    desktop.keyboard.type("by keyboard")
+    desktop.keyboard.press("Enter")
+    expect(desktop.get_by_role("heading", name="Your new token")).to_be_focused()
+    token = desktop.get_by_label("API token", exact=True).inner_text()
     assert site.call("keyboard", token=token) == 200
-    tab_to(desk, desk.get_by_role("button", name="Revoke by keyboard"))
-    desk.keyboard.press("Enter")
-    expect(desk.get_by_role("dialog").locator(":focus")).to_be_visible()
-    desk.get_by_role("button", name="Revoke token").press("Enter")
-    expect_said(desk, "Revoked")
+    tab_to(desktop, desktop.get_by_role("button", name="Revoke by keyboard"))
+    desktop.keyboard.press("Enter")
+    expect(desktop.get_by_role("dialog").locator(":focus")).to_be_visible()
+    desktop.get_by_role("button", name="Revoke token").press("Enter")
+    expect_status(desktop, "is revoked.")
     assert site.call("keyboard", token=token) == 401

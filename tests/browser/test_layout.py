@@ -1,4 +1,4 @@
-"""What fits where: nothing runs out of a phone's screen, and a thumb hits what it aims at."""
+"""Layout: nothing overflows, columns stay readable, and touch targets are large enough."""
 
 from collections.abc import Callable
 
@@ -6,14 +6,14 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from harness.real_server import RealServer
-from tests.browser.actions import ask, set_up
-from tests.browser.conftest import DESK, PHONE, Visit
+from tests.browser.actions import open_dialog, set_up
+from tests.browser.conftest import DESKTOP, PHONE, Monitor, OpenPage
 from tests.browser.site import ACCOUNT, LIST, TOKENS, Device, Site
 
-# What is looked at here is the same whatever the database.
+# The pages look the same with every database.
 pytestmark = pytest.mark.database("sqlite")
 
-THUMB = 44
+TOUCH_TARGET = 44  # pixels
 
 LONG = {
     "application": "A" * 255,
@@ -27,7 +27,7 @@ ARABIC = "جهاز شباك التذاكر الرئيسي رقم ٣"
 
 @pytest.fixture(scope="module")
 def long_device(site: Site) -> Device:
-    """A device whose every value is as long as can be, without a space."""
+    """A device whose values all have the maximum length, without a space."""
     device = site.device("i" * 255, name="W" * 255, **LONG)
     site.call("i" * 255, application="B" * 255)
     site.upload("i" * 255)
@@ -42,53 +42,56 @@ def arabic_device(site: Site) -> Device:
 
 
 @pytest.fixture
-def phone(visit: Visit) -> Page:
-    """A phone on the shared site."""
-    return visit(width=PHONE)
+def phone(open_page: OpenPage) -> Page:
+    """A page on the shared site, in a window of phone size."""
+    return open_page(width=PHONE)
 
 
 def assert_fits(page: Page) -> None:
-    """Assert that nothing sticks out of the screen, save what scrolls by itself."""
-    sticking_out = page.evaluate(
+    """Assert that no element overflows the screen, except inside scrolling ``pre`` elements."""
+    overflowing = page.evaluate(
         """() => [...document.querySelectorAll("body *")]
             .filter(element => element.checkVisibility({visibilityProperty: true}))
             .filter(element => !element.closest(".visually-hidden, .skip, pre"))
             .filter(element => element.getBoundingClientRect().right > screen.width + 0.5)
             .map(element => element.outerHTML.slice(0, 80))"""
     )
-    assert sticking_out == []
+    assert overflowing == []
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
 
 
-# --- the screen of a phone ---------------------------------------------------------------------
+# --- overflow ----------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("long_device", "arabic_device")
 @pytest.mark.parametrize(
     "path",
     [LIST, f"{LIST}?name={'q' * 255}", f"{LIST}?name=W", TOKENS, ACCOUNT, "/nowhere"],
-    ids=["list", "no match", "long names", "tokens", "account", "error"],
+    ids=["list", "empty result", "long names", "tokens", "account", "error"],
 )
-def test_a_page_fits_on_a_phone(phone: Page, path: str, watch_404: None) -> None:
+@pytest.mark.usefixtures("expect_404")
+def test_page_fits_on_a_phone(phone: Page, path: str) -> None:
     phone.goto(path)
     assert_fits(phone)
 
 
 @pytest.fixture
-def watch_404(request: pytest.FixtureRequest) -> None:
-    request.getfixturevalue("watch").expected.add(404)
+def expect_404(monitor: Monitor) -> None:
+    monitor.expected_statuses.add(404)
 
 
 @pytest.mark.parametrize("device", ["long_device", "arabic_device"])
-def test_details_fit_on_a_phone(phone: Page, device: str, request: pytest.FixtureRequest) -> None:
+def test_device_page_fits_on_a_phone(
+    phone: Page, device: str, request: pytest.FixtureRequest
+) -> None:
     path = request.getfixturevalue(device).path
-    for below in ("", "/history"):
-        phone.goto(path + below)
+    for suffix in ("", "/history"):
+        phone.goto(path + suffix)
         assert_fits(phone)
 
 
 @pytest.mark.parametrize("device", ["long_device", "arabic_device"])
-def test_what_opens_in_a_row_fits_on_a_phone(
+def test_rename_form_and_dialog_fit_on_a_phone(
     phone: Page, device: str, request: pytest.FixtureRequest
 ) -> None:
     found = request.getfixturevalue(device)
@@ -98,30 +101,32 @@ def test_what_opens_in_a_row_fits_on_a_phone(
     expect(row.get_by_label("Name of")).to_be_visible()
     assert_fits(phone)
     row.get_by_role("button", name="lock").last.click()
-    question = phone.get_by_role("dialog")
-    expect(question).to_be_in_viewport()
+    dialog = phone.get_by_role("dialog")
+    expect(dialog).to_be_in_viewport()
     assert_fits(phone)
-    for button in question.get_by_role("button").all():
+    for button in dialog.get_by_role("button").all():
         expect(button).to_be_in_viewport(ratio=1)
 
 
-def test_what_is_said_fits_on_a_phone(phone: Page, long_device: Device) -> None:
+def test_status_message_fits_on_a_phone(phone: Page, long_device: Device) -> None:
     phone.goto(long_device.path)
     phone.get_by_role("button", name="Save").click()
-    expect(phone.get_by_role("status")).to_contain_text("Saved")
+    expect(phone.get_by_role("status")).to_contain_text("The device is now named")
     assert_fits(phone)
 
 
-def test_a_new_token_fits_on_a_phone(phone: Page) -> None:
+def test_new_token_fits_on_a_phone(phone: Page) -> None:
     phone.goto(TOKENS)
     phone.get_by_role("textbox", name="Name").fill("N" * 255)
     phone.get_by_role("button", name="Create token").click()
-    expect(phone.get_by_role("heading", name="Copy your new token")).to_be_visible()
+    expect(phone.get_by_role("heading", name="Your new token")).to_be_visible()
     assert_fits(phone)
 
 
-def test_the_first_pages_fit_on_a_phone(bare_server: RealServer, visit: Visit) -> None:
-    page = visit(bare_server, width=PHONE)
+def test_login_setup_and_empty_list_fit_on_a_phone(
+    bare_server: RealServer, open_page: OpenPage
+) -> None:
+    page = open_page(bare_server, width=PHONE)
     for path in ("/login", bare_server.setup_links[0]):
         page.goto(path)
         assert_fits(page)
@@ -129,23 +134,38 @@ def test_the_first_pages_fit_on_a_phone(bare_server: RealServer, visit: Visit) -
     assert_fits(page)
 
 
-def test_hardware_is_left_out_on_a_phone(site: Site, visit: Visit) -> None:
+def test_list_omits_hardware_on_a_phone(site: Site, open_page: OpenPage) -> None:
     device = site.device(manufacturer="Apple", model="iPad 9")
-    for width in (DESK, PHONE):
-        page = visit(width=width)
+    for width in (DESKTOP, PHONE):
+        page = open_page(width=width)
         page.goto(f"{LIST}?name={device.identifier}")
         expect(page.locator(device.element)).to_be_visible()
-        expect(page.get_by_text("Apple iPad 9")).to_be_visible(visible=width == DESK)
+        expect(page.get_by_text("Apple iPad 9")).to_be_visible(visible=width == DESKTOP)
 
 
-# --- the thumb ---------------------------------------------------------------------------------
+# --- columns -----------------------------------------------------------------------------------
 
 
-def assert_hit_by_a_thumb(place: Locator) -> None:
-    box = place.bounding_box()
+@pytest.mark.parametrize("width", [721, 960, 961, 1152, 1153, DESKTOP])
+def test_name_column_is_wide_enough_at_every_table_width(
+    site: Site, desktop: Page, width: int
+) -> None:
+    device = site.device()
+    desktop.set_viewport_size({"width": width, "height": 800})
+    desktop.goto(f"{LIST}?name={device.identifier}")
+    box = desktop.locator(device.element).locator("td.name").bounding_box()
     assert box is not None
-    assert box["width"] >= THUMB
-    assert box["height"] >= THUMB
+    assert box["width"] >= 190
+
+
+# --- touch targets -----------------------------------------------------------------------------
+
+
+def assert_touch_target(element: Locator) -> None:
+    box = element.bounding_box()
+    assert box is not None
+    assert box["width"] >= TOUCH_TARGET
+    assert box["height"] >= TOUCH_TARGET
 
 
 @pytest.mark.parametrize(
@@ -156,34 +176,34 @@ def assert_hit_by_a_thumb(place: Locator) -> None:
     ],
     ids=["rename", "block"],
 )
-def test_actions_of_a_row_are_large_enough(
+def test_row_actions_are_large_enough(
     site: Site, phone: Page, action: Callable[[Locator], Locator]
 ) -> None:
     device = site.device()
     phone.goto(LIST)
-    assert_hit_by_a_thumb(action(phone.locator(device.element)))
+    assert_touch_target(action(phone.locator(device.element)))
 
 
-def test_what_follows_an_action_is_large_enough(site: Site, phone: Page) -> None:
+def test_rename_form_and_dialog_buttons_are_large_enough(site: Site, phone: Page) -> None:
     device = site.device()
     phone.goto(LIST)
     row = phone.locator(device.element)
     row.get_by_title("Rename", exact=True).click()
-    assert_hit_by_a_thumb(row.get_by_label("Name of"))
-    assert_hit_by_a_thumb(row.get_by_role("button", name="Save"))
-    for button in ask(phone, row, "Block").get_by_role("button").all():
-        assert_hit_by_a_thumb(button)
+    assert_touch_target(row.get_by_label("Name of"))
+    assert_touch_target(row.get_by_role("button", name="Save"))
+    for button in open_dialog(phone, row, "Block").get_by_role("button").all():
+        assert_touch_target(button)
 
 
 def test_filters_are_large_enough(site: Site, phone: Page) -> None:
     site.device()
     phone.goto(LIST)
-    assert_hit_by_a_thumb(phone.get_by_label("Name or identifier"))
+    assert_touch_target(phone.get_by_label("Name or identifier"))
     for label in ("All", "Hide blocked", "Only blocked"):
-        assert_hit_by_a_thumb(phone.locator("label").filter(has_text=label))
+        assert_touch_target(phone.locator("label").filter(has_text=label))
 
 
-def test_the_name_leads_to_the_details_by_touch(site: Site, phone: Page) -> None:
+def test_tapping_a_name_opens_the_device(site: Site, phone: Page) -> None:
     device = site.device()
     phone.goto(LIST)
     phone.locator(device.element).get_by_role("link").tap()

@@ -1,4 +1,4 @@
-// Makes one call by the published snippet, which lies beside it in the same package.
+// Makes one call with the published snippet, which is in the same package.
 package main
 
 import (
@@ -34,22 +34,22 @@ func main() {
 	}
 	request.Header.Set("X-Trace", "17")
 
-	ended := map[string]any{"outcome": "ok"}
+	result := map[string]any{"outcome": "ok"}
 	body, err := client.Do(request)
-	var refused *Error
+	var rejected *Error
 	switch {
-	case errors.As(err, &refused) && refused.DeviceBlocked():
-		ended["outcome"] = "blocked"
-	case errors.As(err, &refused) && refused.SignInRequired():
-		ended["outcome"] = "sign in"
-	case refused != nil:
-		ended = map[string]any{
-			"outcome": "error", "status": refused.Status, "message": refused.Error(),
+	case errors.As(err, &rejected) && rejected.DeviceBlocked():
+		result["outcome"] = "blocked"
+	case errors.As(err, &rejected) && rejected.SignInRequired():
+		result["outcome"] = "sign in"
+	case rejected != nil:
+		result = map[string]any{
+			"outcome": "error", "status": rejected.Status, "message": rejected.Error(),
 		}
 	case err != nil:
-		ended["outcome"] = "unreachable"
+		result["outcome"] = "unreachable"
 	case len(body) > 0:
-		ended["value"] = json.RawMessage(body)
+		result["value"] = json.RawMessage(body)
 	}
-	json.NewEncoder(os.Stdout).Encode(ended)
+	json.NewEncoder(os.Stdout).Encode(result)
 }

@@ -1,4 +1,4 @@
-// Makes one call by a published snippet, in Node.js or in a browser.
+// Makes one call with a published snippet, in Node.js or in a browser.
 export async function drive({ createApi, deviceHeaders, ApiError }, call) {
   const headers = deviceHeaders(call.token, call.device_id, call.model);
   const callApi = createApi(headers, {
@@ -6,7 +6,7 @@ export async function drive({ createApi, deviceHeaders, ApiError }, call) {
     longestWait: 1000 * call.longest_wait,
   });
   const options = { method: call.method, headers: new Headers({ "X-Trace": "17" }) };
-  if (call.body !== null) options.body = options.data = call.body; // fetch's name, and axios's
+  if (call.body !== null) options.body = options.data = call.body; // the names that fetch and axios use
   try {
     return { outcome: "ok", value: await callApi(call.url, options) };
   } catch (error) {

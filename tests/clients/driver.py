@@ -11,9 +11,9 @@ TRACE = {"X-Trace": "17"}
 
 
 def call_with_python(library: str, code: str, call: Call) -> dict[str, Any]:
-    """Make a call by the snippet of this library."""
+    """Make a call with the snippet for this library."""
     names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102 - it is what the documentation tells readers to run
+    exec(code, names)  # noqa: S102 - runs code from the documentation
     headers = names["device_headers"](call.token, call.device_id, call.model)
     limits = {"backoff": call.backoff, "longest_wait": call.longest_wait}
     target = (call.method, call.url)
@@ -25,7 +25,7 @@ def call_with_python(library: str, code: str, call: Call) -> dict[str, Any]:
 
     try:
         if library == "aiohttp":
-            # In a thread of its own: Playwright leaves an event loop running in this one.
+            # In a new thread, because Playwright leaves an event loop running in this one.
             with ThreadPoolExecutor(1) as thread:
                 value = thread.submit(asyncio.run, with_aiohttp()).result()
         elif library == "requests":

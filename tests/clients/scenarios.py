@@ -1,4 +1,4 @@
-"""What a client must make of each kind of answer, in whatever language it is written."""
+"""How every client must handle each kind of response."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,7 +9,7 @@ from tests.clients.scripted_api import Reply, scripted_api
 
 @dataclass(frozen=True)
 class Call:
-    """One call by a client, with what the snippets let a caller set; times are in seconds."""
+    """A call and the options of the snippets. Times are in seconds."""
 
     url: str
     method: str = "GET"
@@ -22,10 +22,10 @@ class Call:
 
 
 class Client(Protocol):
-    """Makes a call by a published snippet.
+    """Make a call with a published snippet.
 
-    Returns how it ended as ``outcome``: ``ok`` (with ``value``), ``blocked``, ``sign in``,
-    ``error`` (with ``status`` and ``message``) or ``unreachable``.
+    Returns its ``outcome``: ``ok`` (with ``value``), ``blocked``, ``sign in``, ``error`` (with
+    ``status`` and ``message``) or ``unreachable``.
     """
 
     def __call__(self, call: Call) -> dict[str, Any]: ...
@@ -33,16 +33,16 @@ class Client(Protocol):
 
 @dataclass(frozen=True)
 class Scenario:
-    """A script of the server, the end that the call must come to, and after how many requests."""
+    """The replies of the server, and the outcome and number of requests that must result."""
 
     script: tuple[Reply, ...]
     outcome: str
     requests: int = 1
     value: Any = None
-    says: str = ""
+    message: str = ""
     status: int | None = None
     method: str = "GET"
-    waits: float = 0  # at least so long between two requests
+    min_wait: float = 0  # between two requests
     longest_wait: float = 10
 
 
@@ -60,32 +60,32 @@ SCENARIOS = {
     "401 without a code": Scenario((Reply(401, HTML, "text/html"),), "sign in"),
     "HTML error": Scenario((Reply(502, HTML, "text/html"),), "error", status=502),
     "empty error": Scenario((Reply(500),), "error", status=500),
-    "JSON error that is no object": Scenario((Reply(500, b'["x"]'),), "error", status=500),
+    "JSON error that is not an object": Scenario((Reply(500, b'["x"]'),), "error", status=500),
     "problem without a code": Scenario(
         (Reply.problem(403, title="Forbidden", detail="Orders are closed."),),
         "error",
         status=403,
-        says="Orders are closed.",
+        message="Orders are closed.",
     ),
     "invalid request": Scenario(
         (Reply.problem(400, "1", code="invalid_request"),), "error", status=400
     ),
-    "503, then JSON": Scenario((UNAVAILABLE, OK), "ok", requests=2, value=DEVICE, waits=0.95),
+    "503, then JSON": Scenario((UNAVAILABLE, OK), "ok", requests=2, value=DEVICE, min_wait=0.95),
     "503 until a date": Scenario(
         (Reply(503, HTML, "text/html", retry_after_date=2.5), OK),
         "ok",
         requests=2,
         value=DEVICE,
-        waits=1.4,  # an HTTP date has no fractions of a second
+        min_wait=1.4,  # an HTTP date has no fractions of a second
     ),
-    "429, to a POST": Scenario(
+    "429 for a POST": Scenario(
         (Reply.problem(429, "0", code="rate_limited"), OK),
         "ok",
         requests=2,
         value=DEVICE,
         method="POST",
     ),
-    "503 for ever": Scenario((UNAVAILABLE,), "error", requests=4, status=503, longest_wait=0.1),
+    "permanent 503": Scenario((UNAVAILABLE,), "error", requests=4, status=503, longest_wait=0.1),
     "503 without Retry-After": Scenario(
         (Reply(503, HTML, "text/html"), OK), "ok", requests=2, value=DEVICE
     ),
@@ -94,23 +94,23 @@ SCENARIOS = {
 
 
 def play(client: Client, scenario: Scenario) -> None:
-    """Let a client call a server that follows the script, and check what comes of it."""
+    """Run a client against a server that follows the script, and check the result."""
     body = '{"count": 3}' if scenario.method == "POST" else None
     with scripted_api(*scenario.script) as api:
         call = Call(api.url, scenario.method, body, longest_wait=scenario.longest_wait)
-        ended = client(call)
-    assert ended["outcome"] == scenario.outcome, ended
+        result = client(call)
+    assert result["outcome"] == scenario.outcome, result
     if scenario.outcome == "ok":
-        assert ended.get("value") == scenario.value
+        assert result.get("value") == scenario.value
     if scenario.outcome == "error":
-        assert ended["status"] == scenario.status
-    assert scenario.says in ended.get("message", "")
+        assert result["status"] == scenario.status
+    assert scenario.message in result.get("message", "")
     assert len(api.received) == scenario.requests
     for request in api.received:
         assert request.method == scenario.method
         assert request.body.decode() == (body or "")
         assert request.headers["authorization"] == "Bearer secret"
         assert request.headers["x-device-id"] == "front-desk-7"
-        assert request.headers["x-trace"] == "17"  # a header that the caller gave
+        assert request.headers["x-trace"] == "17"  # a header set by the caller
     for one, next_one in pairwise(api.received):
-        assert next_one.at - one.at >= scenario.waits
+        assert next_one.at - one.at >= scenario.min_wait

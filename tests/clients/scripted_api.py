@@ -1,4 +1,4 @@
-"""A server that gives the answers of a script, whatever it is asked."""
+"""A server that returns scripted replies to any request."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ BLANK_PAGE = "/blank.html"
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer; one with status 0 closes the connection without a word."""
+    """A reply. Status 0 closes the connection without a response."""
 
     status: int
     body: bytes = b""
@@ -32,7 +32,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it arrived."""
+    """A received request."""
 
     at: float
     method: str
@@ -42,7 +42,7 @@ class Received:
 
 @dataclass
 class ScriptedApi:
-    """It listens on ``origin``; ``received`` is every request, in order."""
+    """A running server. ``received`` lists all requests in order."""
 
     origin: str
     received: list[Received] = field(default_factory=list)
@@ -54,7 +54,7 @@ class ScriptedApi:
 
 @contextmanager
 def scripted_api(*script: Reply) -> Iterator[ScriptedApi]:
-    """Run it in a thread; it repeats the last reply for ever."""
+    """Run the server in a thread. It repeats the last reply."""
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
@@ -68,7 +68,7 @@ def scripted_api(*script: Reply) -> Iterator[ScriptedApi]:
             if reply.status:
                 self._send(reply)
 
-        do_GET = do_POST = handle_any  # noqa: N815 - names that the base class looks for
+        do_GET = do_POST = handle_any  # noqa: N815 - names defined by the base class
 
         def _send(self, reply: Reply) -> None:
             self.send_response(reply.status)

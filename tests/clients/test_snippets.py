@@ -1,4 +1,4 @@
-"""The snippets of docs/clients.md do what the page says, whatever the server answers."""
+"""The snippets of docs/clients.md handle every kind of response as documented."""
 
 import json
 import os
@@ -27,24 +27,26 @@ Curl = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS.keys())
-def test_client_understands(client: Client, scenario: Scenario) -> None:
+def test_client_handles_the_response(client: Client, scenario: Scenario) -> None:
     play(client, scenario)
 
 
-def test_client_limits_the_wait(client: Client) -> None:
+def test_client_caps_the_wait_from_retry_after(client: Client) -> None:
     with scripted_api(Reply.problem(503, "40"), OK) as api:
         assert client(Call(api.url, longest_wait=0.1))["outcome"] == "ok"
     assert api.received[1].at - api.received[0].at < 20
 
 
-def test_client_gives_up_where_nobody_listens(client: Client) -> None:
+def test_client_reports_an_unreachable_server(client: Client) -> None:
     with scripted_api(OK) as api:
         pass
     assert client(Call(api.url))["outcome"] == "unreachable"
 
 
 @pytest.mark.database("sqlite")
-def test_client_calls_the_product(client: Client, server: RealServer, token: str) -> None:
+def test_client_detects_blocked_device_and_invalid_token_of_the_real_server(
+    client: Client, server: RealServer, token: str
+) -> None:
     url = f"{server.url}{DEVICE}"
     call = Call(url, token=token, device_id=f"device-{time.time_ns()}")
     device = client(call)["value"]
@@ -64,7 +66,7 @@ def token(server: RealServer) -> str:
 
 
 @pytest.mark.parametrize(
-    ("reply", "status", "printed", "said"),
+    ("reply", "status", "stdout", "stderr"),
     [
         (OK, 0, OK.body, ""),
         (Reply(204), 0, b"", ""),
@@ -74,11 +76,13 @@ def token(server: RealServer) -> str:
         (Reply(404, HTML, "text/html"), 1, b"", "HTTP 404"),
     ],
 )
-def test_curl_understands(curl: Curl, reply: Reply, status: int, printed: bytes, said: str) -> None:
+def test_curl_handles_the_response(
+    curl: Curl, reply: Reply, status: int, stdout: bytes, stderr: str
+) -> None:
     with scripted_api(reply) as api:
         done = curl(Call(api.url))
-    assert (done.returncode, done.stdout.encode()) == (status, printed)
-    assert said in done.stderr
+    assert (done.returncode, done.stdout.encode()) == (status, stdout)
+    assert stderr in done.stderr
     [request] = api.received
     assert request.headers["x-device-id"] == "front-desk-7"
 
@@ -86,7 +90,7 @@ def test_curl_understands(curl: Curl, reply: Reply, status: int, printed: bytes,
 @pytest.mark.parametrize(
     "first", [UNAVAILABLE, Reply(503, HTML, "text/html", retry_after_date=2.5)], ids=["s", "date"]
 )
-def test_curl_waits_and_prints_the_last_answer_alone(curl: Curl, first: Reply) -> None:
+def test_curl_retries_and_prints_only_the_last_response(curl: Curl, first: Reply) -> None:
     with scripted_api(first, OK) as api:
         done = curl(Call(api.url), "--data", "{}")
     assert json.loads(done.stdout)["id"] == 7
@@ -101,13 +105,13 @@ def test_curl_gives_up_after_four_attempts(curl: Curl) -> None:
     assert "HTTP 503" in done.stderr
 
 
-def test_curl_gives_up_at_once_if_the_wait_would_be_too_long(curl: Curl) -> None:
+def test_curl_does_not_retry_if_the_wait_would_be_too_long(curl: Curl) -> None:
     with scripted_api(Reply.problem(503, "7200"), OK) as api:
         assert curl(Call(api.url)).returncode == 1
     assert len(api.received) == 1
 
 
-def test_curl_leaves_no_file_behind(
+def test_curl_leaves_no_temporary_files(
     curl: Curl, tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Real proxies with the configurations in deploy/, in front of an API that is not Flask."""
+"""Real proxies with the configurations in deploy/, in front of a non-Flask API."""
 
 import http.client
 import os
@@ -15,15 +15,15 @@ from harness.proxies import PROXIES, running_proxy
 from harness.real_server import Answer, RealServer, wait_until
 from tests.conftest import StartServer, as_device
 from tests.gate.upstream import Upstream, upstream
-from tests.server.seen import devices
+from tests.server.management import devices
 
-# Every proxy of every test has the same gate and the same API; each test has devices of its own.
+# All tests share one gate and one API, so each test uses its own device.
 pytestmark = pytest.mark.database("sqlite")
 
 
 @dataclass(frozen=True)
 class Proxied:
-    """A proxy on ``port``, and what is behind it."""
+    """A proxy on ``port``, with the API and the gate that it uses."""
 
     port: int
     api: Upstream
@@ -36,7 +36,7 @@ class Proxied:
         path: str = "/orders",
         body: str | None = None,
     ) -> Answer:
-        """Make a request by way of the proxy."""
+        """Send a request through the proxy."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             connection.request(method, path, body, dict(headers))
             return Answer.read(connection.getresponse())
@@ -63,7 +63,7 @@ def token(gate: RealServer) -> str:
 @contextmanager
 def in_front(name: str, folder: Path, gate: RealServer, api: Upstream) -> Iterator[Proxied]:
     if shutil.which(name) is None and "CI" not in os.environ:
-        pytest.skip(f"There is no {name}.")
+        pytest.skip(f"{name} is not installed.")
     with running_proxy(name, folder, gate.port, api.port) as port:
         yield Proxied(port, api, gate)
 
@@ -81,7 +81,7 @@ def proxied(
 
 @pytest.fixture
 def identifier(request: pytest.FixtureRequest) -> str:
-    """A device that no other test has."""
+    """A device identifier that is unique to the test."""
     name: str = request.node.name
     return name
 
@@ -97,38 +97,40 @@ def change(proxied: Proxied, token: str, identifier: str, action: str) -> None:
     assert proxied.gate.call("POST", path, as_device(token, None)).status == 200
 
 
-def test_request_that_may_pass_reaches_the_api_as_it_is(
+def test_allowed_request_reaches_the_api_unchanged(
     proxied: Proxied, headers: dict[str, str]
 ) -> None:
-    answer = proxied.call(headers, "POST", "/orders?day=1", "three tickets")
-    assert answer.status == 200
-    told = answer.json
-    assert (told["method"], told["path"], told["body"]) == (
+    response = proxied.call(headers, "POST", "/orders?day=1", "three tickets")
+    assert response.status == 200
+    received = response.json
+    assert (received["method"], received["path"], received["body"]) == (
         "POST",
         "/orders?day=1",
         "three tickets",
     )
 
 
-def test_api_is_told_who_calls(proxied: Proxied, headers: dict[str, str], identifier: str) -> None:
-    told = proxied.call(headers).json["headers"]
-    assert (told["x-device-id"], told["x-device-name"]) == (identifier, identifier)
-    assert told["x-token-name"] == "shop"
+def test_api_receives_headers_that_identify_the_caller(
+    proxied: Proxied, headers: dict[str, str], identifier: str
+) -> None:
+    received = proxied.call(headers).json["headers"]
+    assert (received["x-device-id"], received["x-device-name"]) == (identifier, identifier)
+    assert received["x-token-name"] == "shop"
 
 
-def test_what_a_client_says_of_these_is_dropped(proxied: Proxied, token: str) -> None:
-    made_up = {"X-Device-Name": "boss", "X-Token-Name": "root"}
-    made_up |= {"X_Device_Name": "boss", "X-Device_Name": "boss", "X_Token_Name": "root"}
-    told = proxied.call(as_device(token, None) | made_up).json["headers"]
-    assert told["x-token-name"] == "shop"
-    assert not told.get("x-device-name")
-    assert not told.get("x-device-id")
-    assert [name for name in told if "_" in name] == []
+def test_identity_headers_from_the_client_are_dropped(proxied: Proxied, token: str) -> None:
+    forged = {"X-Device-Name": "boss", "X-Token-Name": "root"}
+    forged |= {"X_Device_Name": "boss", "X-Device_Name": "boss", "X_Token_Name": "root"}
+    received = proxied.call(as_device(token, None) | forged).json["headers"]
+    assert received["x-token-name"] == "shop"
+    assert not received.get("x-device-name")
+    assert not received.get("x-device-id")
+    assert [name for name in received if "_" in name] == []
 
 
-def test_websocket_may_pass(proxied: Proxied, headers: dict[str, str]) -> None:
-    asked = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-    assert proxied.call(headers | asked).status == 200
+def test_websocket_upgrade_is_allowed(proxied: Proxied, headers: dict[str, str]) -> None:
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    assert proxied.call(headers | upgrade).status == 200
 
 
 @pytest.mark.parametrize(
@@ -140,38 +142,36 @@ def test_blocked_device_does_not_reach_the_api(
     proxied.call(headers)
     change(proxied, token, identifier, "block")
     proxied.api.seen.clear()
-    answer = proxied.call(headers, method, path)
-    assert (answer.status, answer.json["code"]) == (403, "device_blocked")
-    assert answer.headers["Content-Type"] == "application/problem+json"
+    response = proxied.call(headers, method, path)
+    assert (response.status, response.json["code"]) == (403, "device_blocked")
+    assert response.headers["Content-Type"] == "application/problem+json"
     assert proxied.api.seen == []
     change(proxied, token, identifier, "unblock")
     assert proxied.call(headers, "GET", "/orders").status == 200
 
 
-def test_path_that_the_api_does_not_have_is_its_own_answer(
-    proxied: Proxied, headers: dict[str, str]
-) -> None:
+def test_404_of_the_api_reaches_the_client(proxied: Proxied, headers: dict[str, str]) -> None:
     assert proxied.call(headers, path="/no/such/path").status == 404
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_only_a_post_is_an_upload(
+def test_only_post_counts_as_upload(
     proxied: Proxied, token: str, headers: dict[str, str], identifier: str, method: str
 ) -> None:
-    made_up = {"X-Original-Method": "POST", "X-Forwarded-Method": "POST"} if method == "GET" else {}
-    proxied.call(headers | made_up, method)
-    proxied.call(headers | made_up, method)
+    forged = {"X-Original-Method": "POST", "X-Forwarded-Method": "POST"} if method == "GET" else {}
+    proxied.call(headers | forged, method)
+    proxied.call(headers | forged, method)
 
-    def written() -> bool:
+    def is_written() -> bool:
         [device] = devices(proxied.gate, token, identifier)
         return bool(device["last_active_at"] > device["first_seen_at"])
 
-    wait_until(written)
+    wait_until(is_written)
     [device] = devices(proxied.gate, token, identifier)
     assert (device["last_upload_at"] is not None) == (method == "POST")
 
 
-def test_address_in_the_history_is_the_client_s(
+def test_history_has_the_address_of_the_client(
     proxied: Proxied, token: str, headers: dict[str, str], identifier: str
 ) -> None:
     proxied.call(headers | {"X-Forwarded-For": "203.0.113.9"})
@@ -188,18 +188,18 @@ def test_address_in_the_history_is_the_client_s(
         ({"Authorization": "Bearer x"}, 401, "token_invalid"),
     ],
 )
-def test_request_without_a_token_is_told_so(
+def test_missing_or_invalid_token_gets_401(
     proxied: Proxied, sent: dict[str, str], status: int, problem: str
 ) -> None:
-    answer = proxied.call(sent)
-    assert (answer.status, answer.json["code"]) == (status, problem)
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-    assert "Retry-After" not in answer.headers
+    response = proxied.call(sent)
+    assert (response.status, response.json["code"]) == (status, problem)
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+    assert "Retry-After" not in response.headers
 
 
-def test_identifier_that_can_t_be_one_is_told_so(proxied: Proxied, token: str) -> None:
-    answer = proxied.call(as_device(token, "a,b"))
-    assert (answer.status, answer.json["code"]) == (400, "device_id_invalid")
+def test_invalid_identifier_gets_400(proxied: Proxied, token: str) -> None:
+    response = proxied.call(as_device(token, "a,b"))
+    assert (response.status, response.json["code"]) == (400, "device_id_invalid")
 
 
 PREFLIGHT = {
@@ -209,23 +209,23 @@ PREFLIGHT = {
 }
 
 
-def test_preflight_reaches_the_api(proxied: Proxied) -> None:
-    answer = proxied.call(PREFLIGHT, "OPTIONS")
-    assert (answer.status, answer.json["method"]) == (200, "OPTIONS")
-    told = answer.json["headers"]
-    assert {name: told[name.lower()] for name in PREFLIGHT} == PREFLIGHT
+def test_preflight_request_reaches_the_api(proxied: Proxied) -> None:
+    response = proxied.call(PREFLIGHT, "OPTIONS")
+    assert (response.status, response.json["method"]) == (200, "OPTIONS")
+    received = response.json["headers"]
+    assert {name: received[name.lower()] for name in PREFLIGHT} == PREFLIGHT
 
 
 @pytest.mark.parametrize(
     ("method", "sent"), [("OPTIONS", {}), ("GET", PREFLIGHT), ("POST", PREFLIGHT)]
 )
-def test_what_is_no_preflight_does_not_reach_the_api(
+def test_options_or_preflight_headers_alone_do_not_bypass_the_gate(
     proxied: Proxied, method: str, sent: dict[str, str]
 ) -> None:
-    made_up = {"X-Original-Method": "OPTIONS", "X-Forwarded-Method": "OPTIONS"}
+    forged = {"X-Original-Method": "OPTIONS", "X-Forwarded-Method": "OPTIONS"}
     proxied.api.seen.clear()
-    answer = proxied.call(sent | made_up, method)
-    assert (answer.status, answer.json["code"]) == (401, "token_missing")
+    response = proxied.call(sent | forged, method)
+    assert (response.status, response.json["code"]) == (401, "token_missing")
     assert proxied.api.seen == []
 
 
@@ -240,7 +240,7 @@ def hang(gate: RealServer) -> None:
 
 @pytest.mark.parametrize("name", list(PROXIES))
 @pytest.mark.parametrize("end", [stop, hang])
-def test_gate_that_does_not_answer_fails_closed(
+def test_requests_are_denied_while_the_gate_does_not_respond(
     name: str,
     end: Callable[[RealServer], None],
     make_server: StartServer,
@@ -253,10 +253,10 @@ def test_gate_that_does_not_answer_fails_closed(
             assert proxied.call(headers).status == 200
             end(gate)
             api.seen.clear()
-            answer = proxied.call(headers)
+            response = proxied.call(headers)
             for worker in gate.workers if end is hang else ():
                 os.kill(worker, signal.SIGCONT)
-    assert (answer.status, answer.json["code"]) == (503, "unavailable")
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.headers["Retry-After"] == "2"
+    assert (response.status, response.json["code"]) == (503, "unavailable")
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["Retry-After"] == "2"
     assert api.seen == []

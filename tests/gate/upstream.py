@@ -1,4 +1,4 @@
-"""An API that knows nothing of devices, and is not Flask: it tells what has reached it."""
+"""An API without Flask or API Devices that echoes the requests it receives."""
 
 import json
 import threading
@@ -10,25 +10,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Upstream:
-    """It listens on ``port``; ``seen`` is everything that has reached it."""
+    """A running API on ``port``; ``seen`` lists the requests that reached it."""
 
     port: int = 0
     seen: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def upstream() -> Iterator[Upstream]:
-    """Run it in a thread."""
-    told = Upstream()
+def upstream(allow_origin: str = "") -> Iterator[Upstream]:
+    """Run the API in a thread. Pages on ``allow_origin`` may call it."""
+    running = Upstream()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            told.seen.append(f"{self.command} {self.path}")
-            known = self.path.partition("?")[0] == "/orders"
-            answer = json.dumps(
+            running.seen.append(f"{self.command} {self.path}")
+            exists = self.path.partition("?")[0] == "/orders"
+            response = json.dumps(
                 {
                     "method": self.command,
                     "path": self.path,
@@ -36,24 +36,27 @@ def upstream() -> Iterator[Upstream]:
                     "headers": {name.lower(): value for name, value in self.headers.items()},
                 }
             ).encode()
-            self.send_response(200 if known else 404)
+            self.send_response(200 if exists else 404)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
+            self.send_header("Content-Length", str(len(response)))
+            if allow_origin:
+                self.send_header("Access-Control-Allow-Origin", allow_origin)
+                self.send_header("Access-Control-Allow-Headers", "authorization, x-device-id")
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(answer)
+                self.wfile.write(response)
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do  # noqa: N815 - its names
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do  # noqa: N815 - http.server's names
 
         def log_message(self, *_: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    told.port = server.server_port
+    running.port = server.server_port
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield told
+        yield running
     finally:
         server.shutdown()
         thread.join()

@@ -1,4 +1,4 @@
-"""A shop with a login of its own, and API Devices beside it."""
+"""A host application, a shop with its own authentication, and the extension in it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -29,7 +29,7 @@ Close = Callable[[Flask], Flask]
 
 @pytest.fixture
 def closing() -> Iterator[Close]:
-    """Hands applications through, and closes what they hold in the end."""
+    """Registers an application to be closed after the test, and returns it."""
     apps: list[Flask] = []
 
     def add(app: Flask) -> Flask:
@@ -43,7 +43,7 @@ def closing() -> Iterator[Close]:
 
 @pytest.fixture
 def app(url: str, closing: Close) -> Flask:
-    """A shop, whose API wants a key that all of its devices share."""
+    """A shop whose API authenticates its devices by a shared key."""
     db = SQLAlchemy()
     extension = APIDevices(db=db, authorize=lambda: request.authorization is not None)
     app = Flask(__name__)
@@ -102,13 +102,13 @@ def app(url: str, closing: Close) -> Flask:
         device = extension.current_device()
         return {"device": device and device.identifier}
 
-    # A blueprint without a prefix, whose views ask by themselves who calls.
+    # A blueprint without a prefix, whose views authenticate the caller themselves.
     stock = Blueprint("stock", __name__)
     extension.protect(stock)
 
     @stock.get("/shop/open/stock")
     @stock.get("/elsewhere/stock")
-    def stock_of_it() -> dict[str, Any]:
+    def show_stock() -> dict[str, Any]:
         if request.headers.get("X-API-Key") != "sesame":
             abort(401)
         return {}
@@ -130,7 +130,7 @@ def client(app: Flask) -> FlaskClient:
 
 
 def known(app: Flask) -> list[str]:
-    return [device.identifier for device in listing.every(state_of(app).db, Filters())]
+    return [device.identifier for device in listing.find_all(state_of(app).db, Filters())]
 
 
 def block(app: Flask, identifier: str = "phone-1") -> int:
@@ -142,7 +142,7 @@ def block(app: Flask, identifier: str = "phone-1") -> int:
 
 
 def make_app(extension: APIDevices, closing: Close) -> Flask:
-    """Make an application without Flask-SQLAlchemy, protected by a prefix."""
+    """Create an application without Flask-SQLAlchemy that protects a path prefix."""
     app = Flask(__name__)
     extension.init_app(app)
     extension.protect("/api")

@@ -1,9 +1,10 @@
-"""The admin pages in an application with a login of its own."""
+"""The admin pages in an application with its own authentication."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import werkzeug.utils
 from flask import Flask, Response
 from flask.testing import FlaskClient
 
@@ -11,7 +12,7 @@ from apidevices import APIDevices
 from tests.host.conftest import ADMIN, ORDERS, Close, phone
 
 
-def test_nobody_is_let_in_unless_somebody_is_named(url: str, closing: Close) -> None:
+def test_admin_pages_deny_access_without_authorize_callback(url: str, closing: Close) -> None:
     app = Flask(__name__)
     app.config["SECRET_KEY"] = "s" * 32
     extension = APIDevices(db=url)
@@ -20,46 +21,55 @@ def test_nobody_is_let_in_unless_somebody_is_named(url: str, closing: Close) -> 
     assert app.test_client().get(ADMIN).status_code == 403
 
 
-async def nobody() -> bool:
+async def deny() -> bool:
     return False
 
 
 @pytest.mark.parametrize(
-    ("authorize", "status"), [(nobody, 403), (lambda: Response(status=302), 302)]
+    ("authorize", "status"),
+    [
+        pytest.param(lambda: False, 403, id="False"),
+        pytest.param(lambda: None, 403, id="None"),
+        pytest.param(deny, 403, id="async"),
+        pytest.param(lambda: Response(status=302), 302, id="Flask response"),
+        pytest.param(lambda: werkzeug.utils.redirect("/login"), 302, id="Werkzeug response"),
+        pytest.param(lambda: ("Sign in first.", 401), 401, id="tuple"),
+        pytest.param(lambda: object(), 500, id="no response"),
+    ],
 )
-def test_who_is_authorized_may_be_told_in_any_way(
+def test_pages_are_closed_unless_authorize_returns_true(
     url: str, closing: Close, authorize: Any, status: int
 ) -> None:
     app = Flask(__name__)
     extension = APIDevices(db=url, authorize=authorize)
     extension.init_app(closing(app))
     app.register_blueprint(extension.admin, url_prefix="/settings")
-    with ThreadPoolExecutor() as threads:  # see above
-        asked = threads.submit(app.test_client().get, ADMIN)
-        assert asked.result().status_code == status
+    with ThreadPoolExecutor() as threads:  # async views need a thread without an event loop
+        response = threads.submit(app.test_client().get, ADMIN)
+        assert response.result().status_code == status
 
 
-def test_who_is_named_sees_the_devices(client: FlaskClient) -> None:
+def test_authorized_user_sees_the_devices(client: FlaskClient) -> None:
     client.get(f"{ORDERS}/", headers=phone())
     assert "phone-1" in client.get(ADMIN, auth=("ann", "")).text
     assert client.get(ADMIN).status_code == 403
 
 
 @pytest.mark.parametrize("path", ["", "/1"])
-def test_pages_don_t_speak_of_tokens_that_nobody_checks(client: FlaskClient, path: str) -> None:
+def test_pages_do_not_mention_tokens_if_tokens_are_unused(client: FlaskClient, path: str) -> None:
     client.get(f"{ORDERS}/", headers=phone())
     assert "token" not in client.get(f"{ADMIN}{path}", auth=("ann", "")).text.replace(
         "csrf_token", ""
     )
 
 
-def test_empty_list_names_the_headers(client: FlaskClient) -> None:
+def test_empty_list_shows_the_device_headers(client: FlaskClient) -> None:
     page = client.get(ADMIN, auth=("ann", "")).text
     assert "X-Device-ID" in page
     assert "Bearer" not in page
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_there_is_no_page_for_tokens_that_nobody_checks(client: FlaskClient, method: str) -> None:
-    answer = client.open("/settings/api-tokens", method=method, auth=("ann", ""))
-    assert answer.status_code == 404
+def test_token_page_gets_404_if_tokens_are_unused(client: FlaskClient, method: str) -> None:
+    response = client.open("/settings/api-tokens", method=method, auth=("ann", ""))
+    assert response.status_code == 404

@@ -1,4 +1,4 @@
-"""Blueprints are protected wherever they are registered, and paths beneath their prefix as well."""
+"""Protecting a blueprint covers its views and all paths below its URL prefix."""
 
 import gc
 import weakref
@@ -16,7 +16,7 @@ from tests.host.conftest import Close, phone
 
 
 def make_api(name: str = "api", **options: Any) -> Blueprint:
-    """Make a blueprint with the view ``/ping``."""
+    """Create a blueprint with the view ``/ping``."""
     api = Blueprint(name, __name__, **options)
     api.add_url_rule("/ping", "ping", dict)
     return api
@@ -37,7 +37,7 @@ def app(extension: APIDevices, closing: Close) -> Flask:
 
 
 def with_blocked_phone(app: Flask) -> FlaskClient:
-    """Return a client after the device phone-1 has been blocked."""
+    """Register and block the device phone-1, and return a client."""
     db = state_of(app).db
     with app.app_context():
         request = app.test_request_context(headers=phone()).request
@@ -50,10 +50,12 @@ def statuses(client: FlaskClient, *paths: str, method: str = "GET") -> list[int]
     return [client.open(path, method=method, headers=phone()).status_code for path in paths]
 
 
-# --- where it is registered --------------------------------------------------------------------
+# --- URL prefixes ------------------------------------------------------------------------------
 
 
-def test_prefix_is_that_of_the_registration(app: Flask, extension: APIDevices) -> None:
+def test_prefix_of_registration_overrides_prefix_of_blueprint(
+    app: Flask, extension: APIDevices
+) -> None:
     api = make_api(url_prefix="/declared")
     extension.protect(api)
     app.register_blueprint(api, url_prefix="/v1/shop")
@@ -62,7 +64,9 @@ def test_prefix_is_that_of_the_registration(app: Flask, extension: APIDevices) -
     assert statuses(client, "/v1/nothing", "/v1/shopping", "/declared/nothing") == [404] * 3
 
 
-def test_paths_in_common_are_no_prefix(app: Flask, extension: APIDevices) -> None:
+def test_blueprint_without_prefix_protects_only_its_views(
+    app: Flask, extension: APIDevices
+) -> None:
     api = Blueprint("api", __name__)
     api.add_url_rule("/shop/orders", "orders", dict)
     api.add_url_rule("/shop/stock", "stock", dict)
@@ -73,7 +77,7 @@ def test_paths_in_common_are_no_prefix(app: Flask, extension: APIDevices) -> Non
     assert statuses(client, "/shop/stock", method="DELETE") == [403]
 
 
-def test_blueprint_registered_twice_is_protected_at_both_places(
+def test_blueprint_registered_twice_is_protected_under_both_prefixes(
     app: Flask, extension: APIDevices
 ) -> None:
     api = make_api()
@@ -88,7 +92,7 @@ def test_nested_blueprint_is_protected_with_its_parent(app: Flask, extension: AP
     parent, nested = Blueprint("parent", __name__), make_api("nested", url_prefix="/nested")
     extension.protect(parent)
     parent.register_blueprint(nested)
-    app.register_blueprint(parent)  # without a prefix, so that all there is comes from the nested
+    app.register_blueprint(parent)  # no prefix: only the nested one has one
     client = with_blocked_phone(app)
     assert statuses(client, "/nested/ping", "/nested/nothing", "/nothing") == [403, 403, 404]
 
@@ -118,7 +122,7 @@ def test_nested_blueprint_is_protected_without_its_parent(
         ("/ann/x/api/nothing", 404),
     ],
 )
-def test_prefix_with_a_variable_is_matched_by_its_converter(
+def test_variable_in_prefix_is_matched_by_its_converter(
     app: Flask, extension: APIDevices, path: str, status: int
 ) -> None:
     class Lower(BaseConverter):
@@ -132,7 +136,7 @@ def test_prefix_with_a_variable_is_matched_by_its_converter(
     assert statuses(with_blocked_phone(app), path) == [status]
 
 
-def test_method_that_only_another_view_allows_is_checked_beside_a_protected_one(
+def test_method_without_view_is_checked_if_a_protected_view_has_the_path(
     app: Flask, extension: APIDevices
 ) -> None:
     api = Blueprint("api", __name__)
@@ -145,7 +149,7 @@ def test_method_that_only_another_view_allows_is_checked_beside_a_protected_one(
     assert statuses(client, "/ping", method="DELETE") == [403]
 
 
-def test_other_blueprint_of_the_same_name_is_not_protected(
+def test_other_blueprint_with_the_same_name_is_not_protected(
     app: Flask, extension: APIDevices
 ) -> None:
     extension.protect(make_api(url_prefix="/api"))
@@ -153,10 +157,10 @@ def test_other_blueprint_of_the_same_name_is_not_protected(
     assert statuses(with_blocked_phone(app), "/api/ping", "/api/nothing") == [200, 404]
 
 
-# --- when it is registered ---------------------------------------------------------------------
+# --- order of protect() and register_blueprint() -----------------------------------------------
 
 
-def test_blueprint_may_be_protected_before_init_app(
+def test_blueprint_can_be_protected_before_init_app(
     extension: APIDevices, url: str, app: Flask, closing: Close
 ) -> None:
     api, other = make_api(), Flask(__name__)
@@ -166,9 +170,7 @@ def test_blueprint_may_be_protected_before_init_app(
     assert statuses(with_blocked_phone(other), "/api/ping", "/api/nothing") == [403, 403]
 
 
-def test_blueprint_registered_before_it_is_protected_is_refused(
-    app: Flask, extension: APIDevices
-) -> None:
+def test_protect_rejects_a_registered_blueprint(app: Flask, extension: APIDevices) -> None:
     api = make_api(url_prefix="/api")
     app.register_blueprint(api)
     with pytest.raises(RuntimeError, match=r"protect\(\) before register_blueprint\(\)"):
@@ -176,7 +178,9 @@ def test_blueprint_registered_before_it_is_protected_is_refused(
     assert statuses(with_blocked_phone(app), "/api/ping", "/other") == [200, 404]
 
 
-def test_blueprint_registered_before_all_is_refused_by_init_app(extension: APIDevices) -> None:
+def test_init_app_rejects_a_blueprint_registered_before_it_was_protected(
+    extension: APIDevices,
+) -> None:
     app, api = Flask(__name__), make_api(url_prefix="/api")
     app.register_blueprint(api)
     extension.protect(api)
@@ -184,8 +188,8 @@ def test_blueprint_registered_before_all_is_refused_by_init_app(extension: APIDe
         extension.init_app(app)
 
 
-@pytest.mark.parametrize("fresh", [False, True], ids=["one extension", "one for each"])
-def test_factory_that_protects_a_blueprint_of_its_module_can_be_called_again(
+@pytest.mark.parametrize("fresh", [False, True], ids=["shared extension", "extension per app"])
+def test_application_factory_can_protect_a_global_blueprint_repeatedly(
     url: str, closing: Close, fresh: bool
 ) -> None:
     api, shared = make_api(url_prefix="/api"), APIDevices(db=url)
@@ -205,10 +209,10 @@ def test_factory_that_protects_a_blueprint_of_its_module_can_be_called_again(
     with_blocked_phone(first)
     for app in (first, second):
         assert statuses(app.test_client(), "/api/ping", "/api/nothing") == [403, 403]
-    assert len(api.deferred_functions) == 2  # its one view, and ours
+    assert len(api.deferred_functions) == 2  # its view and the extension's callback
 
 
-def test_extension_keeps_no_application_alive(url: str) -> None:
+def test_extension_does_not_prevent_garbage_collection_of_applications(url: str) -> None:
     api, db = make_api(url_prefix="/api"), SQLAlchemy()
     extension = APIDevices(db=db)
     extension.protect(api)
@@ -225,6 +229,6 @@ def test_extension_keeps_no_application_alive(url: str) -> None:
         state_of(app).close()
         return weakref.ref(app)
 
-    alive = use_an_app()
+    reference = use_an_app()
     gc.collect()
-    assert alive() is None
+    assert reference() is None

@@ -1,4 +1,4 @@
-"""Which databases and applications it can be put into."""
+"""Databases and applications that the extension can be used with."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,19 +13,21 @@ from tests.host.conftest import Close, block, known, make_app, phone
 
 
 @pytest.mark.parametrize("make_db", [str, create_engine], ids=["url", "engine"])
-def test_any_database_will_do(url: str, closing: Close, make_db: Callable[[str], Any]) -> None:
+def test_database_can_be_a_url_or_an_engine(
+    url: str, closing: Close, make_db: Callable[[str], Any]
+) -> None:
     app = make_app(APIDevices(db=make_db(url)), closing)
     assert app.test_client().get("/api/ping", headers=phone()).status_code == 200
     assert known(app) == ["phone-1"]
 
 
-@pytest.mark.parametrize("given", ["mysql://db/shop", "no url at all"])
-def test_other_database_is_refused(given: str) -> None:
+@pytest.mark.parametrize("url", ["mysql://db/shop", "not a URL"])
+def test_unsupported_database_is_rejected(url: str) -> None:
     with pytest.raises(ConfigError, match=r"\Adb: "):
-        APIDevices(db=given).init_app(Flask(__name__))
+        APIDevices(db=url).init_app(Flask(__name__))
 
 
-def test_applications_in_one_process_are_apart(tmp_path: Path, closing: Close) -> None:
+def test_applications_in_one_process_are_isolated(tmp_path: Path, closing: Close) -> None:
     first, second = (
         make_app(APIDevices(db=f"sqlite:///{tmp_path}/{name}.sqlite3"), closing) for name in "ab"
     )
@@ -38,12 +40,14 @@ def test_one_extension_serves_several_applications(url: str, closing: Close) -> 
     first = make_app(extension, closing)
     first.test_client().get("/api/ping", headers=phone())
     block(first)
-    second = make_app(extension, closing)  # as a factory does that protects each time
+    second = make_app(extension, closing)  # like an application factory, this calls protect() again
     assert second.test_client().get("/api/ping", headers=phone()).status_code == 403
 
 
 @pytest.mark.database("postgresql")
-def test_transaction_that_a_listener_leaves_open_hides_no_block(url: str, closing: Close) -> None:
+def test_block_is_visible_despite_transaction_left_open_by_event_listener(
+    url: str, closing: Close
+) -> None:
     engine = create_engine(url, isolation_level="REPEATABLE READ")
 
     @event.listens_for(engine, "connect")
@@ -52,7 +56,7 @@ def test_transaction_that_a_listener_leaves_open_hides_no_block(url: str, closin
 
     app = make_app(APIDevices(db=engine), closing)
     client = app.test_client()
-    for _ in range(2):  # the second is asked on the connection of the first
+    for _ in range(2):  # the second request reuses the connection of the first
         assert client.get("/api/ping", headers=phone()).status_code == 200
     block(app)
     assert client.get("/api/ping", headers=phone()).status_code == 403

@@ -1,4 +1,4 @@
-"""Browsers on another origin: their preflights pass, and our answers carry the host's headers."""
+"""CORS: preflight requests reach the host, and errors carry the host's CORS headers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +42,7 @@ def app(
     closing: Close,
     set_cors: Callable[[Flask, Blueprint], None],
 ) -> Flask:
-    """A host for browsers of another origin, in which each request must name its device."""
+    """A host with CORS that requires a device identifier."""
     app = Flask(__name__)
     app.config["APIDEVICES_REQUIRE_DEVICE_ID"] = True
     api = Blueprint("api", __name__, url_prefix="/api")
@@ -66,30 +66,32 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-def test_preflight_is_answered_by_the_host(app: Flask, client: FlaskClient) -> None:
-    answer = client.options("/api/orders", headers=PREFLIGHT)
-    assert answer.status_code == 200
-    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
-    assert answer.headers["Access-Control-Allow-Headers"] == "authorization, x-device-id"
+def test_preflight_request_reaches_the_host(app: Flask, client: FlaskClient) -> None:
+    response = client.options("/api/orders", headers=PREFLIGHT)
+    assert response.status_code == 200
+    assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert response.headers["Access-Control-Allow-Headers"] == "authorization, x-device-id"
     assert known(app) == []
 
 
 @pytest.mark.parametrize("missing", ["Origin", "Access-Control-Request-Method"])
-def test_other_options_are_checked(client: FlaskClient, missing: str) -> None:
+def test_options_requests_other_than_preflights_are_checked(
+    client: FlaskClient, missing: str
+) -> None:
     headers = {name: value for name, value in PREFLIGHT.items() if name != missing}
     assert client.options("/api/orders", headers=headers).status_code in (400, 401)
 
 
-def test_our_answers_carry_the_headers_of_the_host(client: FlaskClient) -> None:
-    answer = client.get("/api/orders", headers={"Origin": ORIGIN})
-    assert answer.content_type == "application/problem+json"
-    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+def test_errors_carry_the_cors_headers_of_the_host(client: FlaskClient) -> None:
+    response = client.get("/api/orders", headers={"Origin": ORIGIN})
+    assert response.content_type == "application/problem+json"
+    assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
 @pytest.mark.parametrize("app", [False], indirect=True, ids=["no tokens"])
-def test_preflight_headers_let_no_blocked_device_through(app: Flask, client: FlaskClient) -> None:
+def test_preflight_headers_do_not_bypass_a_block(app: Flask, client: FlaskClient) -> None:
     client.get("/api/orders", headers=phone())
     block(app)
     for method in ("GET", "POST", "OPTIONS"):
-        answer = client.open("/api/orders", method=method, headers=PREFLIGHT | phone())
-        assert answer.status_code == 403
+        response = client.open("/api/orders", method=method, headers=PREFLIGHT | phone())
+        assert response.status_code == 403

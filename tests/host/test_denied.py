@@ -1,4 +1,4 @@
-"""A blocked device is denied, whatever it asks."""
+"""Requests that a host application denies, with the default or its own error format."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,15 +25,17 @@ from tests.host.conftest import ORDERS, Close, block, make_app, phone
         ("DELETE", "/elsewhere/stock"),
     ],
 )
-def test_blocked_device_is_denied(app: Flask, client: FlaskClient, method: str, path: str) -> None:
+def test_blocked_device_gets_403_on_every_protected_path(
+    app: Flask, client: FlaskClient, method: str, path: str
+) -> None:
     client.get(f"{ORDERS}/", headers=phone())
     block(app)
-    answer = client.open(path, method=method, headers=phone())
-    assert (answer.status_code, answer.get_json()["code"]) == (403, "device_blocked")
+    response = client.open(path, method=method, headers=phone())
+    assert (response.status_code, response.get_json()["code"]) == (403, "device_blocked")
     assert client.get(f"{ORDERS}/", headers=phone("phone-2")).status_code == 200
 
 
-def test_unblocked_device_is_served_at_once(app: Flask, client: FlaskClient) -> None:
+def test_unblocked_device_is_served_immediately(app: Flask, client: FlaskClient) -> None:
     client.get(f"{ORDERS}/", headers=phone())
     device_id = block(app)
     with app.app_context():
@@ -41,62 +43,62 @@ def test_unblocked_device_is_served_at_once(app: Flask, client: FlaskClient) -> 
     assert client.get(f"{ORDERS}/", headers=phone()).status_code == 200
 
 
-def test_hook_that_answers_by_itself_lets_no_blocked_device_in(url: str, closing: Close) -> None:
+def test_host_hook_that_returns_a_response_does_not_bypass_a_block(
+    url: str, closing: Close
+) -> None:
     extension = APIDevices(db=url)
     app = Flask(__name__)
-    app.before_request(lambda: "out of a cache")
+    app.before_request(lambda: "from cache")
     extension.init_app(closing(app))
     extension.protect("/api")
     with app.app_context():
         extension.upgrade()
     client = app.test_client()
-    assert client.get("/api/x", headers=phone()).text == "out of a cache"
+    assert client.get("/api/x", headers=phone()).text == "from cache"
     with app.app_context():
         devices.block(state_of(app).db, 1, actor="ann", now=clock.now())
     assert client.get("/api/x", headers=phone()).status_code == 403
 
 
-# --- in the shape of the application ------------------------------------------------------------
+# --- on_denied ---------------------------------------------------------------------------------
 
 
-def own_shape(problem: ProblemDetails) -> tuple[dict[str, Any], int] | None:
-    """Answer as the application does, with 451 for a block; leave a bad identifier to us."""
+def own_format(problem: ProblemDetails) -> tuple[dict[str, Any], int] | None:
+    """Return 451 in the host's format, or None for the default if the identifier is invalid."""
     if problem.code == "device_id_invalid":
         return None
     return {"error": {"id": problem.code, "was": problem.status, "at": request.path}}, 451
 
 
 @pytest.mark.parametrize("path", ["/api/ping", "/api/nothing"])
-def test_application_answers_in_its_own_shape(url: str, closing: Close, path: str) -> None:
-    app = make_app(APIDevices(db=url, on_denied=own_shape), closing)
+def test_on_denied_replaces_the_response(url: str, closing: Close, path: str) -> None:
+    app = make_app(APIDevices(db=url, on_denied=own_format), closing)
     client = app.test_client()
     client.get("/api/ping", headers=phone())
     block(app)
-    answer = client.get(path, headers=phone())
-    assert answer.status_code == 451
-    assert answer.json == {"error": {"id": "device_blocked", "was": 403, "at": path}}
+    response = client.get(path, headers=phone())
+    assert response.status_code == 451
+    assert response.json == {"error": {"id": "device_blocked", "was": 403, "at": path}}
 
 
-def test_application_may_answer_by_a_coroutine(url: str, closing: Close) -> None:
-    async def own_shape(problem: ProblemDetails) -> str:
+def test_on_denied_can_be_async(url: str, closing: Close) -> None:
+    async def own_format(problem: ProblemDetails) -> str:
         return problem.title
 
-    app = make_app(APIDevices(db=url, on_denied=own_shape), closing)
-    with ThreadPoolExecutor() as threads:  # a loop that a browser test leaves is in the way
-        asked = threads.submit(app.test_client().get, "/api/ping", headers=phone("a,b"))
-        assert asked.result().text == "Device identifier invalid"
+    app = make_app(APIDevices(db=url, on_denied=own_format), closing)
+    with ThreadPoolExecutor() as threads:  # async views need a thread without an event loop
+        response = threads.submit(app.test_client().get, "/api/ping", headers=phone("a,b"))
+        assert response.result().text == "Device identifier invalid"
 
 
-def test_application_may_leave_the_answer_to_us(url: str, closing: Close) -> None:
-    app = make_app(APIDevices(db=url, on_denied=own_shape), closing)
-    answer = app.test_client().get("/api/ping", headers=phone("a,b"))
-    assert (answer.status_code, answer.get_json()["code"]) == (400, "device_id_invalid")
+def test_on_denied_returning_none_keeps_the_default_response(url: str, closing: Close) -> None:
+    app = make_app(APIDevices(db=url, on_denied=own_format), closing)
+    response = app.test_client().get("/api/ping", headers=phone("a,b"))
+    assert (response.status_code, response.get_json()["code"]) == (400, "device_id_invalid")
 
 
-def test_device_that_is_blocked_meanwhile_is_answered_in_that_shape(
-    url: str, closing: Close
-) -> None:
-    extension = APIDevices(db=url, on_denied=own_shape)
+def test_on_denied_applies_to_device_blocked_during_the_request(url: str, closing: Close) -> None:
+    extension = APIDevices(db=url, on_denied=own_format)
     app = make_app(extension, closing)
 
     @app.get("/api/late")
@@ -106,28 +108,30 @@ def test_device_that_is_blocked_meanwhile_is_answered_in_that_shape(
         block(app)
         return str(extension.current_device())
 
-    answer = app.test_client().get("/api/late", headers=phone())
-    assert (answer.status_code, answer.get_json()["error"]["id"]) == (451, "device_blocked")
+    response = app.test_client().get("/api/late", headers=phone())
+    assert (response.status_code, response.get_json()["error"]["id"]) == (451, "device_blocked")
 
 
-def test_details_bring_the_headers_that_belong_to_the_answer(url: str, closing: Close) -> None:
+def test_problem_details_include_response_headers(url: str, closing: Close) -> None:
     extension = APIDevices(
         db=url, tokens=True, on_denied=lambda problem: ("", problem.status, problem.headers)
     )
-    answer = make_app(extension, closing).test_client().get("/api/ping", headers=phone())
-    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    response = make_app(extension, closing).test_client().get("/api/ping", headers=phone())
+    assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
-def test_gate_answers_in_our_shape(url: str, closing: Close) -> None:
-    extension = APIDevices(db=url, on_denied=own_shape)
+def test_gate_does_not_call_on_denied(url: str, closing: Close) -> None:
+    extension = APIDevices(db=url, on_denied=own_format)
     app = make_app(extension, closing)
     app.register_blueprint(extension.gate)
-    answer = app.test_client().get("/verify", headers=phone())
-    assert (answer.status_code, answer.get_json()["code"]) == (401, "token_missing")
+    response = app.test_client().get("/verify", headers=phone())
+    assert (response.status_code, response.get_json()["code"]) == (401, "token_missing")
 
 
 @pytest.mark.parametrize("tokens", [False, True])
-def test_only_who_checks_tokens_speaks_of_them(url: str, closing: Close, tokens: bool) -> None:
+def test_block_message_mentions_tokens_only_if_tokens_are_checked(
+    url: str, closing: Close, tokens: bool
+) -> None:
     extension = APIDevices(db=url)
     app = Flask(__name__)
     app.config["APIDEVICES_GATE_TOKENS"] = tokens
@@ -142,7 +146,7 @@ def test_only_who_checks_tokens_speaks_of_them(url: str, closing: Close, tokens:
     client.get("/api/ping", headers=phone())
     block(app)
     headers = phone(Authorization=f"Bearer {token}")
-    for path, spoken_of in (("/api/ping", False), ("/verify", tokens)):
-        answer = client.get(path, headers=headers).get_json()
-        assert answer["code"] == "device_blocked"
-        assert ("token" in answer["detail"]) is spoken_of
+    for path, mentions_tokens in (("/api/ping", False), ("/verify", tokens)):
+        response = client.get(path, headers=headers).get_json()
+        assert response["code"] == "device_blocked"
+        assert ("token" in response["detail"]) is mentions_tokens

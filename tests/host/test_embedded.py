@@ -1,4 +1,4 @@
-"""The admin pages in the layout of a host."""
+"""The admin pages in the host application's layout."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -41,7 +41,7 @@ def make_host(url: str) -> Iterator[MakeHost]:
 
 @pytest.fixture
 def visitor(make_host: MakeHost) -> Visitor:
-    """Somebody at the cinema, which has one device."""
+    """A user of the cinema application, which has one device."""
     return Visitor(make_host().test_client())
 
 
@@ -56,7 +56,7 @@ def visitor(make_host: MakeHost) -> Visitor:
         ("/1/history", "History of till-1"),
     ],
 )
-def test_pages_are_in_the_layout_of_the_host(visitor: Visitor, path: str, title: str) -> None:
+def test_pages_extend_the_layout_of_the_host(visitor: Visitor, path: str, title: str) -> None:
     page = visitor.get(f"{ADMIN}{path}")
     assert page.root.one("title").text == f"{title} · API Devices · Lumière"
     assert page.root.one("header", class_="bar").one("a", class_="brand").text == "Lumière"
@@ -64,13 +64,13 @@ def test_pages_are_in_the_layout_of_the_host(visitor: Visitor, path: str, title:
     assert len(page.root.all("html")) == len(page.root.all("body")) == 1
 
 
-def test_styles_come_after_those_of_the_host(visitor: Visitor) -> None:
+def test_stylesheets_follow_those_of_the_host(visitor: Visitor) -> None:
     links = visitor.get(ADMIN).root.one("head").all("link", rel="stylesheet")
     files = [link["href"].partition("?")[0].rpartition("/")[2] for link in links]
     assert files == ["cinema.css", "app.css", "theme.css"]
 
 
-def test_layout_without_a_head_block_gets_styles_and_scripts_all_the_same(
+def test_layout_without_head_block_still_gets_styles_and_scripts(
     make_host: MakeHost,
 ) -> None:
     page = Visitor(make_host(BARE).test_client()).get(ADMIN)
@@ -83,14 +83,14 @@ def test_layout_without_a_head_block_gets_styles_and_scripts_all_the_same(
     ]
 
 
-def test_layout_without_a_content_block_is_an_error_that_says_so(make_host: MakeHost) -> None:
+def test_layout_without_content_block_raises_config_error(make_host: MakeHost) -> None:
     app = make_host("<title>{% block title %}{% endblock %}</title>")
     app.testing = True
     with pytest.raises(ConfigError, match=r"layout\.html has no block named “content”"):
         app.test_client().get(ADMIN)
 
 
-def test_names_of_the_host_reach_its_layout_and_not_our_templates(make_host: MakeHost) -> None:
+def test_context_processors_of_the_host_affect_only_its_layout(make_host: MakeHost) -> None:
     layout = "{{ device }}{% block content %}{% endblock %}"
     app = make_host(layout, device="the host's", panels="the host's")
     html = app.test_client().get(f"{ADMIN}/1").text
@@ -108,7 +108,7 @@ def test_titles_are_escaped_once(make_host: MakeHost) -> None:
 # --- headers -----------------------------------------------------------------------------------
 
 
-def test_what_pages_may_load_is_left_to_the_host(visitor: Visitor) -> None:
+def test_content_security_policy_is_left_to_the_host(visitor: Visitor) -> None:
     headers = visitor.get(ADMIN).headers
     for name in ("Content-Security-Policy", "X-Frame-Options", "Cross-Origin-Opener-Policy"):
         assert name not in headers
@@ -120,37 +120,37 @@ def test_what_pages_may_load_is_left_to_the_host(visitor: Visitor) -> None:
 
 
 def test_htmx_gets_fragments_without_the_layout(visitor: Visitor) -> None:
-    answer = visitor.change(f"{ADMIN}/1", "/block", htmx=True)
-    assert "Blocked “till-1”" in answer.announced
-    assert answer.root.all("title") == []  # it would replace all of the host's title
-    assert "Lumière" not in answer.text
+    response = visitor.change(f"{ADMIN}/1", "/block", htmx=True)
+    assert "till-1 is blocked." in response.announced
+    assert response.root.all("title") == []  # HTMX would replace the host's title
+    assert "Lumière" not in response.text
 
 
 def test_forms_work_without_htmx(visitor: Visitor) -> None:
     page = visitor.follow(visitor.change(f"{ADMIN}/1", "/block"))
-    assert "Blocked “till-1”" in page.announced
+    assert "till-1 is blocked." in page.announced
 
 
-def test_messages_appear_once_each_with_whom_they_belong_to(visitor: Visitor) -> None:
+def test_host_and_extension_show_their_own_flash_messages_once(visitor: Visitor) -> None:
     done = visitor.change(f"{ADMIN}/1", "/block")
     closed = visitor.client.post("/close")
     assert closed.location == ADMIN
     page = visitor.follow(done)
     assert [node.text for node in page.root.all("p", class_="flash")] == ["The cinema is closed."]
-    assert page.html.count("its next request is denied") == 1
-    assert page.announced.startswith("Blocked")
+    assert page.html.count("Its requests are denied") == 1
+    assert page.announced.startswith("till-1 is blocked.")
 
 
-# --- what a host adds --------------------------------------------------------------------------
+# --- navigation, account and panels ------------------------------------------------------------
 
 
-def test_current_link_is_ours_alone(visitor: Visitor) -> None:
+def test_only_own_link_is_marked_as_current(visitor: Visitor) -> None:
     nav = visitor.get(f"{ADMIN}/1").root.one("nav", aria_label="API Devices")
     links = [(link.text, link["href"], link.get("aria-current")) for link in nav.all("a")]
     assert links == [("API Devices", ADMIN, "true"), ("Opening hours", "/", None)]
 
 
-def test_panel_is_a_section_of_the_details(visitor: Visitor) -> None:
+def test_panel_is_a_section_of_the_details_page(visitor: Visitor) -> None:
     sections = visitor.get(f"{ADMIN}/1").root.one("article").all("section")
     assert [section.one("h2").text for section in sections] == ["Seats sold", "History"]
     assert "till-1 has sold 42 seats today." in sections[0].text
@@ -158,7 +158,7 @@ def test_panel_is_a_section_of_the_details(visitor: Visitor) -> None:
 
 @pytest.fixture
 def make_page(url: str, closing: Close) -> Callable[..., Page]:
-    """Shows the list in our own frame, with what a host has filled in."""
+    """Returns a details page in the extension's frame, with the given content of the host."""
 
     def make(**slots: Any) -> Page:
         app = Flask(__name__)
@@ -176,19 +176,19 @@ def make_page(url: str, closing: Close) -> Callable[..., Page]:
     return make
 
 
-def test_frame_shows_the_account_with_a_button_to_sign_out(make_page: Callable[..., Page]) -> None:
+def test_frame_shows_account_with_sign_out_button(make_page: Callable[..., Page]) -> None:
     page = make_page(account=lambda: Account("Ann & co", "/bye"))
-    assert page.root.one("span", class_="muted who").text == "Ann & co"
+    assert page.root.one("span", class_="muted account-name").text == "Ann & co"
     assert page.form("/bye").one("button").text == "Sign out"
 
 
-def test_account_without_an_url_has_no_button(make_page: Callable[..., Page]) -> None:
+def test_account_without_url_has_no_sign_out_button(make_page: Callable[..., Page]) -> None:
     page = make_page(account=lambda: Account("Ann"))
     assert "Ann" in page.root.one("header", class_="bar").text
     assert "Sign out" not in page.text
 
 
-def test_frame_shows_nobody_where_nobody_is_named(make_page: Callable[..., Page]) -> None:
+def test_frame_shows_no_account_by_default(make_page: Callable[..., Page]) -> None:
     assert make_page().root.one("header", class_="bar").text == "API Devices"
 
 

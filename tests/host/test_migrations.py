@@ -1,4 +1,4 @@
-"""A host's own migrations, run by Flask-Migrate and by Alembic's program, and our tables."""
+"""The host's own migrations, run by Flask-Migrate or Alembic, and the extension's tables."""
 
 import subprocess
 import sys
@@ -94,7 +94,7 @@ ALEMBIC: Command = ("alembic",)
 
 @pytest.fixture
 def run(url: str, tmp_path: Path) -> Run:
-    """Runs a program of this environment in the folder of the host."""
+    """Runs a Python module as a program in the host's folder."""
     (tmp_path / "host.py").write_text(HOST)
     environment = clean_environment(HOST_DATABASE=url, PYTHONPATH=f"{tmp_path}:{ROOT}")
 
@@ -115,7 +115,7 @@ def run(url: str, tmp_path: Path) -> Run:
 
 @pytest.fixture(params=[FLASK, ALEMBIC], ids=["flask-migrate", "alembic"])
 def command(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Command:
-    """The command that runs the migrations of the host, which has the first two."""
+    """The command that runs the migrations of the host, which has two revisions."""
     chosen: Command = request.param
     if chosen == FLASK:
         make_migrations(url, tmp_path)
@@ -132,7 +132,7 @@ def command(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Command
 
 
 def make_migrations(url: str, folder: Path) -> None:
-    """Make a folder of migrations, as ``flask db init`` does."""
+    """Create a migrations folder, like ``flask db init``."""
     app = Flask(__name__)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     Migrate(app, SQLAlchemy(app))
@@ -141,7 +141,7 @@ def make_migrations(url: str, folder: Path) -> None:
 
 
 def make_tables(url: str, closing: Close) -> Engine:
-    """Make our tables and return an engine of their database."""
+    """Create the extension's tables and return an engine for their database."""
     app = Flask(__name__)
     extension = APIDevices(db=url)
     extension.init_app(closing(app))
@@ -159,13 +159,13 @@ def tables(url: str) -> set[str]:
     return set(inspect(engine).get_table_names())
 
 
-def test_upgrade_is_part_of_a_migration_of_the_host(run: Run, command: Command, url: str) -> None:
+def test_upgrade_can_run_within_a_host_migration(run: Run, command: Command, url: str) -> None:
     run(*command, "upgrade", "head")
     assert {"made_before", "apidevices_devices", "made_after", "made_last"} <= tables(url)
 
 
 @pytest.mark.database("postgresql")
-def test_migration_that_fails_leaves_nothing(
+def test_failing_host_migration_rolls_back_the_upgrade(
     run: Run, command: Command, url: str, tmp_path: Path
 ) -> None:
     add(tmp_path, "failing")
@@ -175,14 +175,14 @@ def test_migration_that_fails_leaves_nothing(
 
 
 @pytest.mark.database("sqlite")
-def test_migration_written_as_sql_is_refused(run: Run, command: Command, url: str) -> None:
+def test_upgrade_in_offline_mode_is_rejected(run: Run, command: Command, url: str) -> None:
     failed = run(*command, "upgrade", "head", "--sql", status=1)
-    assert "Run 'flask apidevices upgrade' instead" in failed.stderr
+    assert "run 'flask apidevices upgrade'" in failed.stderr
     assert tables(url) == set()
 
 
 @pytest.mark.parametrize("host", ["host", "host:create_app(True)"], ids=["before", "after"])
-def test_flask_migrate_leaves_our_tables_alone(
+def test_flask_migrate_ignores_extension_tables(
     run: Run, url: str, closing: Close, tmp_path: Path, host: str
 ) -> None:
     engine = make_tables(url, closing)
@@ -198,14 +198,14 @@ def test_flask_migrate_leaves_our_tables_alone(
     ]
 
 
-def test_alembic_of_a_host_can_leave_our_tables_alone(url: str, closing: Close) -> None:
+def test_alembic_can_ignore_extension_tables(url: str, closing: Close) -> None:
     with make_tables(url, closing).connect() as connection:
         options = {"include_name": migration.include_name}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, MetaData()) == []
 
 
-def test_connection_keeps_its_transaction(url: str, closing: Close) -> None:
+def test_upgrade_leaves_the_transaction_of_the_connection_open(url: str, closing: Close) -> None:
     app = Flask(__name__)
     extension = APIDevices(db=url)
     extension.init_app(closing(app))

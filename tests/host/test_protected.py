@@ -1,4 +1,4 @@
-"""What is protected, and what is exempt."""
+"""Protected and exempt views and paths."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from tests.host.conftest import ADMIN, ORDERS, Close, block, make_app, phone
 
 
 @pytest.mark.parametrize("path", [f"{ORDERS}/free", f"{ORDERS}/free-class", "/shop/about"])
-def test_other_views_serve_a_blocked_device(app: Flask, client: FlaskClient, path: str) -> None:
+def test_exempt_and_unprotected_views_serve_a_blocked_device(
+    app: Flask, client: FlaskClient, path: str
+) -> None:
     client.get(f"{ORDERS}/", headers=phone())
     block(app)
     assert client.get(path, headers=phone()).status_code == 200
 
 
-def test_view_of_a_class_that_inherits_from_an_exempt_one_is_protected(
-    url: str, closing: Close
-) -> None:
+def test_subclass_of_exempt_view_class_is_protected(url: str, closing: Close) -> None:
     extension = APIDevices(db=url)
     app = Flask(__name__)
     extension.init_app(closing(app))
@@ -31,29 +31,29 @@ def test_view_of_a_class_that_inherits_from_an_exempt_one_is_protected(
         def get(self) -> dict[str, Any]:
             return {}
 
-    class Dear(Free):
+    class Subclass(Free):
         pass
 
     app.add_url_rule("/api/free", view_func=Free.as_view("free"))
-    app.add_url_rule("/api/dear", view_func=Dear.as_view("dear"))
+    app.add_url_rule("/api/subclass", view_func=Subclass.as_view("subclass"))
     with app.app_context():
         extension.upgrade()
     client = app.test_client()
-    client.get("/api/dear", headers=phone())
+    client.get("/api/subclass", headers=phone())
     block(app)
     assert client.get("/api/free", headers=phone()).status_code == 200
-    assert client.get("/api/dear", headers=phone()).status_code == 403
+    assert client.get("/api/subclass", headers=phone()).status_code == 403
 
 
 @pytest.mark.parametrize(
-    ("what", "error"), [(None, TypeError), (Flask, TypeError), ("/api/*", ValueError)]
+    ("target", "error"), [(None, TypeError), (Flask, TypeError), ("/api/*", ValueError)]
 )
-def test_what_can_t_be_protected_is_refused(what: Any, error: type[Exception]) -> None:
+def test_protect_rejects_invalid_targets(target: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
-        APIDevices(db="sqlite://").protect(what)
+        APIDevices(db="sqlite://").protect(target)
 
 
-def test_what_is_protected_late_is_protected(url: str, closing: Close) -> None:
+def test_protect_applies_after_the_first_request(url: str, closing: Close) -> None:
     extension = APIDevices(db=url)
     app = make_app(extension, closing)
     client = app.test_client()
@@ -64,19 +64,19 @@ def test_what_is_protected_late_is_protected(url: str, closing: Close) -> None:
     assert client.get("/apiary", headers=phone()).status_code == 403
 
 
-def test_prefix_is_of_whole_names(url: str, closing: Close) -> None:
+def test_prefix_matches_whole_path_segments(url: str, closing: Close) -> None:
     app = make_app(APIDevices(db=url), closing)
     client = app.test_client()
     client.get("/api/ping", headers=phone())
     block(app)
-    answered = {path: client.get(path, headers=phone()).status_code for path in PATHS}
-    assert answered == PATHS
+    statuses = {path: client.get(path, headers=phone()).status_code for path in PATHS}
+    assert statuses == PATHS
 
 
 PATHS = {"/api/ping": 403, "/api/nothing": 403, "/api": 403, "/apiary": 200, "/nothing": 404}
 
 
-def test_admin_pages_are_not_of_an_api_that_is_everything(url: str, closing: Close) -> None:
+def test_admin_pages_are_exempt_from_root_prefix(url: str, closing: Close) -> None:
     extension = APIDevices(db=url, authorize=lambda: True, tokens=True)
     app = make_app(extension, closing)
     app.secret_key = "s" * 32

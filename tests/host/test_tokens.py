@@ -1,4 +1,4 @@
-"""The extension in somebody else's application."""
+"""A host application that requires API Devices tokens."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ Host = tuple[Flask, APIDevices]
 
 @pytest.fixture(params=["file", "memory"])
 def host(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
-    """An application with a shop's API, of which only that is protected, and a table of its own."""
+    """An application with a protected shop API and a table of its own."""
     db = SQLAlchemy()
 
     class Order(db.Model):  # type: ignore[name-defined, misc]  # a class made at runtime
@@ -61,48 +61,48 @@ def token(host: Host) -> str:
     return tokens.issue(db, "shop", actor="the test", now=clock.now())[1]
 
 
-def test_view_knows_who_calls(client: FlaskClient, token: str) -> None:
-    answer = client.get("/shop/orders", headers=as_device(token)).get_json()
-    assert (answer["token"], answer["device"]) == ("shop", 1)
-    assert answer["at"].endswith("+00:00")
+def test_view_gets_current_caller(client: FlaskClient, token: str) -> None:
+    response = client.get("/shop/orders", headers=as_device(token)).get_json()
+    assert (response["token"], response["device"]) == ("shop", 1)
+    assert response["at"].endswith("+00:00")
 
 
-def test_caller_without_device_is_known_by_its_token(client: FlaskClient, token: str) -> None:
-    answer = client.get("/shop/orders", headers=as_device(token, None)).get_json()
-    assert (answer["token"], answer["device"]) == ("shop", None)
+def test_current_caller_without_device_has_its_token(client: FlaskClient, token: str) -> None:
+    response = client.get("/shop/orders", headers=as_device(token, None)).get_json()
+    assert (response["token"], response["device"]) == ("shop", None)
 
 
 @pytest.mark.parametrize("path", ["/shop/orders", "/shop/nothing", "/shop", "/shop/"])
-def test_everything_below_the_prefix_is_protected(client: FlaskClient, path: str) -> None:
-    answer = client.get(path)
-    assert answer.status_code == 401
-    assert answer.content_type == "application/problem+json"
+def test_all_paths_below_the_prefix_need_a_token(client: FlaskClient, path: str) -> None:
+    response = client.get(path)
+    assert response.status_code == 401
+    assert response.content_type == "application/problem+json"
 
 
-def test_nothing_else_is_protected(client: FlaskClient) -> None:
+def test_paths_outside_the_prefix_need_no_token(client: FlaskClient) -> None:
     assert client.get("/shopping").json == {"caller": None}
     assert client.get("/nothing").status_code == 404
 
 
-def test_tables_of_the_host_stay(host: Host) -> None:
+def test_tables_of_the_host_are_kept(host: Host) -> None:
     app, _ = host
     with app.app_context():
         names = inspect(app.extensions["sqlalchemy"].engine).get_table_names()
     assert {name for name in names if not name.startswith("apidevices_")} == {"order"}
 
 
-def test_own_tables_are_made_by_a_command(host: Host) -> None:
+def test_upgrade_command_succeeds(host: Host) -> None:
     upgraded = host[0].test_cli_runner().invoke(args=["apidevices", "upgrade"])
     assert upgraded.exit_code == 0
 
 
-def test_extension_is_connected_once(host: Host) -> None:
+def test_second_init_app_is_rejected(host: Host) -> None:
     app, extension = host
     with pytest.raises(RuntimeError, match="already"):
         extension.init_app(app)
 
 
-def test_wrong_setting_of_the_host_is_named() -> None:
+def test_error_names_the_invalid_setting() -> None:
     db = SQLAlchemy()
     app = Flask(__name__)
     app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"

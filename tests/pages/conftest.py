@@ -1,4 +1,4 @@
-"""The pages as a browser gets them, from the application in this process."""
+"""Fixtures for the page tests: the application in this process and its visitors."""
 
 import pytest
 from flask import Flask
@@ -7,13 +7,13 @@ from jinja2 import FileSystemBytecodeCache
 import app as product
 from apidevices.standalone.migrations import upgrade
 from harness.databases import Databases, Variables
-from tests.conftest import NOON, Clock, MakeApp, only, state_of
+from tests.conftest import NOON, Clock, MakeApp, Register, only, state_of
 from tests.pages.visitor import Visitor
 
 ANN = "ann@example.org"
 PASSWORD = "correct horse battery"
 
-SECRET_KEY = "the same secret in all of these tests"
+SECRET_KEY = "shared by all page tests, so that session cookies stay valid"
 COOKIE = "apidevices_session"
 
 
@@ -21,14 +21,14 @@ COOKIE = "apidevices_session"
 def signed_in(
     databases: Databases, migrated: Variables, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Variables, str]:
-    """A database with one account, and the cookie of a session of it.
+    """A database with one account, and a session cookie of that account.
 
-    Signing in is slow on purpose, so it is done once.
+    Password hashing is slow on purpose, so the tests share one sign-in.
     """
     database = databases.copy(migrated, tmp_path_factory.mktemp("signed-in") / "instance")
     with only(database | {"SECRET_KEY": SECRET_KEY}):
         app = product.create_app()
-        cookie = sign_up(app).client.get_cookie(COOKIE)
+        cookie = create_and_sign_in(app).client.get_cookie(COOKIE)
         assert cookie is not None
         state_of(app).close()
     return database, cookie.value
@@ -45,8 +45,8 @@ def sign_in(visitor: Visitor, email: str, password: str = PASSWORD) -> None:
     assert answer.status in (302, 303), answer.text
 
 
-def sign_up(app: Flask, email: str = ANN) -> Visitor:
-    """Create an account and return who has signed in with it."""
+def create_and_sign_in(app: Flask, email: str = ANN) -> Visitor:
+    """Create an account and return a visitor who is signed in to it."""
     create_account(app, email)
     visitor = Visitor(app.test_client())
     sign_in(visitor, email)
@@ -54,7 +54,7 @@ def sign_up(app: Flask, email: str = ANN) -> Visitor:
 
 
 def signed_in_visitor(app: Flask, cookie: str) -> Visitor:
-    """Return who has the cookie of a session."""
+    """Return a visitor with a session cookie."""
     client = app.test_client()
     client.set_cookie(COOKIE, cookie)
     return Visitor(client)
@@ -67,19 +67,19 @@ def _noon(the_clock: Clock) -> None:
 
 @pytest.fixture(scope="session")
 def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
-    """What is kept of templates from one test to the next: compiling takes longer than a page."""
+    """Compiled templates, shared by all tests: compiling is slower than rendering."""
     return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
 
 
 @pytest.fixture
 def template(signed_in: tuple[Variables, str]) -> Variables:
-    """The database that applications get a copy of, with one account."""
+    """The database that each application gets a copy of. It has one account."""
     return signed_in[0]
 
 
 @pytest.fixture
 def app(make_app: MakeApp, compiled_templates: FileSystemBytecodeCache) -> Flask:
-    """The application, with one account."""
+    """The application. It has one account."""
     app = make_app(SECRET_KEY=SECRET_KEY)
     app.jinja_env.bytecode_cache = compiled_templates
     return app
@@ -87,31 +87,37 @@ def app(make_app: MakeApp, compiled_templates: FileSystemBytecodeCache) -> Flask
 
 @pytest.fixture
 def session_cookie(signed_in: tuple[Variables, str]) -> str:
-    """The cookie of a session of the account."""
+    """A session cookie of the account."""
     return signed_in[1]
 
 
 @pytest.fixture
 def admin(app: Flask, session_cookie: str) -> Visitor:
-    """An administrator who is signed in."""
+    """A signed-in administrator."""
     return signed_in_visitor(app, session_cookie)
 
 
 @pytest.fixture
-def stranger(app: Flask) -> Visitor:
-    """Somebody who is not signed in."""
+def phone(register: Register) -> int:
+    """The id of a device."""
+    return register("phone-1")
+
+
+@pytest.fixture
+def anonymous(app: Flask) -> Visitor:
+    """A visitor who is not signed in."""
     return Visitor(app.test_client())
 
 
 @pytest.fixture
-def visitors(admin: Visitor, stranger: Visitor) -> dict[str, Visitor]:
-    """Both of them, for tests that say by name who visits."""
-    return {"admin": admin, "stranger": stranger}
+def visitors(admin: Visitor, anonymous: Visitor) -> dict[str, Visitor]:
+    """Both visitors by name, for parametrized tests."""
+    return {"admin": admin, "anonymous": anonymous}
 
 
 @pytest.fixture
-def bare(make_bare_app: MakeApp) -> Visitor:
-    """Somebody who visits before there is any account."""
+def visitor_without_accounts(make_bare_app: MakeApp) -> Visitor:
+    """A visitor of an application that has no account yet."""
     app = make_bare_app()
     with app.app_context():
         upgrade()

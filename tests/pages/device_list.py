@@ -1,4 +1,4 @@
-"""The list of devices, as a reader finds it on its page."""
+"""Helpers that read the device list from its page."""
 
 from datetime import timedelta
 from urllib.parse import urlencode
@@ -17,13 +17,13 @@ def rows(page: Page) -> list[Node]:
     return page.root.one(id="devices").all("tr")[1:]
 
 
-def listed(page: Page) -> list[str]:
-    """Return what each row calls its device."""
+def device_names(page: Page) -> list[str]:
+    """Return the name in each row of the list."""
     return [row.one("td", class_="name").all("a")[0].text for row in rows(page)]
 
 
-def narrowed(admin: Visitor, **filters: str) -> set[str]:
-    return set(listed(admin.get(f"{LIST}?{urlencode(filters)}")))
+def filtered(admin: Visitor, **filters: str) -> set[str]:
+    return set(device_names(admin.get(f"{LIST}?{urlencode(filters)}")))
 
 
 def cell(row: Node, name: str) -> Node:

@@ -1,4 +1,4 @@
-"""HTML as a tree, read strictly: what is opened is closed, in order."""
+"""Parse HTML into a tree, and fail if a tag is not closed or is closed out of order."""
 
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -12,11 +12,11 @@ class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.builder = TreeBuilder()
-        self._open = ["everything"]
-        self.builder.start("everything", {})
+        self._open = ["root"]
+        self.builder.start("root", {})
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert len({name for name, _ in attrs}) == len(attrs), f"twice the same attribute: {attrs}"
+        assert len({name for name, _ in attrs}) == len(attrs), f"duplicate attribute: {attrs}"
         self.builder.start(tag, {name: value or "" for name, value in attrs})
         self._open.append(tag)
         if tag in _VOID:
@@ -28,7 +28,7 @@ class _Reader(HTMLParser):
             self.handle_endtag(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        assert self._open[-1] == tag, f"</{tag}> where <{self._open[-1]}> is open"
+        assert self._open[-1] == tag, f"</{tag}> closes <{self._open[-1]}>"
         self._open.pop()
         self.builder.end(tag)
 
@@ -37,19 +37,19 @@ class _Reader(HTMLParser):
 
     def finish(self) -> Element:
         self.close()
-        self.handle_endtag("everything")
+        self.handle_endtag("root")
         return self.builder.close()
 
 
 class Node:
-    """An element and what is in it."""
+    """An element of the tree."""
 
     def __init__(self, element: Element) -> None:
         self._element = element
 
     @classmethod
     def parse(cls, html: str) -> Self:
-        """Read a page or a fragment; the node stands for all of it."""
+        """Parse a page or a fragment and return its root."""
         reader = _Reader()
         reader.feed(html)
         return cls(reader.finish())
@@ -60,12 +60,12 @@ class Node:
 
     @property
     def text(self) -> str:
-        """Everything that is said in it, with white space folded."""
+        """The text content, with whitespace collapsed."""
         return " ".join("".join(self._element.itertext()).split())
 
     @property
     def exact_text(self) -> str:
-        """The same, with white space as it is."""
+        """The text content with its original whitespace."""
         return "".join(self._element.itertext())
 
     @property
@@ -83,18 +83,18 @@ class Node:
         return self._element.get(attribute)
 
     def all(self, tag: str = "*", **attributes: str) -> "list[Node]":
-        """Return the elements in it that have all these attributes; ``_`` stands for ``-``."""
+        """Return the descendants with these attributes. Write ``_`` for ``-`` in a name."""
         wanted = {name.strip("_").replace("_", "-"): value for name, value in attributes.items()}
-        return [node for node in self._within(tag) if node._has(wanted)]
+        return [node for node in self._descendants(tag) if node._matches(wanted)]
 
     def one(self, tag: str = "*", **attributes: str) -> "Node":
-        """Return the only such element."""
+        """Return the only descendant that matches, or fail."""
         found = self.all(tag, **attributes)
-        assert len(found) == 1, f"{len(found)} times <{tag}> with {attributes}"
+        assert len(found) == 1, f"{len(found)} <{tag}> elements with {attributes}"
         return found[0]
 
-    def _within(self, tag: str) -> "Iterator[Node]":
+    def _descendants(self, tag: str) -> "Iterator[Node]":
         return (Node(found) for found in self._element.iterfind(f".//{tag}"))
 
-    def _has(self, attributes: dict[str, str]) -> bool:
+    def _matches(self, attributes: dict[str, str]) -> bool:
         return all(self.get(name) == value for name, value in attributes.items())

@@ -1,4 +1,4 @@
-"""Settings > Account: the password."""
+"""Settings > Account: changing the password."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ NEW = "another horse battery"
 
 
 def change(visitor: Visitor, **typed: str) -> Page:
-    whole: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "password": PASSWORD,
         "new_password": NEW,
         "new_password_confirm": NEW,
     }
-    return visitor.change(ACCOUNT, ACCOUNT, **{**whole, **typed})
+    return visitor.change(ACCOUNT, ACCOUNT, **{**fields, **typed})
 
 
 def can_sign_in(app: Flask, password: str) -> bool:
@@ -27,26 +27,23 @@ def can_sign_in(app: Flask, password: str) -> bool:
     return visitor.get(ACCOUNT).status == 200
 
 
-def test_it_tells_who_is_signed_in(admin: Visitor) -> None:
+def test_account_page_names_the_signed_in_account(admin: Visitor) -> None:
     assert f"You are signed in as {ANN}" in admin.get(ACCOUNT).text
 
 
-def test_a_new_password_replaces_the_old_one(app: Flask, admin: Visitor) -> None:
-    answer = change(admin)
-    page = admin.get(answer.location)
+def test_new_password_replaces_the_old_one(app: Flask, admin: Visitor) -> None:
+    page = admin.get(change(admin).location)
     assert "changed your password" in page.announced
     assert page.status == 200
     assert can_sign_in(app, NEW)
     assert not can_sign_in(app, PASSWORD)
 
 
-def test_a_new_password_ends_other_sessions(
-    app: Flask, admin: Visitor, session_cookie: str
-) -> None:
+def test_new_password_ends_other_sessions(app: Flask, admin: Visitor, session_cookie: str) -> None:
     change(admin)
-    thief = Visitor(app.test_client())
-    thief.client.set_cookie(COOKIE, session_cookie)
-    assert thief.get(ACCOUNT).status in (302, 303)
+    other = Visitor(app.test_client())
+    other.client.set_cookie(COOKIE, session_cookie)
+    assert other.get(ACCOUNT).status in (302, 303)
     assert admin.get(ACCOUNT).status == 200
 
 
@@ -58,9 +55,9 @@ def test_a_new_password_ends_other_sessions(
         {"new_password": "short", "new_password_confirm": "short"},
         {"new_password": "", "new_password_confirm": ""},
     ],
-    ids=["wrong password", "two passwords", "weak password", "no password"],
+    ids=["wrong password", "passwords differ", "weak password", "no password"],
 )
-def test_what_is_wrong_is_said_and_nothing_changed(
+def test_invalid_form_shows_an_error_and_keeps_the_password(
     app: Flask, admin: Visitor, typed: dict[str, str]
 ) -> None:
     page = change(admin, **typed)
@@ -70,12 +67,12 @@ def test_what_is_wrong_is_said_and_nothing_changed(
     assert can_sign_in(app, PASSWORD)
 
 
-def test_it_needs_the_token_of_the_form(app: Flask, admin: Visitor) -> None:
+def test_password_change_without_csrf_token_is_rejected(app: Flask, admin: Visitor) -> None:
     admin.post(ACCOUNT, password=PASSWORD, new_password=NEW, new_password_confirm=NEW)
     assert can_sign_in(app, PASSWORD)
 
 
-def test_a_password_manager_finds_its_way(admin: Visitor) -> None:
+def test_password_fields_have_autocomplete_hints(admin: Visitor) -> None:
     form = admin.get(ACCOUNT).form(ACCOUNT)
     fields = form.all("input", type="password")
     assert {field["name"]: field.get("autocomplete") for field in fields} == {

@@ -1,4 +1,4 @@
-"""How pages and their files are delivered: kept apart, kept safe, kept small."""
+"""Delivery of pages and static files: security headers, caching, compression."""
 
 import gzip
 import re
@@ -24,8 +24,8 @@ POLICY = {
     "frame-ancestors": "'none'",
 }
 
-# Every kind of HTML answer: who asks, what for, and what comes back.
-ANSWERS = [
+# Every kind of HTML response: the visitor, the path, the status.
+RESPONSES = [
     ("admin", LIST, 200),
     ("admin", f"{LIST}/1", 200),
     ("admin", f"{LIST}/1/history", 200),
@@ -35,20 +35,20 @@ ANSWERS = [
     ("admin", "/logout", 405),
     ("admin", "/nowhere", 404),
     ("admin", "/", 302),
-    ("stranger", "/login", 200),
-    ("stranger", "/setup/x", 404),
-    ("stranger", "/nowhere", 404),
-    ("stranger", LIST, 303),
+    ("anonymous", "/login", 200),
+    ("anonymous", "/setup/x", 404),
+    ("anonymous", "/nowhere", 404),
+    ("anonymous", LIST, 303),
 ]
 
 
 @pytest.fixture
-def answer(
+def response(
     request: pytest.FixtureRequest, visitors: dict[str, Visitor], register: Register
 ) -> Page:
-    who, path, status = request.param
+    visitor, path, status = request.param
     register("phone-1")
-    page = visitors[who].get(path)
+    page = visitors[visitor].get(path)
     assert page.status == status
     return page
 
@@ -57,20 +57,20 @@ def policy(page: Page) -> dict[str, str]:
     parts = (
         part.strip().split(" ", 1) for part in page.headers["Content-Security-Policy"].split(";")
     )
-    return {name: rest for name, rest in parts}
+    return {directive: sources for directive, sources in parts}
 
 
-@pytest.mark.parametrize("answer", ANSWERS, indirect=True, ids=str)
-def test_every_page_is_kept_to_itself(answer: Page) -> None:
-    assert policy(answer) == POLICY
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["X-Frame-Options"] == "DENY"
-    assert answer.headers["Referrer-Policy"] == "same-origin"
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert "HX-Request" in answer.headers["Vary"]
+@pytest.mark.parametrize("response", RESPONSES, indirect=True, ids=str)
+def test_every_page_has_security_headers(response: Page) -> None:
+    assert policy(response) == POLICY
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["X-Frame-Options"] == "DENY"
+    assert response.headers["Referrer-Policy"] == "same-origin"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "HX-Request" in response.headers["Vary"]
 
 
-def test_the_page_of_a_mistake_is_kept_to_itself(
+def test_page_of_an_internal_error_has_security_headers(
     admin: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("apidevices.listing.page", None)
@@ -80,16 +80,16 @@ def test_the_page_of_a_mistake_is_kept_to_itself(
     assert page.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize(("who", "path"), [("admin", LIST), ("stranger", "/login")])
-def test_everything_a_page_loads_comes_from_here(
-    visitors: dict[str, Visitor], who: str, path: str
+@pytest.mark.parametrize(("visitor", "path"), [("admin", LIST), ("anonymous", "/login")])
+def test_pages_load_nothing_from_other_origins(
+    visitors: dict[str, Visitor], visitor: str, path: str
 ) -> None:
-    for address in loaded(visitors[who].get(path)):
-        assert re.match(r"/(?!/)", address), address
+    for url in loaded(visitors[visitor].get(path)):
+        assert re.match(r"/(?!/)", url), url
 
 
 def loaded(page: Page) -> list[str]:
-    """Return the addresses of what a browser loads with a page."""
+    """Return the URLs of the scripts, styles and icons that a page loads."""
     scripts = [script["src"] for script in page.root.all("script")]
     links = [link["href"] for link in page.root.all("link")]
     assert len(scripts) == 2
@@ -97,13 +97,13 @@ def loaded(page: Page) -> list[str]:
     return scripts + links
 
 
-def fetch(app: Flask, address: str) -> TestResponse:
-    return app.test_client().get(address, headers={"Accept-Encoding": "gzip"}, buffered=True)
+def fetch(app: Flask, url: str) -> TestResponse:
+    return app.test_client().get(url, headers={"Accept-Encoding": "gzip"}, buffered=True)
 
 
-def test_files_are_kept_for_a_year_and_come_compressed(app: Flask, admin: Visitor) -> None:
-    for address in loaded(admin.get(LIST)):
-        response = fetch(app, address)
+def test_static_files_are_cached_for_a_year_and_compressed(app: Flask, admin: Visitor) -> None:
+    for url in loaded(admin.get(LIST)):
+        response = fetch(app, url)
         assert response.status_code == 200
         assert response.cache_control.max_age == YEAR
         if len(response.data) > 500:
@@ -111,39 +111,37 @@ def test_files_are_kept_for_a_year_and_come_compressed(app: Flask, admin: Visito
             assert "Accept-Encoding" in response.vary
 
 
-def test_a_file_by_an_address_without_its_content_is_asked_for_again(
-    app: Flask, admin: Visitor
-) -> None:
-    for address in loaded(admin.get(LIST)):
-        response = fetch(app, address.partition("?")[0])
+def test_static_files_without_a_version_are_revalidated(app: Flask, admin: Visitor) -> None:
+    for url in loaded(admin.get(LIST)):
+        response = fetch(app, url.partition("?")[0])
         assert response.cache_control.max_age is None
         assert response.headers["ETag"]
 
 
-def test_a_file_that_has_not_changed_is_not_sent_again(app: Flask, admin: Visitor) -> None:
-    for address in loaded(admin.get(LIST)):
-        known = {"If-None-Match": fetch(app, address).headers["ETag"], "Accept-Encoding": "gzip"}
-        assert app.test_client().get(address, headers=known, buffered=True).status_code == 304
+def test_unchanged_static_files_return_304(app: Flask, admin: Visitor) -> None:
+    for url in loaded(admin.get(LIST)):
+        known = {"If-None-Match": fetch(app, url).headers["ETag"], "Accept-Encoding": "gzip"}
+        assert app.test_client().get(url, headers=known, buffered=True).status_code == 304
 
 
-def test_the_address_of_a_file_changes_with_its_content(app: Flask, admin: Visitor) -> None:
-    versions = [address.partition("?v=")[2] for address in loaded(admin.get(LIST))]
+def test_urls_of_static_files_contain_a_hash_of_their_content(app: Flask, admin: Visitor) -> None:
+    versions = [url.partition("?v=")[2] for url in loaded(admin.get(LIST))]
     assert all(re.fullmatch(r"[0-9a-f]{8,}", version) for version in versions)
     assert len(set(versions)) == len(versions)
 
 
 @pytest.mark.parametrize("path", ["../app.py", "..%2f..%2fapp.py", "/etc/passwd", "nothing.css"])
-def test_no_other_file_can_be_had(stranger: Visitor, path: str) -> None:
-    assert stranger.get(f"{LIST}/static/{path}").status in (308, 404)
+def test_files_outside_the_static_folder_are_not_found(anonymous: Visitor, path: str) -> None:
+    assert anonymous.get(f"{LIST}/static/{path}").status in (308, 404)
 
 
-def test_pages_come_compressed(admin: Visitor) -> None:
+def test_pages_are_compressed(admin: Visitor) -> None:
     response = admin.client.get(LIST, headers={"Accept-Encoding": "gzip"})
     assert response.headers["Content-Encoding"] == "gzip"
     assert b"API Devices" in gzip.decompress(response.data)
 
 
-def test_the_first_visit_takes_less_than_60_kilobytes(
+def test_first_visit_transfers_less_than_60_kilobytes(
     app: Flask, admin: Visitor, register: Register
 ) -> None:
     for number in range(51):
@@ -157,16 +155,16 @@ def test_the_first_visit_takes_less_than_60_kilobytes(
     page = admin.get(LIST)
     assert len(page.root.one("tbody").all("tr")) == 50
     html = admin.client.get(LIST, headers={"Accept-Encoding": "gzip"}).data
-    files = [fetch(app, address).data for address in loaded(page)]
+    files = [fetch(app, url).data for url in loaded(page)]
     assert sum(map(len, [html, *files])) < 60_000
 
 
-def test_a_page_needs_no_script_to_be_read(admin: Visitor, register: Register) -> None:
+def test_scripts_are_deferred(admin: Visitor, register: Register) -> None:
     register("phone-1")
     for script in admin.get(LIST).root.all("script"):
         assert "defer" in script.attributes
 
 
-def test_cookies_go_over_https_alone_where_the_settings_say_so(make_app: MakeApp) -> None:
+def test_secure_cookies_setting_marks_cookies_secure(make_app: MakeApp) -> None:
     client = make_app(APIDEVICES_SECURE_COOKIES="true").test_client()
     assert "Secure" in client.get("/login", base_url="https://localhost").headers["Set-Cookie"]

@@ -1,4 +1,4 @@
-"""The details of a device: everything that is known of it."""
+"""The page of a device: its details, tokens, uploads and history."""
 
 from datetime import datetime, timedelta
 
@@ -15,16 +15,13 @@ HOUR = timedelta(hours=1)
 
 
 def fact(page: Page, name: str) -> Node:
-    """Return what the details say under a name."""
-    [found] = [row for row in page.root.one("dl", class_="facts").children if says(row, name)]
+    """Return the value of a detail by its label."""
+    rows = page.root.one("dl", class_="facts").children
+    [found] = [row for row in rows if row.one("dt").text == name]
     return found.one("dd")
 
 
-def says(row: Node, name: str) -> bool:
-    return row.one("dt").text == name
-
-
-def moment(node: Node) -> str:
+def timestamp(node: Node) -> str:
     return node.one("time")["datetime"]
 
 
@@ -42,14 +39,14 @@ def history(page: Page) -> list[Node]:
 
 
 class Phone:
-    """A device that calls at set times."""
+    """A device that calls the API at given times."""
 
     def __init__(self, app: Flask, the_clock: Clock, token: str) -> None:
         self._app = app
         self._clock = the_clock
         self.token = token
 
-    def calls(self, at: datetime = NOON, *, body: str | None = None, **details: str) -> int:
+    def call(self, at: datetime = NOON, *, body: str | None = None, **details: str) -> int:
         self._clock.set(at)
         headers = as_device(self.token, "phone-1", **details)
         client = self._app.test_client()
@@ -69,13 +66,13 @@ def phone(app: Flask, the_clock: Clock, new_token: NewToken) -> Phone:
 
 
 def details(admin: Visitor) -> Page:
-    """Open the details of the only device, from the list."""
+    """Follow the link from the list to the page of the only device."""
     [row] = admin.get(LIST).root.one("tbody").all("tr")
     return admin.get(row.one("td", class_="name").one("a")["href"])
 
 
-def test_every_field_is_shown(admin: Visitor, phone: Phone) -> None:
-    phone.calls(
+def test_details_show_every_reported_field(admin: Visitor, phone: Phone) -> None:
+    phone.call(
         manufacturer="Apple",
         model="iPad 9",
         application="Box Office",
@@ -93,95 +90,95 @@ def test_every_field_is_shown(admin: Visitor, phone: Phone) -> None:
     assert fact(page, "Blocked at").text == "not blocked"
 
 
-def test_times_of_activity_are_shown(admin: Visitor, phone: Phone) -> None:
-    phone.calls(NOON - 3 * HOUR)
-    phone.calls(NOON - 2 * HOUR, body="{}")
-    phone.calls(NOON - HOUR)
+def test_details_show_activity_times(admin: Visitor, phone: Phone) -> None:
+    phone.call(NOON - 3 * HOUR)
+    phone.call(NOON - 2 * HOUR, body="{}")
+    phone.call(NOON - HOUR)
     page = details(admin)
-    assert moment(fact(page, "First seen")) == "2030-05-17T09:00:00.000000Z"
-    assert moment(fact(page, "Last data upload")) == "2030-05-17T10:00:00.000000Z"
-    assert moment(fact(page, "Last active")) == "2030-05-17T11:00:00.000000Z"
+    assert timestamp(fact(page, "First seen")) == "2030-05-17T09:00:00.000000Z"
+    assert timestamp(fact(page, "Last data upload")) == "2030-05-17T10:00:00.000000Z"
+    assert timestamp(fact(page, "Last active")) == "2030-05-17T11:00:00.000000Z"
 
 
-def test_a_device_that_said_little_has_dashes(admin: Visitor, phone: Phone) -> None:
-    phone.calls()
+def test_missing_details_are_shown_as_dashes(admin: Visitor, phone: Phone) -> None:
+    phone.call()
     page = details(admin)
     assert {fact(page, name).text for name in ("Manufacturer", "Model", "Application")} == {"–"}
     assert fact(page, "Last data upload").text == "never"
-    assert "This device has uploaded nothing yet." in page.text
+    assert "No uploads yet." in page.text
 
 
-def test_a_block_is_told_with_when_by_whom_and_why(
+def test_details_show_when_by_whom_and_why_a_device_was_blocked(
     admin: Visitor, phone: Phone, the_clock: Clock
 ) -> None:
-    phone.calls()
+    phone.call()
     the_clock.set(NOON + HOUR)
     page = admin.submit(details(admin), "/block", reason="Lost on the train")
     page = admin.follow(page)
-    assert moment(fact(page, "Blocked at")) == "2030-05-17T13:00:00.000000Z"
+    assert timestamp(fact(page, "Blocked at")) == "2030-05-17T13:00:00.000000Z"
     assert fact(page, "Blocked at").text.endswith(f"by {ANN}")
     assert fact(page, "Reason").text == "Lost on the train"
     assert page.root.one("h1").text == "phone-1 Blocked"
 
 
-def test_denied_requests_are_counted(admin: Visitor, phone: Phone) -> None:
-    phone.calls()
+def test_details_show_the_number_of_denied_requests(admin: Visitor, phone: Phone) -> None:
+    phone.call()
     admin.submit(details(admin), "/block")
     for minute in (1, 2):
-        assert phone.calls(NOON + timedelta(minutes=minute)) == 403
+        assert phone.call(NOON + timedelta(minutes=minute)) == 403
     shown = fact(details(admin), "Denied requests")
-    assert shown.text.startswith("2, last")
-    assert moment(shown) == "2030-05-17T12:02:00.000000Z"
+    assert shown.text.startswith("2, most recently")
+    assert timestamp(shown) == "2030-05-17T12:02:00.000000Z"
 
 
-def test_tokens_that_were_used_are_shown_with_the_way_to_revoke_them(
+def test_used_tokens_link_to_the_tokens_page(
     admin: Visitor, phone: Phone, new_token: NewToken
 ) -> None:
-    phone.calls(NOON - HOUR)
+    phone.call(NOON - HOUR)
     phone.token = new_token(name="ticket scan")
-    phone.calls(NOON)
-    used = section(details(admin), "API tokens it has used")
+    phone.call(NOON)
+    used = section(details(admin), "API tokens used")
     assert [row[0].split()[:2] for row in table(used)] == [["ticket", "scan"], ["box", "office"]]
-    assert [when["datetime"][11:16] for when in used.all("time")] == ["12:00", "11:00"]
+    assert [time["datetime"][11:16] for time in used.all("time")] == ["12:00", "11:00"]
     page = admin.get("/settings/api-tokens")
     for link in used.all("a"):
-        address, _, anchor = link["href"].partition("#")
-        assert address == page.path
+        path, _, anchor = link["href"].partition("#")
+        assert path == page.path
         assert page.root.one("tr", id=anchor)
 
 
-def test_a_revoked_token_is_told_to_be_revoked(admin: Visitor, phone: Phone) -> None:
-    phone.calls()
+def test_revoked_token_is_marked_and_has_no_link(admin: Visitor, phone: Phone) -> None:
+    phone.call()
     admin.change("/settings/api-tokens", "/revoke")
-    used = section(details(admin), "API tokens it has used")
+    used = section(details(admin), "API tokens used")
     assert table(used)[0][2] == "revoked"
     assert used.all("a") == []
 
 
-def test_the_latest_uploads_are_shown(admin: Visitor, phone: Phone) -> None:
+def test_details_show_the_ten_latest_uploads(admin: Visitor, phone: Phone) -> None:
     for minute in range(12):
-        phone.calls(NOON + timedelta(minutes=minute), body=f'"{"x" * 100 * minute}"')
+        phone.call(NOON + timedelta(minutes=minute), body=f'"{"x" * 100 * minute}"')
     uploads = section(details(admin), "Latest uploads")
     assert len(table(uploads)) == 10
-    assert moment(uploads.one("tbody").all("tr")[0]) == "2030-05-17T12:11:00.000000Z"
+    assert timestamp(uploads.one("tbody").all("tr")[0]) == "2030-05-17T12:11:00.000000Z"
     assert table(uploads)[0][1:] == ["1.1 KiB", "box office"]
 
 
 # --- history -----------------------------------------------------------------------------------
 
 
-def test_history_tells_what_changed_from_what_to_what(admin: Visitor, phone: Phone) -> None:
-    phone.calls(NOON - HOUR, application="Box Office", application_version="2.1")
-    phone.calls(NOON, application="Box Office", application_version="2.2")
+def test_history_shows_old_and_new_values(admin: Visitor, phone: Phone) -> None:
+    phone.call(NOON - HOUR, application="Box Office", application_version="2.1")
+    phone.call(NOON, application="Box Office", application_version="2.2")
     changed, registered = history(details(admin))
     assert changed.one("strong").text == "Changed"
-    assert moment(changed) == "2030-05-17T12:00:00.000000Z"
+    assert timestamp(changed) == "2030-05-17T12:00:00.000000Z"
     [change] = changed.one("dl").children
     assert change.one("dt").text == "Application version"
     assert change.one("dd").text == "from 2.1 → to 2.2"
     assert (change.one("del").text, change.one("ins").text) == ("2.1", "2.2")
     assert registered.one("strong").text == "Registered"
-    assert moment(registered) == "2030-05-17T11:00:00.000000Z"
+    assert timestamp(registered) == "2030-05-17T11:00:00.000000Z"
     assert [row.text for row in registered.one("dl").children] == [
         "Application Box Office",
         "Application version 2.1",
@@ -189,13 +186,13 @@ def test_history_tells_what_changed_from_what_to_what(admin: Visitor, phone: Pho
     assert registered.all("del") == []
 
 
-def test_history_tells_where_news_came_from(admin: Visitor, phone: Phone) -> None:
-    phone.calls()
+def test_history_shows_token_and_address(admin: Visitor, phone: Phone) -> None:
+    phone.call()
     [entry] = history(details(admin))
     assert entry.one("p", class_="muted source").text == "with token box office from 127.0.0.1"
 
 
-def test_long_history_goes_on_behind_a_link(admin: Visitor, register: Register) -> None:
+def test_long_history_continues_on_another_page(admin: Visitor, register: Register) -> None:
     for version in range(60):
         device = register("phone-1", application_version=str(version))
     page = admin.get(f"{LIST}/{device}")
@@ -208,7 +205,7 @@ def test_long_history_goes_on_behind_a_link(admin: Visitor, register: Register) 
 
 
 @pytest.mark.parametrize("before", ["x", "-1", "99999999999999999999"])
-def test_history_with_a_broken_address_starts_at_the_newest(
+def test_history_with_an_invalid_position_starts_at_the_newest_entry(
     admin: Visitor, register: Register, before: str
 ) -> None:
     device = register("phone-1")
@@ -217,12 +214,12 @@ def test_history_with_a_broken_address_starts_at_the_newest(
 
 @pytest.mark.parametrize("path", ["", "/history"])
 @pytest.mark.parametrize("device", ["999", "0", "-1", "9223372036854775808", "x"])
-def test_an_unknown_device_is_not_found(admin: Visitor, device: str, path: str) -> None:
+def test_unknown_device_is_not_found(admin: Visitor, device: str, path: str) -> None:
     page = admin.get(f"{LIST}/{device}{path}")
     assert page.status == 404
     assert page.is_whole
 
 
-def test_details_lead_back_to_the_list(admin: Visitor, register: Register) -> None:
+def test_details_link_back_to_the_list(admin: Visitor, register: Register) -> None:
     page = admin.get(f"{LIST}/{register('phone-1')}")
     assert page.root.one("p", class_="back").one("a")["href"] == LIST

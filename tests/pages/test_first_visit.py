@@ -1,12 +1,12 @@
-"""Settings > API Devices, before the first device has called."""
+"""Settings > API Devices before the first device has called."""
 
 from tests.conftest import MakeApp, Register
 from tests.pages.conftest import COOKIE, SECRET_KEY, signed_in_visitor
-from tests.pages.device_list import LIST, listed
+from tests.pages.device_list import LIST, device_names
 from tests.pages.visitor import Page, Visitor
 
 
-def test_the_empty_list_says_how_a_device_gets_there(admin: Visitor) -> None:
+def test_empty_list_shows_a_request_that_registers_a_device(admin: Visitor) -> None:
     page = admin.get(LIST)
     assert page.root.one("h2").text == "No devices yet"
     assert page.root.all("form", id="filters") == []
@@ -16,15 +16,13 @@ def test_the_empty_list_says_how_a_device_gets_there(admin: Visitor) -> None:
         assert f'-H "{header}: ' in curl
 
 
-def test_the_call_to_try_has_the_address_that_the_page_came_by(
-    admin: Visitor, session_cookie: str
-) -> None:
+def test_example_request_uses_the_host_of_the_page(admin: Visitor, session_cookie: str) -> None:
     admin.client.set_cookie(COOKIE, session_cookie, domain="devices.example.org")
     page = admin.get(LIST, Host="devices.example.org:8443")
     assert "curl http://devices.example.org:8443/api/v1/device" in page.root.one(id="curl").text
 
 
-def test_the_call_to_try_has_the_header_names_of_the_settings(
+def test_example_request_uses_the_configured_header_names(
     make_app: MakeApp, session_cookie: str
 ) -> None:
     headers = "X-Acme-Device, X-Device-ID"
@@ -33,30 +31,22 @@ def test_the_call_to_try_has_the_header_names_of_the_settings(
     assert '-H "X-Acme-Device: my-first-device"' in curl
 
 
-def test_the_empty_list_stays_as_it_is_while_it_waits(admin: Visitor, register: Register) -> None:
-    waiting = admin.get(LIST).root.one("div", hx_trigger="every 3s")["hx-get"]
-    assert admin.get(waiting, HX_Request="true", HX_Request_Type="full").status == 204
+def test_empty_list_polls_until_the_first_device_appears(
+    admin: Visitor, register: Register
+) -> None:
+    poller = admin.get(LIST).root.one("div", hx_trigger="every 3s")
+
+    def poll() -> Page:
+        return admin.get(poller["hx-get"], htmx=True, HX_Request_Type="full")
+
+    assert poll().status == 204  # HTMX swaps nothing
     register("phone-1")
-    page = admin.get(waiting, HX_Request="true", HX_Request_Type="full")
-    assert listed(page) == ["phone-1"]
+    page = poll()
+    assert page.root.one(id=poller["hx-select"].removeprefix("#"))
+    assert device_names(page) == ["phone-1"]
 
 
-def test_the_empty_list_offers_the_first_token(admin: Visitor) -> None:
+def test_empty_list_creates_the_first_token(admin: Visitor) -> None:
     page = admin.follow(admin.change(LIST, "/settings/api-tokens"))
     assert "My first token" in page.text
     assert page.root.one(id="new-token").text.startswith("apd_")
-
-
-def test_the_empty_list_looks_for_the_first_device_by_itself(
-    admin: Visitor, register: Register
-) -> None:
-    [looking] = [node for node in admin.get(LIST).root.all("div") if node.get("hx-trigger")]
-
-    def look() -> Page:
-        return admin.get(looking["hx-get"], htmx=True, HX_Request_Type="full")
-
-    assert look().status == 204  # of which HTMX swaps nothing
-    register("phone-1")
-    page = look()
-    assert page.root.one(id=looking["hx-select"].removeprefix("#"))
-    assert listed(page) == ["phone-1"]

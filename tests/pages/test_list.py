@@ -1,4 +1,4 @@
-"""Settings > API Devices: which devices are listed, in which order, and what a row says."""
+"""Settings > API Devices: the order, rows and count of the list."""
 
 from datetime import timedelta
 
@@ -6,26 +6,26 @@ import pytest
 from flask import Flask
 
 from tests.conftest import NOON, UPLOADS, Clock, Register, as_device
-from tests.pages.device_list import LIST, cell, listed, minutes, rows
+from tests.pages.device_list import LIST, cell, device_names, minutes, rows
 from tests.pages.visitor import Visitor
 
 # --- rows --------------------------------------------------------------------------------------
 
 
-def test_the_most_recently_active_device_comes_first(admin: Visitor, register: Register) -> None:
+def test_most_recently_active_device_comes_first(admin: Visitor, register: Register) -> None:
     register("second", at=NOON - minutes(20))
     register("first", at=NOON - minutes(10))
     register("third", at=NOON - minutes(30))
-    assert listed(admin.get(LIST)) == ["first", "second", "third"]
+    assert device_names(admin.get(LIST)) == ["first", "second", "third"]
 
 
-def test_a_tie_is_broken_by_the_id(admin: Visitor, register: Register) -> None:
+def test_devices_with_equal_activity_are_ordered_by_id(admin: Visitor, register: Register) -> None:
     for identifier in ("older", "newer"):
         register(identifier, at=NOON)
-    assert listed(admin.get(LIST)) == ["newer", "older"]
+    assert device_names(admin.get(LIST)) == ["newer", "older"]
 
 
-def test_a_blocked_device_stands_where_it_was_blocked(
+def test_blocked_device_is_ordered_by_the_time_of_its_block(
     admin: Visitor, register: Register, the_clock: Clock
 ) -> None:
     device = register("blocked", at=NOON - minutes(30))
@@ -33,11 +33,11 @@ def test_a_blocked_device_stands_where_it_was_blocked(
     the_clock.set(NOON - minutes(10))
     admin.change(f"{LIST}/{device}", "/block")
     page = admin.get(LIST)
-    assert listed(page) == ["blocked", "active"]
+    assert device_names(page) == ["blocked", "active"]
     assert cell(rows(page)[0], "activity").one("time")["datetime"].startswith("2030-05-17T11:50:00")
 
 
-def test_the_columns_are_named(admin: Visitor, register: Register) -> None:
+def test_columns_have_headings(admin: Visitor, register: Register) -> None:
     register("phone-1")
     head = admin.get(LIST).root.one("table").all("tr")[0]
     assert [column.text for column in head.all("th", scope="col")] == [
@@ -49,12 +49,12 @@ def test_the_columns_are_named(admin: Visitor, register: Register) -> None:
     ]
 
 
-def test_each_device_is_a_row_with_its_id(admin: Visitor, register: Register) -> None:
+def test_each_row_has_the_id_of_its_device(admin: Visitor, register: Register) -> None:
     ids = [register(identifier) for identifier in ("phone-1", "phone-2")]
     assert {row["id"] for row in rows(admin.get(LIST))} == {f"device-{number}" for number in ids}
 
 
-def test_a_row_says_what_the_device_said_of_itself(admin: Visitor, register: Register) -> None:
+def test_row_shows_the_reported_details(admin: Visitor, register: Register) -> None:
     register(
         "phone-1",
         at=NOON - minutes(3),
@@ -70,23 +70,23 @@ def test_a_row_says_what_the_device_said_of_itself(admin: Visitor, register: Reg
     assert cell(row, "activity").text.startswith("3 minutes ago")
 
 
-def test_a_row_leads_to_the_details(admin: Visitor, register: Register) -> None:
+def test_row_links_to_the_device(admin: Visitor, register: Register) -> None:
     device = register("phone-1")
     [row] = rows(admin.get(LIST))
     assert cell(row, "name").one("a")["href"] == f"{LIST}/{device}"
 
 
-def test_a_named_device_goes_by_its_name_and_keeps_its_identifier_in_view(
+def test_row_of_a_named_device_shows_name_and_identifier(
     admin: Visitor, register: Register
 ) -> None:
     device = register("phone-1")
     admin.change(f"{LIST}/{device}", "/name", name="Main Entrance")
     page = admin.get(LIST)
-    assert listed(page) == ["Main Entrance"]
+    assert device_names(page) == ["Main Entrance"]
     assert cell(rows(page)[0], "name").one(class_="identifier muted").text == "phone-1"
 
 
-def test_a_blocked_device_is_marked_in_words(admin: Visitor, register: Register) -> None:
+def test_row_of_a_blocked_device_says_blocked(admin: Visitor, register: Register) -> None:
     blocked = register("bad")
     register("good")
     admin.change(f"{LIST}/{blocked}", "/block")
@@ -94,7 +94,7 @@ def test_a_blocked_device_is_marked_in_words(admin: Visitor, register: Register)
     assert [device for device, marked in marks.items() if marked] == [f"device-{blocked}"]
 
 
-def test_a_row_offers_what_can_be_done(admin: Visitor, register: Register) -> None:
+def test_rows_have_forms_for_the_possible_actions(admin: Visitor, register: Register) -> None:
     blocked, active = register("bad"), register("good")
     admin.change(f"{LIST}/{blocked}", "/block")
     page = admin.get(LIST)
@@ -105,18 +105,18 @@ def test_a_row_offers_what_can_be_done(admin: Visitor, register: Register) -> No
 
 def test_markup_in_headers_is_shown_as_text(admin: Visitor, app: Flask, token: str) -> None:
     evil = "<img src=x onerror=alert(1)>\"'&amp;"
-    said = dict.fromkeys(("application", "os", "manufacturer", "model"), evil)
+    details = dict.fromkeys(("application", "os", "manufacturer", "model"), evil)
     api = app.test_client()
-    assert api.post(UPLOADS, json={}, headers=as_device(token, evil, **said)).status_code == 201
+    assert api.post(UPLOADS, json={}, headers=as_device(token, evil, **details)).status_code == 201
     page = admin.get(LIST)
     assert page.root.all("img") == []
-    assert listed(page) == [evil]
-    details = admin.get(cell(rows(page)[0], "name").one("a")["href"])
-    assert details.root.all("img") == []
-    assert details.text.count(evil) > 5
+    assert device_names(page) == [evil]
+    device = admin.get(cell(rows(page)[0], "name").one("a")["href"])
+    assert device.root.all("img") == []
+    assert device.text.count(evil) > 5
 
 
-# --- how many ----------------------------------------------------------------------------------
+# --- count -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_markup_in_headers_is_shown_as_text(admin: Visitor, app: Flask, token: s
         (3, "?status=active", "3 devices found"),
     ],
 )
-def test_devices_are_counted(
+def test_list_shows_the_number_of_devices(
     admin: Visitor, register: Register, devices: int, query: str, count: str
 ) -> None:
     for number in range(devices):
@@ -139,40 +139,40 @@ def test_devices_are_counted(
 # --- fragments ---------------------------------------------------------------------------------
 
 
-def test_htmx_gets_the_list_alone(admin: Visitor, register: Register) -> None:
+def test_htmx_gets_only_the_list(admin: Visitor, register: Register) -> None:
     register("phone-1")
     fragment = admin.get(f"{LIST}?name=phone", htmx=True)
     [section] = fragment.root.children
     assert (section.tag, section["id"]) == ("section", "devices")
-    assert listed(fragment) == ["phone-1"]
+    assert device_names(fragment) == ["phone-1"]
 
 
-def test_htmx_gets_no_match_as_the_same_element(admin: Visitor, register: Register) -> None:
+def test_htmx_gets_an_empty_result_as_the_same_element(admin: Visitor, register: Register) -> None:
     register("phone-1")
     [section] = admin.get(f"{LIST}?name=zebra", htmx=True).root.children
     assert (section.tag, section["id"]) == ("section", "devices")
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "headers",
     [
         {"HX_History_Restore_Request": "true"},
         {"HX_Boosted": "true"},
         {"HX_Request_Type": "full"},
     ],
-    ids=["restored", "boosted", "selected from"],
+    ids=["history restore", "boosted", "select"],
 )
 @pytest.mark.parametrize("devices", [0, 1])
-def test_htmx_gets_a_whole_page_where_it_asks_for_one(
-    admin: Visitor, register: Register, asked: dict[str, str], devices: int
+def test_htmx_gets_a_whole_page_on_request(
+    admin: Visitor, register: Register, headers: dict[str, str], devices: int
 ) -> None:
     for number in range(devices):
         register(f"phone-{number}")
-    assert admin.get(LIST, htmx=True, **asked).is_whole
+    assert admin.get(LIST, htmx=True, **headers).is_whole
 
 
 @pytest.mark.parametrize("htmx", [False, True])
-def test_page_and_fragment_are_kept_apart_by_caches(
+def test_page_and_fragment_are_not_cached_together(
     admin: Visitor, register: Register, htmx: bool
 ) -> None:
     register("phone-1")
@@ -181,7 +181,9 @@ def test_page_and_fragment_are_kept_apart_by_caches(
     assert headers["Cache-Control"] == "no-store"
 
 
-def test_times_are_told_from_now(admin: Visitor, register: Register, the_clock: Clock) -> None:
+def test_row_shows_relative_and_exact_time(
+    admin: Visitor, register: Register, the_clock: Clock
+) -> None:
     register("phone-1", at=NOON)
     the_clock.set(NOON + timedelta(days=3))
     shown = rows(admin.get(LIST))[0].one("time")

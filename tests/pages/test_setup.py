@@ -1,4 +1,4 @@
-"""The setup link, which makes the first administrator's account."""
+"""The setup link, which creates the first administrator account."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,111 +13,111 @@ from tests.pages.visitor import Page, Visitor
 
 LIST = "/settings/api-devices"
 
-WHOLE: dict[str, Any] = {"email": ANN, "password": PASSWORD, "password_again": PASSWORD}
+VALID: dict[str, Any] = {"email": ANN, "password": PASSWORD, "password_again": PASSWORD}
 
 
 @pytest.fixture
 def template(migrated: Variables) -> Variables:
-    """The database without any account."""
+    """A database without any account."""
     return migrated
 
 
 @pytest.fixture
 def link(app: Flask) -> str:
-    """The link, as it is printed at the first start."""
+    """The link that the server prints when it starts for the first time."""
     return setup_path(app)
 
 
 def fill_in(visitor: Visitor, link: str, **typed: str) -> Page:
-    return visitor.change(link, link, **{**WHOLE, **typed})
+    return visitor.change(link, link, **{**VALID, **typed})
 
 
-def test_it_makes_the_account_and_signs_in(stranger: Visitor, link: str) -> None:
-    answer = fill_in(stranger, link)
-    assert answer.location == LIST
-    page = stranger.follow(answer)
+def test_setup_creates_the_account_and_signs_in(anonymous: Visitor, link: str) -> None:
+    response = fill_in(anonymous, link)
+    assert response.location == LIST
+    page = anonymous.follow(response)
     assert page.announced == "Your account is ready."
     assert ANN in page.text
 
 
-def test_the_account_can_sign_in_later(app: Flask, stranger: Visitor, link: str) -> None:
-    fill_in(stranger, link)
+def test_created_account_can_sign_in(app: Flask, anonymous: Visitor, link: str) -> None:
+    fill_in(anonymous, link)
     later = Visitor(app.test_client())
     sign_in(later, ANN)
     assert later.get(LIST).status == 200
 
 
-def test_it_works_once(app: Flask, stranger: Visitor, link: str) -> None:
-    fill_in(stranger, link)
-    for visitor in (stranger, Visitor(app.test_client())):
+def test_setup_link_works_only_once(app: Flask, anonymous: Visitor, link: str) -> None:
+    fill_in(anonymous, link)
+    for visitor in (anonymous, Visitor(app.test_client())):
         page = visitor.get(link)
         assert page.status == 404
         assert "has been used" in page.text
 
 
-def test_a_page_that_was_open_already_makes_no_second_account(
-    app: Flask, stranger: Visitor, link: str
+def test_setup_page_opened_before_creates_no_second_account(
+    app: Flask, anonymous: Visitor, link: str
 ) -> None:
     late = Visitor(app.test_client())
     page = late.get(link)
-    fill_in(stranger, link)
-    second = {**WHOLE, "email": "eve@example.org"}
+    fill_in(anonymous, link)
+    second = {**VALID, "email": "eve@example.org"}
     assert late.submit(page, link, **second).status == 404
     assert late.get(LIST).status == 303
 
 
 @pytest.mark.parametrize(
-    "break_it",
+    "tamper",
     [
         lambda link: "/setup/x",
         lambda link: f"{link[: link.rindex('.')]}.{link[: link.rindex('.') : -1]}",
         lambda link: link.partition(".")[0],
     ],
-    ids=["made up", "changed", "without its signature"],
+    ids=["invented", "wrong signature", "no signature"],
 )
-def test_a_wrong_link_is_not_found(
-    stranger: Visitor, link: str, break_it: Callable[[str], str]
+def test_invalid_setup_link_is_not_found(
+    anonymous: Visitor, link: str, tamper: Callable[[str], str]
 ) -> None:
-    page = stranger.get(break_it(link))
+    page = anonymous.get(tamper(link))
     assert page.status == 404
     assert "not valid" in page.text
 
 
-def test_it_stops_working_once_an_account_was_made_otherwise(
-    app: Flask, stranger: Visitor, link: str
+def test_setup_link_stops_working_after_create_user(
+    app: Flask, anonymous: Visitor, link: str
 ) -> None:
     create_account(app, ANN)
-    assert stranger.get(link).status == 404
+    assert anonymous.get(link).status == 404
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "message"),
     [
         ({"password": "short", "password_again": "short"}, "at least 8 characters"),
-        ({"password_again": "something else"}, "The passwords are not the same."),
+        ({"password_again": "something else"}, "The passwords don't match."),
         ({"password": "", "password_again": ""}, "Choose a password."),
-        ({"email": "ann at home"}, "This is not an e-mail address."),
-        ({"email": ""}, "Give your e-mail address."),
+        ({"email": "ann at home"}, "This is not an email address."),
+        ({"email": ""}, "Enter your email address."),
     ],
-    ids=["weak password", "two passwords", "no password", "wrong address", "no address"],
+    ids=["weak password", "passwords differ", "no password", "invalid email", "no email"],
 )
-def test_what_is_wrong_is_said_and_what_was_typed_is_kept(
-    stranger: Visitor, link: str, typed: dict[str, str], said: str
+def test_invalid_form_shows_the_error_and_keeps_the_email(
+    anonymous: Visitor, link: str, typed: dict[str, str], message: str
 ) -> None:
-    page = fill_in(stranger, link, **typed)
+    page = fill_in(anonymous, link, **typed)
     assert page.status == 422
-    assert said in page.text
+    assert message in page.text
     assert page.form(link).one("input", name="email")["value"] == typed.get("email", ANN)
     assert PASSWORD not in page.html
-    assert stranger.get(LIST).status == 303
-    assert fill_in(stranger, link).status == 303
+    assert anonymous.get(LIST).status == 303
+    assert fill_in(anonymous, link).status == 303
 
 
-def test_an_address_of_a_company_network_is_taken(stranger: Visitor, link: str) -> None:
-    assert fill_in(stranger, link, email="ann@office.local").status == 303
+def test_email_address_of_a_private_network_is_accepted(anonymous: Visitor, link: str) -> None:
+    assert fill_in(anonymous, link, email="ann@office.local").status == 303
 
 
-def test_it_needs_the_token_of_the_form(stranger: Visitor, link: str) -> None:
-    stranger.post(link, email=ANN, password=PASSWORD, password_again=PASSWORD)
-    assert stranger.get(link).status == 200
-    assert stranger.get(LIST).status == 303
+def test_setup_without_csrf_token_is_rejected(anonymous: Visitor, link: str) -> None:
+    anonymous.post(link, email=ANN, password=PASSWORD, password_again=PASSWORD)
+    assert anonymous.get(link).status == 200
+    assert anonymous.get(LIST).status == 303

@@ -1,4 +1,4 @@
-"""Signing in and out, and that nothing is shown to who hasn't."""
+"""Sign-in and sign-out, and access control of the pages."""
 
 import re
 from typing import Any
@@ -15,12 +15,12 @@ LIST = "/settings/api-devices"
 WRONG = "not the password"
 
 
-def attempt(visitor: Visitor, at: str = "/login", **typed: str) -> Page:
+def submit_login(visitor: Visitor, at: str = "/login", **typed: str) -> Page:
     page = visitor.get(at)
     if page.status in (302, 303):
         page = visitor.get(page.location)
-    whole: dict[str, Any] = {"email": ANN, "password": PASSWORD, **typed}
-    return visitor.submit(page, "/login", **whole)
+    fields: dict[str, Any] = {"email": ANN, "password": PASSWORD, **typed}
+    return visitor.submit(page, "/login", **fields)
 
 
 def is_signed_in(visitor: Visitor) -> bool:
@@ -33,57 +33,57 @@ def with_cookie(app: Flask, value: str) -> Visitor:
     return visitor
 
 
-# --- signing in --------------------------------------------------------------------------------
+# --- sign-in -----------------------------------------------------------------------------------
 
 
-def test_signing_in_leads_to_the_list(stranger: Visitor) -> None:
-    answer = attempt(stranger)
-    assert answer.location == LIST
-    assert ANN in stranger.get(answer.location).text
+def test_sign_in_redirects_to_the_list(anonymous: Visitor) -> None:
+    response = submit_login(anonymous)
+    assert response.location == LIST
+    assert ANN in anonymous.get(response.location).text
 
 
-def test_the_address_counts_in_any_case(stranger: Visitor) -> None:
-    attempt(stranger, email="ANN@Example.org")
-    assert is_signed_in(stranger)
+def test_email_address_is_case_insensitive(anonymous: Visitor) -> None:
+    submit_login(anonymous, email="ANN@Example.org")
+    assert is_signed_in(anonymous)
 
 
-def test_an_unknown_account_and_a_wrong_password_look_the_same(stranger: Visitor) -> None:
-    wrong = attempt(stranger, password=WRONG)
-    unknown = attempt(stranger, email="nobody@example.org", password=WRONG)
+def test_unknown_account_and_wrong_password_get_the_same_response(anonymous: Visitor) -> None:
+    wrong = submit_login(anonymous, password=WRONG)
+    unknown = submit_login(anonymous, email="nobody@example.org", password=WRONG)
     assert wrong.status == unknown.status
     assert wrong.text == unknown.text
     assert wrong.root.all("p", class_="error")
-    assert not is_signed_in(stranger)
+    assert not is_signed_in(anonymous)
 
 
-def test_a_wrong_password_is_not_sent_back_and_the_address_is(stranger: Visitor) -> None:
-    page = attempt(stranger, password=WRONG)
+def test_failed_sign_in_keeps_the_email_but_not_the_password(anonymous: Visitor) -> None:
+    page = submit_login(anonymous, password=WRONG)
     assert page.form("/login").one("input", name="email")["value"] == ANN
     assert WRONG not in page.html
 
 
 @pytest.mark.parametrize("missing", ["email", "password"])
-def test_nothing_typed_is_refused(stranger: Visitor, missing: str) -> None:
-    assert attempt(stranger, **{missing: ""}).root.all("p", class_="error")
-    assert not is_signed_in(stranger)
+def test_empty_field_is_rejected(anonymous: Visitor, missing: str) -> None:
+    assert submit_login(anonymous, **{missing: ""}).root.all("p", class_="error")
+    assert not is_signed_in(anonymous)
 
 
-def test_signing_in_needs_the_token_of_the_form(stranger: Visitor) -> None:
-    stranger.post("/login", email=ANN, password=PASSWORD)
-    assert not is_signed_in(stranger)
+def test_sign_in_without_csrf_token_is_rejected(anonymous: Visitor) -> None:
+    anonymous.post("/login", email=ANN, password=PASSWORD)
+    assert not is_signed_in(anonymous)
 
 
-def test_who_is_signed_in_already_is_led_on(admin: Visitor) -> None:
+def test_login_page_redirects_signed_in_visitors_to_the_list(admin: Visitor) -> None:
     assert admin.get("/login").location == LIST
 
 
-def test_the_cookie_is_for_this_site_and_not_for_scripts(stranger: Visitor) -> None:
-    sent = attempt(stranger).headers["Set-Cookie"]
+def test_session_cookie_is_httponly_and_samesite(anonymous: Visitor) -> None:
+    sent = submit_login(anonymous).headers["Set-Cookie"]
     assert "HttpOnly" in sent
     assert "SameSite=Lax" in sent
 
 
-# --- where it leads ----------------------------------------------------------------------------
+# --- access control ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -97,25 +97,25 @@ def test_the_cookie_is_for_this_site_and_not_for_scripts(stranger: Visitor) -> N
         "/settings/account",
     ],
 )
-def test_a_page_asks_to_sign_in_and_comes_after_it(
-    stranger: Visitor, register: Register, path: str
+def test_page_redirects_to_login_and_opens_after_sign_in(
+    anonymous: Visitor, register: Register, path: str
 ) -> None:
     register("phone-1")
-    answer = stranger.get(path)
-    assert answer.status in (302, 303)
-    assert urlsplit(answer.location).path == "/login"
-    assert parse_qs(urlsplit(answer.location).query)["next"] == [path]
-    login = stranger.get(answer.location)
+    response = anonymous.get(path)
+    assert response.status in (302, 303)
+    assert urlsplit(response.location).path == "/login"
+    assert parse_qs(urlsplit(response.location).query)["next"] == [path]
+    login = anonymous.get(response.location)
     assert ANN not in login.text
-    after = stranger.submit(login, "/login", email=ANN, password=PASSWORD)
+    after = anonymous.submit(login, "/login", email=ANN, password=PASSWORD)
     assert after.location == path
-    assert stranger.get(path).status == 200
+    assert anonymous.get(path).status == 200
 
 
-def test_a_wrong_password_forgets_not_where_to_go(stranger: Visitor) -> None:
-    page = attempt(stranger, at="/login?next=/settings/api-tokens", password=WRONG)
-    answer = stranger.submit(page, "/login", email=ANN, password=PASSWORD)
-    assert answer.location == "/settings/api-tokens"
+def test_failed_sign_in_keeps_the_target_page(anonymous: Visitor) -> None:
+    page = submit_login(anonymous, at="/login?next=/settings/api-tokens", password=WRONG)
+    response = anonymous.submit(page, "/login", email=ANN, password=PASSWORD)
+    assert response.location == "/settings/api-tokens"
 
 
 @pytest.mark.parametrize(
@@ -134,87 +134,85 @@ def test_a_wrong_password_forgets_not_where_to_go(stranger: Visitor) -> None:
         "http://[",
     ],
 )
-def test_signing_in_leads_to_no_other_site(stranger: Visitor, target: str) -> None:
-    assert_stays_here(attempt(stranger, at=f"/login?{urlencode({'next': target})}"))
+def test_sign_in_never_redirects_to_another_site(anonymous: Visitor, target: str) -> None:
+    assert_same_site(submit_login(anonymous, at=f"/login?{urlencode({'next': target})}"))
 
 
-def assert_stays_here(answer: Page) -> None:
-    assert answer.status < 400
-    led_to = urljoin("http://localhost/login", answer.headers.get("Location", LIST))
-    assert re.match(r"http://localhost/(?![/\\\s])", led_to)
+def assert_same_site(response: Page) -> None:
+    assert response.status < 400
+    target = urljoin("http://localhost/login", response.headers.get("Location", LIST))
+    assert re.match(r"http://localhost/(?![/\\\s])", target)
 
 
 @pytest.mark.parametrize("action", ["name", "block", "unblock"])
-def test_nothing_can_be_changed_without_signing_in(
-    stranger: Visitor,
+def test_device_changes_require_sign_in(
+    anonymous: Visitor,
     administrator: Administrator,
     register: Register,
     action: str,
 ) -> None:
     device = register("phone-1")
     before = administrator.device()
-    token = stranger.get("/login").form("/login").one("input", name="csrf_token")["value"]
-    answer = stranger.post(f"{LIST}/{device}/{action}", csrf_token=token, name="New")
-    assert urlsplit(answer.location).path == "/login"
+    token = anonymous.get("/login").form("/login").one("input", name="csrf_token")["value"]
+    response = anonymous.post(f"{LIST}/{device}/{action}", csrf_token=token, name="New")
+    assert urlsplit(response.location).path == "/login"
     assert administrator.device() == before
 
 
-def test_no_token_can_be_made_or_revoked_without_signing_in(
-    stranger: Visitor, admin: Visitor, token: str
-) -> None:
+def test_token_changes_require_sign_in(anonymous: Visitor, admin: Visitor, token: str) -> None:
     before = admin.get("/settings/api-tokens").text
-    form = stranger.get("/login").form("/login").one("input", name="csrf_token")["value"]
+    csrf_token = anonymous.get("/login").form("/login").one("input", name="csrf_token")["value"]
     for path in ("/settings/api-tokens", "/settings/api-tokens/1/revoke"):
-        assert stranger.post(path, csrf_token=form, name="New").status == 303
+        assert anonymous.post(path, csrf_token=csrf_token, name="New").status == 303
     assert admin.get("/settings/api-tokens").text == before
 
 
-# --- signing out -------------------------------------------------------------------------------
+# --- sign-out ----------------------------------------------------------------------------------
 
 
-def test_signing_out_leads_to_signing_in(admin: Visitor) -> None:
-    answer = admin.change(LIST, "/logout")
-    assert answer.location == "/login"
+def test_sign_out_redirects_to_the_login_page(admin: Visitor) -> None:
+    response = admin.change(LIST, "/logout")
+    assert response.location == "/login"
     assert not is_signed_in(admin)
 
 
-def test_signing_out_ends_the_session_on_the_server(
+def test_sign_out_ends_the_session_on_the_server(
     app: Flask, admin: Visitor, session_cookie: str
 ) -> None:
     admin.change(LIST, "/logout")
     assert not is_signed_in(with_cookie(app, session_cookie))
 
 
-def test_signing_out_ends_the_sessions_in_other_browsers(admin: Visitor, stranger: Visitor) -> None:
-    attempt(stranger)
+def test_sign_out_ends_sessions_in_other_browsers(admin: Visitor, anonymous: Visitor) -> None:
+    submit_login(anonymous)
     admin.change(LIST, "/logout")
-    assert not is_signed_in(stranger)
+    assert not is_signed_in(anonymous)
 
 
-def test_signing_out_leaves_other_accounts_alone(
-    app: Flask, admin: Visitor, stranger: Visitor
+def test_sign_out_keeps_sessions_of_other_accounts(
+    app: Flask, admin: Visitor, anonymous: Visitor
 ) -> None:
     create_account(app, "bob@example.org")
-    attempt(stranger, email="bob@example.org")
+    submit_login(anonymous, email="bob@example.org")
     admin.change(LIST, "/logout")
-    assert is_signed_in(stranger)
+    assert is_signed_in(anonymous)
 
 
-def test_opening_an_address_signs_nobody_out(admin: Visitor) -> None:
+def test_get_request_does_not_sign_out(admin: Visitor) -> None:
     assert admin.get("/logout").status == 405
     assert is_signed_in(admin)
 
 
-def test_signing_out_needs_the_token_of_the_form(admin: Visitor) -> None:
+def test_sign_out_without_csrf_token_is_rejected(admin: Visitor) -> None:
     assert admin.post("/logout").status == 400
     assert is_signed_in(admin)
 
 
-# --- a session that ended while a page was open ------------------------------------------------
+# --- a session that ends while a page is open --------------------------------------------------
 
 
 @pytest.mark.parametrize("action", ["name", "block"])
-def test_htmx_is_led_to_signing_in_and_back_to_the_page(
+def test_htmx_form_redirects_to_login_and_back_to_its_page(
     app: Flask,
     admin: Visitor,
     administrator: Administrator,
@@ -225,49 +223,51 @@ def test_htmx_is_led_to_signing_in_and_back_to_the_page(
     page = admin.get(f"{LIST}?name=phone")
     before = administrator.device()
     token = page.form("/name").one("input", name="csrf_token")["value"]
-    answer = Visitor(app.test_client()).post(
+    response = Visitor(app.test_client()).post(
         f"{LIST}/{device}/{action}?from=list&name=phone",
         htmx=True,
         at=page.path,
         csrf_token=token,
         name="New",
     )
-    assert_leads_to_sign_in(answer, back_to=page.path)
+    assert_redirects_to_login(response, back_to=page.path)
     assert administrator.device() == before
 
 
-def test_htmx_is_led_to_signing_in_when_it_only_looks(stranger: Visitor) -> None:
-    answer = stranger.get(f"{LIST}?name=x", htmx=True, HX_Current_URL=f"http://localhost{LIST}")
-    assert_leads_to_sign_in(answer, back_to=LIST)
+def test_htmx_get_request_redirects_to_login(anonymous: Visitor) -> None:
+    response = anonymous.get(f"{LIST}?name=x", htmx=True, HX_Current_URL=f"http://localhost{LIST}")
+    assert_redirects_to_login(response, back_to=LIST)
 
 
-def assert_leads_to_sign_in(answer: Page, back_to: str) -> None:
-    place = urlsplit(answer.headers["HX-Redirect"])
-    assert (place.netloc, place.path) == ("", "/login")
-    assert parse_qs(place.query) == {"next": [back_to]}
+def assert_redirects_to_login(response: Page, back_to: str) -> None:
+    target = urlsplit(response.headers["HX-Redirect"])
+    assert (target.netloc, target.path) == ("", "/login")
+    assert parse_qs(target.query) == {"next": [back_to]}
 
 
-def test_htmx_from_another_site_leads_to_no_other_site(stranger: Visitor) -> None:
-    answer = stranger.get(LIST, htmx=True, HX_Current_URL="https://evil.example//evil.example/x")
-    assert_leads_to_sign_in(answer, back_to="//evil.example/x")
-    assert_stays_here(attempt(stranger, at=answer.headers["HX-Redirect"]))
+def test_htmx_request_from_another_site_never_redirects_there(anonymous: Visitor) -> None:
+    response = anonymous.get(LIST, htmx=True, HX_Current_URL="https://evil.example//evil.example/x")
+    assert_redirects_to_login(response, back_to="//evil.example/x")
+    assert_same_site(submit_login(anonymous, at=response.headers["HX-Redirect"]))
 
 
 @pytest.mark.parametrize("header", ["HX_Current_URL", "Referer"])
-def test_a_page_with_a_broken_address_can_not_be_come_back_to(
-    stranger: Visitor, header: str
+def test_htmx_request_with_an_invalid_page_url_redirects_to_login(
+    anonymous: Visitor, header: str
 ) -> None:
-    answer = stranger.get(LIST, htmx=True, **{header: "http://["})
-    assert answer.status == 401
-    assert urlsplit(answer.headers["HX-Redirect"]).path == "/login"
+    response = anonymous.get(LIST, htmx=True, **{header: "http://["})
+    assert response.status == 401
+    assert urlsplit(response.headers["HX-Redirect"]).path == "/login"
 
 
-# --- before there is any account ---------------------------------------------------------------
+# --- before the first account exists -----------------------------------------------------------
 
 
-def test_without_an_account_the_page_tells_how_to_make_one(bare: Visitor) -> None:
-    assert "There is no account yet." in bare.get("/login").text
+def test_login_page_mentions_the_setup_link_before_the_first_account(
+    visitor_without_accounts: Visitor,
+) -> None:
+    assert "No account exists yet." in visitor_without_accounts.get("/login").text
 
 
-def test_with_an_account_the_page_tells_nothing_of_it(stranger: Visitor) -> None:
-    assert "There is no account yet." not in stranger.get("/login").text
+def test_login_page_hides_the_setup_hint_once_an_account_exists(anonymous: Visitor) -> None:
+    assert "No account exists yet." not in anonymous.get("/login").text

@@ -1,4 +1,4 @@
-"""The look that the settings give to the pages of the standalone application."""
+"""The theme settings, in the standalone application."""
 
 import re
 
@@ -13,12 +13,12 @@ from tests.pages.visitor import Visitor
 
 LIST = "/settings/api-devices"
 YEAR = 365 * 24 * 3600
-GROUNDS = ("#f7f8fa", "#1b1f25")  # the least favourable of each scheme, in app.css
+SURFACES = ("#f7f8fa", "#1b1f25")  # --surface in app.css: the lowest contrast of each scheme
 
 
 @pytest.fixture
 def themed(make_app: MakeApp, session_cookie: str, request: pytest.FixtureRequest) -> Visitor:
-    """An administrator of an application with these settings."""
+    """A signed-in administrator of an application with the given settings."""
     return signed_in_visitor(make_app(SECRET_KEY=SECRET_KEY, **request.param), session_cookie)
 
 
@@ -31,10 +31,10 @@ def stylesheets(visitor: Visitor) -> list[str]:
 
 
 @with_settings(APIDEVICES_ACCENT_COLOR="#0b7a4b #5fd3a2")
-def test_accent_color_comes_last_in_a_stylesheet_of_its_own(themed: Visitor) -> None:
-    answer = themed.client.get(stylesheets(themed)[-1])
-    assert answer.mimetype == "text/css"
-    assert "--accent: light-dark(#0b7a4b, #5fd3a2)" in answer.text
+def test_accent_color_is_in_the_last_stylesheet(themed: Visitor) -> None:
+    response = themed.client.get(stylesheets(themed)[-1])
+    assert response.mimetype == "text/css"
+    assert "--accent: light-dark(#0b7a4b, #5fd3a2)" in response.text
 
 
 @with_settings(APIDEVICES_ACCENT_COLOR="#0b7a4b")
@@ -55,13 +55,13 @@ def colors(css: str, name: str) -> tuple[str, str]:
 
 
 def contrast(one: str, other: str) -> float:
-    """Return the contrast ratio of WCAG."""
+    """Return the contrast ratio as WCAG defines it."""
 
     def luminance(color: str) -> float:
-        shares = [byte / 255 for byte in bytes.fromhex(color[1:])]
-        linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+        channels = [byte / 255 for byte in bytes.fromhex(color[1:])]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
         return sum(
-            share * part for share, part in zip(linear, (0.2126, 0.7152, 0.0722), strict=True)
+            value * weight for value, weight in zip(linear, (0.2126, 0.7152, 0.0722), strict=True)
         )
 
     darker, lighter = sorted((luminance(one), luminance(other)))
@@ -72,17 +72,17 @@ def contrast(one: str, other: str) -> float:
 def test_text_is_legible_with_every_accent_color(light: int, dark: int) -> None:
     css = stylesheet(f"#{light:06x} #{dark:06x}")
     fills = zip(colors(css, "accent"), colors(css, "on-accent"), strict=True)
-    texts = zip(colors(css, "accent-text"), GROUNDS, strict=True)
+    texts = zip(colors(css, "accent-text"), SURFACES, strict=True)
     for one, other in [*fills, *texts]:
         assert contrast(one, other) >= 4.5, (one, other)
 
 
-def test_one_color_of_three_digits_serves_both_schemes() -> None:
+def test_single_three_digit_color_is_used_in_both_schemes() -> None:
     assert colors(stylesheet("#FC0"), "accent") == ("#ffcc00", "#ffcc00")
 
 
 @with_settings(APIDEVICES_LOGO_URL="https://cdn.example:8443/logo.svg?v=1")
-def test_logo_of_another_origin_is_shown_and_allowed(themed: Visitor) -> None:
+def test_logo_from_another_origin_is_shown_and_allowed_by_the_policy(themed: Visitor) -> None:
     page = themed.get(LIST)
     image = page.root.one("header").one("img")
     assert image.attributes == {
@@ -95,6 +95,6 @@ def test_logo_of_another_origin_is_shown_and_allowed(themed: Visitor) -> None:
 
 
 @with_settings(APIDEVICES_LOGO_URL="/static/logo.svg")
-def test_logo_is_shown_at_sign_in(themed: Visitor) -> None:
+def test_login_page_shows_the_logo(themed: Visitor) -> None:
     themed.client.delete_cookie("apidevices_session")
     assert themed.get("/login").root.one("img")["src"] == "/static/logo.svg"

@@ -1,4 +1,4 @@
-"""Settings > API Tokens: create, shown once; revoke."""
+"""Settings > API Tokens: creating and revoking tokens."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from tests.pages.markup import Node
 from tests.pages.visitor import Page, Visitor
 
 TOKENS = "/settings/api-tokens"
-BOTH = pytest.mark.parametrize("htmx", [False, True], ids=["plain", "htmx"])
+PLAIN_AND_HTMX = pytest.mark.parametrize("htmx", [False, True], ids=["plain", "htmx"])
 
 
 def rows(page: Page) -> list[Node]:
@@ -27,11 +27,11 @@ def names(page: Page) -> list[str]:
 
 def create(admin: Visitor, name: str = "box office", *, htmx: bool = False, **typed: str) -> Page:
     """Create a token and return the page that shows it."""
-    answer = admin.change(TOKENS, TOKENS, htmx=htmx, name=name, **typed)
-    return answer if htmx else admin.follow(answer)
+    response = admin.change(TOKENS, TOKENS, htmx=htmx, name=name, **typed)
+    return response if htmx else admin.follow(response)
 
 
-def shown(page: Page) -> str:
+def token_text(page: Page) -> str:
     return page.root.one("pre", id="new-token").text
 
 
@@ -42,44 +42,44 @@ def call(app: Flask, token: str, path: str = DEVICE) -> int:
 # --- create ------------------------------------------------------------------------------------
 
 
-@BOTH
-def test_a_new_token_is_shown_and_works(app: Flask, admin: Visitor, htmx: bool) -> None:
+@PLAIN_AND_HTMX
+def test_new_token_is_shown_and_works(app: Flask, admin: Visitor, htmx: bool) -> None:
     page = create(admin, htmx=htmx)
-    assert page.announced == "Created the token “box office”."
-    assert call(app, shown(page)) == 200
+    assert page.announced == "The token “box office” was created."
+    assert call(app, token_text(page)) == 200
 
 
-@BOTH
-def test_a_new_token_is_shown_once(admin: Visitor, htmx: bool) -> None:
-    token = shown(create(admin, htmx=htmx))
+@PLAIN_AND_HTMX
+def test_new_token_is_shown_only_once(admin: Visitor, htmx: bool) -> None:
+    token = token_text(create(admin, htmx=htmx))
     for _ in range(2):
         page = admin.get(TOKENS)
         assert token not in page.html
         assert page.root.all(id="new-token") == []
 
 
-def test_a_new_token_comes_with_a_call_to_try_it(admin: Visitor) -> None:
+def test_new_token_comes_with_an_example_request(admin: Visitor) -> None:
     page = create(admin)
     curl = page.root.one(id="new-token-curl").text
     assert curl.startswith("curl http://localhost/api/v1/device")
-    assert f'-H "Authorization: Bearer {shown(page)}"' in curl
+    assert f'-H "Authorization: Bearer {token_text(page)}"' in curl
 
 
-def test_the_list_tells_a_token_by_its_beginning_alone(admin: Visitor) -> None:
-    token = shown(create(admin))
+def test_list_shows_only_the_prefix_of_a_token(admin: Visitor) -> None:
+    token = token_text(create(admin))
     [row] = rows(admin.get(TOKENS))
-    mark = row.one(class_="identifier muted").text.removesuffix("…")
-    assert token.startswith(mark)
-    assert len(mark) < len(token) / 2
+    prefix = row.one(class_="identifier muted").text.removesuffix("…")
+    assert token.startswith(prefix)
+    assert len(prefix) < len(token) / 2
 
 
-def test_htmx_gets_one_element_and_the_message(admin: Visitor) -> None:
+def test_htmx_gets_the_token_section_and_the_status_message(admin: Visitor) -> None:
     section, status = create(admin, htmx=True).root.children
     assert section["id"] == "tokens"
     assert status["hx-target"] == "#apidevices-status"
 
 
-def test_the_newest_token_comes_first(admin: Visitor) -> None:
+def test_newest_token_comes_first(admin: Visitor) -> None:
     create(admin, "first")
     create(admin, "second")
     assert names(admin.get(TOKENS)) == ["second", "first"]
@@ -88,37 +88,37 @@ def test_the_newest_token_comes_first(admin: Visitor) -> None:
 @pytest.mark.parametrize(
     ("scope", "status"), [("devices:read", 200), ("devices:write", 403), (None, 403)]
 )
-def test_a_token_may_do_what_was_ticked(
+def test_token_has_the_selected_scope(
     app: Flask, admin: Visitor, scope: str | None, status: int
 ) -> None:
-    ticked: dict[str, Any] = {"scopes": scope} if scope else {}
-    page = create(admin, **ticked)
-    assert call(app, shown(page), DEVICES) == status
+    fields: dict[str, Any] = {"scopes": scope} if scope else {}
+    page = create(admin, **fields)
+    assert call(app, token_text(page), DEVICES) == status
     assert rows(page)[0].one("td", class_="scopes").text == f"Scopes {scope or 'none'}"
 
 
-def test_the_scopes_are_offered_with_what_they_allow(admin: Visitor) -> None:
-    offered = admin.get(TOKENS).form(TOKENS).all("label", class_="check")
-    assert [label.one("code").text for label in offered] == ["devices:read", "devices:write"]
-    assert all(len(label.text) > len(label.one("code").text) + 10 for label in offered)
-    assert [label.one("input").get("checked") for label in offered] == [None, None]
+def test_scopes_have_descriptions_and_are_unchecked(admin: Visitor) -> None:
+    labels = admin.get(TOKENS).form(TOKENS).all("label", class_="check")
+    assert [label.one("code").text for label in labels] == ["devices:read", "devices:write"]
+    assert all(len(label.text) > len(label.one("code").text) + 10 for label in labels)
+    assert [label.one("input").get("checked") for label in labels] == [None, None]
 
 
-def test_a_token_is_valid_to_the_end_of_its_last_day(
+def test_token_is_valid_until_the_end_of_its_expiry_date(
     app: Flask, admin: Visitor, the_clock: Clock
 ) -> None:
     page = create(admin, expires_on="2030-05-17")
     assert rows(page)[0].all("td")[3].one("time")["datetime"] == "2030-05-17T23:59:59.999999Z"
     the_clock.set(NOON + timedelta(hours=11, minutes=59))
-    assert call(app, shown(page)) == 200
+    assert call(app, token_text(page)) == 200
     the_clock.set(NOON + timedelta(hours=12))
-    assert call(app, shown(page)) == 401
+    assert call(app, token_text(page)) == 401
     assert "Expired" in rows(admin.get(TOKENS))[0].one("td", class_="name").text
 
 
-@BOTH
+@PLAIN_AND_HTMX
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("typed", "message"),
     [
         ({"name": ""}, "name"),
         ({"name": "   "}, "name"),
@@ -128,46 +128,44 @@ def test_a_token_is_valid_to_the_end_of_its_last_day(
         ({"expires_on": "soon"}, "date"),
         ({"scopes": "devices:everything"}, "devices:everything"),
     ],
-    ids=["no name", "blank name", "long name", "past", "far away", "no date", "unknown scope"],
+    ids=["no name", "blank name", "long name", "past", "too far away", "no date", "unknown scope"],
 )
-def test_what_is_wrong_is_said_and_what_was_typed_is_kept(
-    admin: Visitor, typed: dict[str, str], said: str, htmx: bool
+def test_invalid_form_shows_the_error_and_keeps_the_input(
+    admin: Visitor, typed: dict[str, str], message: str, htmx: bool
 ) -> None:
-    whole = {"name": "box office", "expires_on": "2030-06-01", **typed}
-    page = admin.change(TOKENS, TOKENS, htmx=htmx, **whole)
+    fields = {"name": "box office", "expires_on": "2030-06-01", **typed}
+    page = admin.change(TOKENS, TOKENS, htmx=htmx, **fields)
     assert page.status == 422
     assert page.is_whole is not htmx
     [error] = page.form(TOKENS).all("p", class_="error")
-    assert said in error.text
+    assert message in error.text
     form = page.form(TOKENS)
-    assert form.one("input", name="name")["value"].strip() == whole["name"].strip()
-    assert form.one("input", name="expires_on")["value"] == whole["expires_on"]
-    assert "There is no token yet." in page.text
+    assert form.one("input", name="name")["value"].strip() == fields["name"].strip()
+    assert form.one("input", name="expires_on")["value"] == fields["expires_on"]
+    assert "No tokens yet." in page.text
 
 
-def test_an_error_is_told_with_its_field(admin: Visitor) -> None:
+def test_error_is_attached_to_its_field(admin: Visitor) -> None:
     page = admin.change(TOKENS, TOKENS, name="box office", expires_on="2030-05-16")
     field = page.form(TOKENS).one("input", name="expires_on")
     assert field["aria-invalid"] == "true"
-    told = [page.root.one(id=name).text for name in field["aria-describedby"].split()]
-    assert "The expiry date is in the past." in told[-1]
+    descriptions = [page.root.one(id=name).text for name in field["aria-describedby"].split()]
+    assert "The expiry date is in the past." in descriptions[-1]
 
 
-def test_a_time_that_is_too_far_away_to_be_counted_breaks_no_page(
-    admin: Visitor, db: Database
-) -> None:
-    admin.change(TOKENS, TOKENS, name="for ever")
+def test_expiry_in_the_far_future_is_shown_as_a_date(admin: Visitor, db: Database) -> None:
+    admin.change(TOKENS, TOKENS, name="forever")
     with db.write() as session:
         session.execute(update(ApiToken).values(expires_at=datetime.max.replace(tzinfo=UTC)))
     assert "9999-12-31 23:59:59 UTC" in admin.get(TOKENS).text
 
 
-def test_a_token_needs_the_token_of_the_form(admin: Visitor) -> None:
+def test_creating_a_token_without_csrf_token_is_rejected(admin: Visitor) -> None:
     assert admin.post(TOKENS, name="box office").status == 400
-    assert "There is no token yet." in admin.get(TOKENS).text
+    assert "No tokens yet." in admin.get(TOKENS).text
 
 
-def test_markup_in_a_name_is_shown_as_text(admin: Visitor) -> None:
+def test_markup_in_a_token_name_is_shown_as_text(admin: Visitor) -> None:
     page = create(admin, "<b onclick=x>'\"")
     assert page.root.all("b") == []
     assert names(page) == ["<b onclick=x>'\""]
@@ -176,34 +174,33 @@ def test_markup_in_a_name_is_shown_as_text(admin: Visitor) -> None:
 # --- revoke ------------------------------------------------------------------------------------
 
 
-@BOTH
-def test_a_revoked_token_is_refused_at_once(app: Flask, admin: Visitor, htmx: bool) -> None:
+@PLAIN_AND_HTMX
+def test_revoked_token_is_denied_immediately(app: Flask, admin: Visitor, htmx: bool) -> None:
     page = create(admin)
-    answer = admin.submit(page, "/revoke", htmx=htmx)
-    assert call(app, shown(page)) == 401
-    after = answer if htmx else admin.follow(answer)
-    assert after.announced == "Revoked the token “box office”: its next request is refused."
+    response = admin.submit(page, "/revoke", htmx=htmx)
+    assert call(app, token_text(page)) == 401
+    after = response if htmx else admin.follow(response)
+    message = "The token “box office” is revoked. Requests with it are denied from now on."
+    assert after.announced == message
 
 
-def test_a_revoked_token_stays_in_the_list_below_those_in_use(
-    admin: Visitor, new_token: NewToken
-) -> None:
-    new_token(name="in use")
-    create(admin, "not for long")
+def test_revoked_token_is_listed_below_active_tokens(admin: Visitor, new_token: NewToken) -> None:
+    new_token(name="active")
+    create(admin, "revoked soon")
     page = admin.get(TOKENS)
     [newest, _] = [row["id"].removeprefix("token-") for row in rows(page)]
     page = admin.submit(page, f"/{newest}/revoke", htmx=True)
-    assert names(page) == ["in use", "not for long"]
+    assert names(page) == ["active", "revoked soon"]
     assert "Revoked" in rows(page)[1].one("td", class_="name").text
     assert rows(page)[1].all("form") == []
 
 
-def test_revoking_takes_a_new_token_out_of_sight(admin: Visitor) -> None:
+def test_revoking_hides_a_token_that_was_just_created(admin: Visitor) -> None:
     page = create(admin, htmx=True)
-    assert shown(page) not in admin.submit(page, "/revoke", htmx=True).html
+    assert token_text(page) not in admin.submit(page, "/revoke", htmx=True).html
 
 
-def test_revoking_twice_is_fine(admin: Visitor) -> None:
+def test_revoking_is_idempotent(admin: Visitor) -> None:
     page = create(admin)
     admin.submit(page, "/revoke")
     before = rows(admin.get(TOKENS))[0].text
@@ -211,28 +208,28 @@ def test_revoking_twice_is_fine(admin: Visitor) -> None:
     assert rows(admin.get(TOKENS))[0].text == before
 
 
-def test_an_unknown_token_is_not_found(admin: Visitor) -> None:
+def test_unknown_token_is_not_found(admin: Visitor) -> None:
     token = admin.get(TOKENS).form(TOKENS).one("input", name="csrf_token")["value"]
     assert admin.post(f"{TOKENS}/999/revoke", csrf_token=token).status == 404
 
 
-def test_revoking_needs_the_token_of_the_form(app: Flask, admin: Visitor) -> None:
+def test_revoking_without_csrf_token_is_rejected(app: Flask, admin: Visitor) -> None:
     page = create(admin)
     action = page.form("/revoke")["action"]
     assert admin.post(action).status == 400
-    assert call(app, shown(page)) == 200
+    assert call(app, token_text(page)) == 200
 
 
-def test_nothing_is_revoked_by_opening_an_address(app: Flask, admin: Visitor) -> None:
+def test_get_request_does_not_revoke(app: Flask, admin: Visitor) -> None:
     page = create(admin)
     assert admin.get(page.form("/revoke")["action"]).status == 405
-    assert call(app, shown(page)) == 200
+    assert call(app, token_text(page)) == 200
 
 
-def test_the_last_use_is_told(app: Flask, admin: Visitor) -> None:
+def test_list_shows_when_a_token_was_last_used(app: Flask, admin: Visitor) -> None:
     page = create(admin)
     assert rows(page)[0].all("td")[2].text == "Last used never"
-    call(app, shown(page))
+    call(app, token_text(page))
     app.extensions["apidevices"].activity.flush()
     used = rows(admin.get(TOKENS))[0].all("td")[2].one("time")
     assert used["datetime"] == "2030-05-17T12:00:00.000000Z"

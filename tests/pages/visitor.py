@@ -1,4 +1,4 @@
-"""Somebody who opens pages and sends their forms, with a plain browser or by HTMX."""
+"""A test client that opens pages and submits their forms, with or without HTMX."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ HTMX = {"HX-Request": "true"}
 
 @dataclass(frozen=True)
 class Page:
-    """What came back, read."""
+    """A parsed response."""
 
     path: str
     status: int
@@ -29,52 +29,52 @@ class Page:
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether it is a page, rather than a fragment of one."""
+        """Whether this is a whole page, not a fragment."""
         return bool(self.root.all("main"))
 
     @property
     def location(self) -> str:
-        """Where the answer leads to, without the host."""
+        """The redirect target, without scheme and host."""
         place = urlsplit(self.headers["Location"])
         return place._replace(scheme="", netloc="").geturl()
 
     @property
     def announced(self) -> str:
-        """What the status line says."""
+        """The text of the status line."""
         if self.is_whole:
             return self.root.one(id="apidevices-status", role="status").text
         return self.root.one("hx-partial", hx_target="#apidevices-status").text
 
     def form(self, action: str) -> Node:
-        """Return the POST form whose address ends so, whatever its query."""
+        """Return the only POST form whose action path ends with ``action``."""
         found = [
             form
             for form in self.root.all("form", method="post")
             if urlsplit(form.get("action") or self.path).path.endswith(action)
         ]
-        assert len(found) == 1, f"{len(found)} forms lead to {action}"
+        assert len(found) == 1, f"{len(found)} forms post to {action}"
         return found[0]
 
 
 class Visitor:
-    """A browser without its eyes; each page that it gets is checked for what holds everywhere."""
+    """A test client. It checks the rules that every page must follow on each response."""
 
     def __init__(self, client: FlaskClient) -> None:
         self.client = client
 
     def get(self, path: str, *, htmx: bool = False, **headers: str) -> Page:
-        """Open an address; ``_`` in the name of a header stands for ``-``."""
+        """Request a page. Write ``_`` for ``-`` in the name of a header."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        asked = {**(HTMX if htmx else {}), **named}
-        return self._read(self.client.get(path, headers=asked, buffered=True))
+        sent = {**(HTMX if htmx else {}), **named}
+        return self._read(self.client.get(path, headers=sent, buffered=True))
 
     def post(self, path: str, *, htmx: bool = False, at: str = "/", **typed: str) -> Page:
-        """Send just this, without the token that a form carries; ``at`` is the page one is on."""
-        asked = {**HTMX, "HX-Current-URL": f"http://localhost{at}"} if htmx else {}
-        return self._read(self.client.post(path, data=typed, headers=asked, buffered=True))
+        """Post exactly these fields, without a CSRF token, from the page ``at``."""
+        headers = {**HTMX, "HX-Current-URL": f"http://localhost{at}"} if htmx else {}
+        return self._read(self.client.post(path, data=typed, headers=headers, buffered=True))
 
     def submit(self, page: Page, action: str, *, htmx: bool = False, **typed: str) -> Page:
-        """Fill in a form of a page and send it."""
+        """Fill in a form of a page and submit it."""
         form = page.form(action)
         values = {
             field["name"]: field.get("value") or ""
@@ -83,17 +83,17 @@ class Visitor:
             and (field.get("type") != "checkbox" or field.get("checked") is not None)
         }
         assert typed.keys() <= {field.get("name") for field in form.all("input")}, typed
-        address = (form.get("hx-post") if htmx else None) or form.get("action") or page.path
-        return self.post(address, htmx=htmx, at=page.path, **{**values, **typed})
+        url = (form.get("hx-post") if htmx else None) or form.get("action") or page.path
+        return self.post(url, htmx=htmx, at=page.path, **{**values, **typed})
 
     def change(self, path: str, action: str, *, htmx: bool = False, **typed: str) -> Page:
-        """Open a page, fill in a form of it and send it."""
+        """Open a page, fill in one of its forms and submit it."""
         return self.submit(self.get(path), action, htmx=htmx, **typed)
 
-    def follow(self, answer: Page) -> Page:
-        """Go where an answer to a form leads."""
-        assert answer.status == 303, answer.text
-        return self.get(answer.location)
+    def follow(self, response: Page) -> Page:
+        """Follow the redirect after a form submission."""
+        assert response.status == 303, response.text
+        return self.get(response.location)
 
     def _read(self, response: TestResponse) -> Page:
         redirects = 300 <= response.status_code < 400
@@ -110,24 +110,24 @@ class Visitor:
 
 
 def check(page: Page) -> None:
-    """Assert what holds for every page and fragment."""
+    """Check the rules that every page and fragment must follow."""
     ids = Counter(node["id"] for node in page.root.all() if node.get("id"))
-    assert [name for name, times in ids.items() if times > 1] == [], "ids that are not unique"
+    assert [name for name, count in ids.items() if count > 1] == [], "duplicate ids"
     for form in page.root.all("form", method="post"):
         assert form.one("input", name="csrf_token")["value"]
     for node in page.root.all():
         assert node.get("style") is None
         assert not any(name.startswith("on") for name in node.attributes), node.attributes
     for field in page.root.all("input", aria_invalid="true"):
-        beside = [page.root.one(id=name) for name in field["aria-describedby"].split()]
-        assert any(node.get("class") == "error" or node.all(class_="error") for node in beside), (
-            "what is wrong with a field is not said beside it"
-        )
+        descriptions = [page.root.one(id=name) for name in field["aria-describedby"].split()]
+        assert any(
+            node.get("class") == "error" or node.all(class_="error") for node in descriptions
+        ), "the field is invalid but has no error message"
     for script in page.root.all("script"):
         assert script["src"].startswith("/")
         assert script.text == ""
     if page.is_whole:
         for attribute in ("aria-labelledby", "aria-describedby", "for", "popovertarget"):
-            given = [node[attribute] for node in page.root.all() if node.get(attribute)]
-            named = {name for names in given for name in names.split()}
-            assert named <= ids.keys(), f"{attribute} names what is not there"
+            values = [node[attribute] for node in page.root.all() if node.get(attribute)]
+            referenced = {name for names in values for name in names.split()}
+            assert referenced <= ids.keys(), f"{attribute} refers to a missing id"

@@ -1,4 +1,4 @@
-"""The real server, in processes of its own."""
+"""Fixtures for tests against the real server."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from harness.real_server import RealServer
 
 @pytest.fixture(scope="session")
 def token(server: RealServer) -> str:
-    """A token of the server that is shared, for devices and for looking at them."""
+    """A token of the shared server, for device requests and the management API."""
     return server.create_token("test", "devices:read", "devices:write")

@@ -1,4 +1,4 @@
-"""``make demo`` as somebody uses it: start, sign in, watch, stop."""
+"""``make demo``: start, sign in, watch devices, stop."""
 
 import os
 import re
@@ -17,7 +17,7 @@ COMMAND = (sys.executable, "-m", "apidevices", "demo")
 
 
 class Demo:
-    """A running demo, and what it has printed."""
+    """A demo process and its output."""
 
     def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         self.temporary = folder / "temporary"
@@ -35,8 +35,8 @@ class Demo:
         return "Ctrl+C" in self.printed
 
     def sign_in(self) -> tuple[str, OpenerDirector]:
-        """Sign in with the account and at the address that were printed."""
-        found = re.search(r"(http://\S+)\s+E-mail +(\S+)\s+Password +(\S+)", self.printed)
+        """Sign in with the printed account at the printed URL."""
+        found = re.search(r"(http://\S+)\s+Email +(\S+)\s+Password +(\S+)", self.printed)
         assert found, self.printed
         url, email, password = found.groups()
         browser = build_opener(HTTPCookieProcessor(CookieJar()))
@@ -63,10 +63,10 @@ def times(page: str) -> list[str]:
     return re.findall(r'<time datetime="([^"]+)"', page)
 
 
-def test_demo_shows_live_devices_until_ctrl_c(tmp_path: Path) -> None:
+def test_demo_shows_active_devices_until_ctrl_c_and_leaves_no_files(tmp_path: Path) -> None:
     port = str(free_port())
-    mine = tmp_path / "mine"
-    real = {"APIDEVICES_INSTANCE": str(mine), "DATABASE_URL": f"sqlite:///{mine}.sqlite3"}
+    own = tmp_path / "own"
+    real = {"APIDEVICES_INSTANCE": str(own), "DATABASE_URL": f"sqlite:///{own}.sqlite3"}
     with running(tmp_path, PORT=port, **real) as demo:
         url, browser = demo.sign_in()
         assert url == f"http://127.0.0.1:{port}"
@@ -83,10 +83,10 @@ def test_demo_shows_live_devices_until_ctrl_c(tmp_path: Path) -> None:
         assert demo.process.wait(30) == 0
     assert "Traceback" not in demo.printed
     assert list(demo.temporary.iterdir()) == []
-    assert list(tmp_path.glob("mine*")) == []
+    assert list(tmp_path.glob("own*")) == []
 
 
-def test_demo_ends_when_its_server_does(tmp_path: Path) -> None:
+def test_demo_exits_with_1_if_its_server_is_killed(tmp_path: Path) -> None:
     with running(tmp_path, PORT=str(free_port())) as demo:
         [server] = children(demo.process.pid)
         os.kill(server, signal.SIGKILL)

@@ -1,22 +1,20 @@
-"""The made-up fleet calls a real server."""
+"""``simulate`` calls a real server."""
 
 import json
 
-from harness.real_server import (
-    RealServer,
-)
+from harness.real_server import RealServer
 
 
-def test_simulated_fleet_appears(server: RealServer, token: str) -> None:
+def test_simulated_devices_are_registered(server: RealServer, token: str) -> None:
     before = len(json.loads(server.flask("apidevices", "list", "--json").stdout))
     options = ("--devices", "5", "--rate", "40", "--seconds", "0.5", "--seed", "7")
     simulated = server.flask(
         "apidevices", "simulate", "--url", server.url, "--token", token, *options
     )
     assert simulated.returncode == 0, simulated.stderr
-    answers = dict(line.split() for line in simulated.stdout.splitlines()[2:])
-    assert set(answers) == {"200", "201"}
-    assert sum(map(int, answers.values())) == 20
+    responses = dict(line.split() for line in simulated.stdout.splitlines()[2:])
+    assert set(responses) == {"200", "201"}
+    assert sum(map(int, responses.values())) == 20
     listed = json.loads(server.flask("apidevices", "list", "--json").stdout)
     assert len(listed) == before + 5
     assert all(device["manufacturer"] and device["application"] for device in listed[:5])

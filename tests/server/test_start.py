@@ -1,11 +1,13 @@
-"""The start of the server: migrated, with a link for the first account, or one clear line."""
+"""Server start: migrations, the setup link, and one-line errors."""
 
 import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from harness.real_server import PROGRAM, RealServer, clean_environment, free_port
+from harness.real_server import PROGRAM, RealServer, clean_environment, free_port, wait_until
 from tests.conftest import StartServer
 
 
@@ -21,19 +23,31 @@ def test_first_start_prints_one_setup_link(make_server: StartServer) -> None:
         assert server.setup_links == []
 
 
-def test_start_keeps_a_secret_for_its_owner_only(server: RealServer) -> None:
+def test_secret_key_file_is_readable_by_its_owner_only(server: RealServer) -> None:
     assert (server.instance / "secret_key").stat().st_mode & 0o777 == 0o600
     assert len((server.instance / "secret_key").read_text()) >= 32
 
 
-def test_start_migrates(make_server: StartServer) -> None:
+@pytest.mark.parametrize("program", [PROGRAM, (sys.executable, "-m", "apidevices", "serve")])
+def test_secret_key_is_stored_before_workers_start(tmp_path: Path, program: Sequence[str]) -> None:
+    server = RealServer(tmp_path / "instance", program=program)
+    server.launch()
+    try:
+        wait_until(lambda: server.workers, 30)
+        assert (server.instance / "secret_key").exists()  # workers must share it
+        wait_until(server.is_ready, 30)
+    finally:
+        server.stop()
+
+
+def test_start_migrates_the_database(make_server: StartServer) -> None:
     with make_server() as server:
         assert server.call("GET", "/readyz").status == 200
         assert server.flask("apidevices", "list", "--json").stdout == "[]\n"
 
 
-def refusal(folder: Path, environment: dict[str, str]) -> str:
-    """Start a server that can't be started, and return the one line that says why."""
+def failed_start(folder: Path, environment: dict[str, str]) -> str:
+    """Start a server that must fail to start and return the one line on stderr."""
     started = subprocess.run(
         PROGRAM,
         env=clean_environment(**environment),
@@ -62,27 +76,27 @@ def refusal(folder: Path, environment: dict[str, str]) -> str:
         ("APIDEVICES_TYPO", "1"),
     ],
 )
-def test_wrong_variable_stops_the_start_with_one_line(
+def test_invalid_setting_stops_the_start_with_one_line(
     tmp_path: Path, variable: str, value: str
 ) -> None:
-    usual = {"PORT": str(free_port()), "APIDEVICES_INSTANCE": str(tmp_path / "instance")}
-    environment = usual | {variable: value}
-    assert variable in refusal(tmp_path, environment).partition(": ")[0]
+    valid = {"PORT": str(free_port()), "APIDEVICES_INSTANCE": str(tmp_path / "instance")}
+    environment = valid | {variable: value}
+    assert variable in failed_start(tmp_path, environment).partition(": ")[0]
 
 
 def test_port_in_use_stops_the_start_with_one_line(server: RealServer, tmp_path: Path) -> None:
     environment = {"PORT": str(server.port), "APIDEVICES_INSTANCE": str(tmp_path / "instance")}
-    assert refusal(tmp_path, environment).startswith("HOST, PORT: ")
+    assert failed_start(tmp_path, environment).startswith("HOST, PORT: ")
 
 
-def test_wrong_variable_stops_a_command_with_one_line(make_server: StartServer) -> None:
+def test_invalid_setting_stops_a_command_with_one_line(make_server: StartServer) -> None:
     listed = make_server(APIDEVICES_REQUIRE_DEVICE_ID="perhaps").flask("apidevices", "list")
     assert listed.returncode != 0
     [line] = listed.stderr.splitlines()
     assert "APIDEVICES_REQUIRE_DEVICE_ID: " in line
 
 
-def test_database_is_upgraded_by_hand(make_server: StartServer) -> None:
+def test_flask_db_upgrade_migrates_the_database(make_server: StartServer) -> None:
     server = make_server()
     upgraded = server.flask("db", "upgrade")
     assert upgraded.returncode == 0, upgraded.stderr

@@ -1,4 +1,4 @@
-"""The end of the server, asked for or not: nobody who was being served is cut off."""
+"""Server stop, graceful or killed: requests in flight are answered, and nothing stored is lost."""
 
 import http.client
 import json
@@ -24,8 +24,8 @@ BODY = b'{"count": 3}'
 
 
 @contextmanager
-def half_an_upload(server: RealServer, token: str) -> Iterator[socket.socket]:
-    """Send an upload but for its body, to a worker that waits for it."""
+def incomplete_upload(server: RealServer, token: str) -> Iterator[socket.socket]:
+    """Send an upload without its body, so that a worker waits for the body."""
     headers = {
         **as_device(token, "slow-1"),
         "Content-Type": "application/json",
@@ -39,7 +39,7 @@ def half_an_upload(server: RealServer, token: str) -> Iterator[socket.socket]:
         yield connection
 
 
-def refuses(server: RealServer) -> bool:
+def rejects_connections(server: RealServer) -> bool:
     try:
         server.connect().close()
     except ConnectionRefusedError:
@@ -48,23 +48,23 @@ def refuses(server: RealServer) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_port_is_free_while_the_last_request_is_answered(
+def test_port_is_closed_while_the_last_request_is_in_flight(
     make_server: StartServer, number: signal.Signals
 ) -> None:
     with make_server(WEB_CONCURRENCY="2") as server:
-        with half_an_upload(server, server.create_token()) as upload:
+        with incomplete_upload(server, server.create_token()) as upload:
             server.process.send_signal(number)
-            wait_until(lambda: refuses(server), 10)
+            wait_until(lambda: rejects_connections(server), 10)
             upload.sendall(BODY)
             assert read_answer(upload).status == 201
         server.process.wait(20)
         server.launch()
-        wait_until(server.is_ready)
+        wait_until(server.is_ready, 30)
 
 
 @dataclass
 class Sent:
-    """A request that was written in full, and what came of it."""
+    """A request that was sent completely, and its result."""
 
     device: str
     at: float
@@ -73,76 +73,80 @@ class Sent:
 
 
 class Load(Threads):
-    """Devices that upload and ask without a pause, on connections that are kept alive or not."""
+    """Devices that call continuously, half of them over keep-alive connections."""
 
     def __init__(self, server: RealServer, token: str) -> None:
         self.sent: list[Sent] = []
-        self.wrong: list[Answer] = []
+        self.unexpected: list[Answer] = []
         self._server = server
         self._token = token
         super().__init__(
-            partial(self._run, f"{kind}-{number}", keep=kind == "kept")
-            for kind in ("kept", "fresh")
+            partial(self._run, f"{kind}-{number}", keep_alive=kind == "persistent")
+            for kind in ("persistent", "new")
             for number in range(6)
         )
 
-    def _run(self, device: str, *, keep: bool) -> None:
+    def _run(self, device: str, *, keep_alive: bool) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=30)
         headers = {**as_device(self._token, device), "Content-Type": "application/json"}
-        while not self.enough.is_set():
+        while not self.stopping.is_set():
             for method, path, body in (("GET", DEVICE, None), ("POST", UPLOADS, BODY)):
-                asked = rfc3339(now()) or ""
+                started_at = rfc3339(now()) or ""
                 with suppress(OSError, http.client.HTTPException):
                     connection.request(method, path, body, headers)
                     sent = Sent(device, time.monotonic())
                     self.sent.append(sent)
                     answer = Answer.read(connection.getresponse())
                     sent.answered = time.monotonic()
-                    sent.active_at = answer.json.get("received_at", asked)
+                    sent.active_at = answer.json.get("received_at", started_at)
                     if answer.status not in (200, 201):
-                        self.wrong.append(answer)
-                    if keep:
+                        self.unexpected.append(answer)
+                    if keep_alive:
                         continue
                 connection.close()
-                self.enough.wait(0.01)
+                self.stopping.wait(0.01)
 
 
-def test_stop_under_load_answers_and_writes_everything(make_server: StartServer) -> None:
-    """A request is in flight when all its bytes were written before the signal was sent.
+def test_graceful_stop_under_load_answers_every_request_in_flight(make_server: StartServer) -> None:
+    """A request is in flight if it was sent completely before the signal.
 
-    Nothing is said of later ones: a client that sends while the server hangs up can't know.
+    Later requests may fail, because the server may close the connection at the same time.
     """
     with make_server(WEB_CONCURRENCY="3") as server:
         token = server.create_token()
         with Load(server, token) as load:
             wait_until(lambda: len(load.sent) > 500, 30)
-            signalled = time.monotonic()
+            signaled_at = time.monotonic()
             server.stop()
         devices = {device["identifier"]: device for device in server.devices()}
-    before = [sent for sent in load.sent if sent.at < signalled]
+    before = [sent for sent in load.sent if sent.at < signaled_at]
     assert [sent for sent in before if sent.answered is None] == []
-    assert any(sent.answered and sent.answered > signalled for sent in before)
-    assert load.wrong == []
-    late = [sent for sent in load.sent if sent.active_at > devices[sent.device]["last_active_at"]]
-    assert late == []
+    assert any(sent.answered and sent.answered > signaled_at for sent in before)
+    assert load.unexpected == []
+    unsaved = [
+        sent for sent in load.sent if sent.active_at > devices[sent.device]["last_active_at"]
+    ]
+    assert unsaved == []
 
 
-def test_stop_writes_out_activity(make_server: StartServer) -> None:
+def test_graceful_stop_writes_buffered_activity(make_server: StartServer) -> None:
     with make_server(APIDEVICES_ACTIVITY_INTERVAL="1") as server:
         headers = as_device(server.create_token())
-        asked = ""
+        started_at = ""
         for _ in range(5):
-            asked = rfc3339(now()) or ""
+            started_at = rfc3339(now()) or ""
             assert server.call("GET", DEVICE, headers).status == 200
         server.stop()
         shown = json.loads(server.flask("apidevices", "show", "phone-1", "--json").stdout)
-    assert shown["last_active_at"] >= asked
+    assert shown["last_active_at"] >= started_at
 
 
-def test_stop_hangs_up_on_who_waits_and_answers_who_was_asking(make_server: StartServer) -> None:
+def test_graceful_stop_closes_idle_connections_and_answers_the_others(
+    make_server: StartServer,
+) -> None:
     with make_server(WEB_CONCURRENCY="1") as server:
         token = server.create_token()
-        with closing(server.connect()) as idle, half_an_upload(server, token) as upload:
+        with closing(server.connect()) as idle, incomplete_upload(server, token) as upload:
             idle.request("GET", "/livez")
             Answer.read(idle.getresponse())
             server.process.send_signal(signal.SIGTERM)
@@ -152,22 +156,22 @@ def test_stop_hangs_up_on_who_waits_and_answers_who_was_asking(make_server: Star
         server.process.wait(20)
 
 
-def test_killed_worker_takes_nothing_with_it_that_was_answered(make_server: StartServer) -> None:
+def test_killed_worker_loses_no_registration_that_it_answered(make_server: StartServer) -> None:
     acknowledged: list[str] = []
-    enough = threading.Event()
+    done = threading.Event()
 
     with make_server(WEB_CONCURRENCY="2") as server:
         token = server.create_token()
 
         def register(thread: int) -> None:
             number = 0
-            while not enough.is_set():
+            while not done.is_set():
                 number += 1
                 identifier = f"phone-{thread}-{number}"
                 try:
                     answer = server.call("GET", DEVICE, as_device(token, identifier))
                 except (OSError, http.client.HTTPException):
-                    continue  # cut off, and so not promised
+                    continue  # no response, so no guarantee
                 assert answer.status == 200
                 acknowledged.append(identifier)
 
@@ -183,7 +187,7 @@ def test_killed_worker_takes_nothing_with_it_that_was_answered(make_server: Star
                 kill_a_worker()
                 kill_a_worker()
             finally:
-                enough.set()
+                done.set()
             for future in running:
                 future.result()
         listed = json.loads(server.flask("apidevices", "list", "--json").stdout)

@@ -1,4 +1,4 @@
-"""Hostile and broken requests, byte by byte as they go over the wire."""
+"""Hostile and malformed requests, sent as raw bytes."""
 
 import http.client
 from contextlib import closing, suppress
@@ -6,15 +6,12 @@ from contextlib import closing, suppress
 import pytest
 
 from apidevices.standalone.uploads import MAX_BYTES
-from harness.real_server import (
-    Answer,
-    RealServer,
-)
+from harness.real_server import Answer, RealServer
 from tests.conftest import DEVICE, UPLOADS, as_device
 
 
 def request(token: str, *lines: bytes, method: bytes = b"GET", path: bytes = b"") -> bytes:
-    """Return a request, byte by byte as it goes over the wire."""
+    """Return the bytes of a request."""
     head = [
         method + b" " + (path or DEVICE.encode()) + b" HTTP/1.1",
         b"Host: localhost",
@@ -32,7 +29,7 @@ def request(token: str, *lines: bytes, method: bytes = b"GET", path: bytes = b""
         pytest.param("📱".encode(), "📱", id="emoji"),
         pytest.param(b"caf%C3%A9", "café", id="percent-encoded"),
         pytest.param(b"caf\xe9", "café", id="Latin-1"),
-        pytest.param(b"\xff\xfe\xc3", "ÿþÃ", id="no UTF-8"),
+        pytest.param(b"\xff\xfe\xc3", "ÿþÃ", id="not UTF-8"),
         pytest.param(b"a\xed\xa0\x80b", "aí b", id="raw surrogate"),
         pytest.param(b"%ED%A0%80%00%zz%", "%ED%A0%80%zz%", id="invalid escapes"),
         pytest.param(b"x" * 10_000, "x" * 255, id="10,000 characters"),
@@ -64,12 +61,12 @@ def test_hostile_detail_is_shown_as_text(
         pytest.param(b"x" * 10_000, 400, id="10,000 characters"),
         pytest.param(b"a,b", 400, id="comma"),
         pytest.param(b"a\r\nX-Device-ID: b", 400, id="sent twice"),
-        pytest.param(b"\xff\xfe", 400, id="no UTF-8"),
+        pytest.param(b"\xff\xfe", 400, id="not UTF-8"),
         pytest.param(b"", 400, id="empty"),
         pytest.param("a\u202eb".encode(), 400, id="right-to-left override"),
     ],
 )
-def test_hostile_identifier_is_shown_as_text_or_refused(
+def test_hostile_identifier_is_shown_as_text_or_rejected(
     server: RealServer, token: str, value: bytes, status: int
 ) -> None:
     answer = server.send(request(token, b"X-Device-ID: " + value))
@@ -84,7 +81,7 @@ def test_hostile_identifier_is_shown_as_text_or_refused(
     "byte", [b"\x00", b"\x01", b"\x0b", b"\x1b", b"\x7f", b"\x85", b"\r", b"\n"]
 )
 @pytest.mark.parametrize("header", [b"X-Device-ID", b"X-Device-Model", b"Authorization"])
-def test_control_character_is_no_error_of_the_server(
+def test_control_character_causes_no_server_error(
     server: RealServer, token: str, header: bytes, byte: bytes
 ) -> None:
     answer = server.send(request(token, header + b": a" + byte + b"b"))
@@ -97,19 +94,19 @@ def test_control_character_is_no_error_of_the_server(
         pytest.param(b"GET / HTTP/9.9\r\n\r\n", id="version"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\r\n\r\n", id="TLS"),
         pytest.param(b"GET " + b"/x" * 50_000 + b" HTTP/1.1\r\n\r\n", id="long path"),
-        pytest.param(b"GET /api/v1/\xff%ff%00 HTTP/1.1\r\nHost: x\r\n\r\n", id="path no UTF-8"),
+        pytest.param(b"GET /api/v1/\xff%ff%00 HTTP/1.1\r\nHost: x\r\n\r\n", id="path not UTF-8"),
         pytest.param(b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 500 + b"\r\n", id="many headers"),
         pytest.param(b"GET / HTTP/1.1\r\nA: " + b"b" * 300_000 + b"\r\n\r\n", id="long header"),
-        pytest.param(b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", id="length no number"),
+        pytest.param(b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", id="length not a number"),
     ],
 )
-def test_broken_request_is_no_error_of_the_server(server: RealServer, raw: bytes) -> None:
-    with suppress(ConnectionError, http.client.BadStatusLine):  # hung up on: an answer, too
+def test_malformed_request_causes_no_server_error(server: RealServer, raw: bytes) -> None:
+    with suppress(ConnectionError, http.client.BadStatusLine):  # may close the connection
         assert 400 <= server.send(raw).status < 500
     assert server.call("GET", "/livez").status == 200
 
 
-def test_underscores_do_not_pass_for_hyphens(server: RealServer, token: str) -> None:
+def test_header_name_with_underscores_is_ignored(server: RealServer, token: str) -> None:
     answer = server.send(request(token, b"X-Device-ID: hyphen", b"X_Device_ID: underscore"))
     assert answer.json["identifier"] == "hyphen"
     assert server.send(request(token, b"X_Device_ID: underscore")).status == 400
@@ -117,13 +114,13 @@ def test_underscores_do_not_pass_for_hyphens(server: RealServer, token: str) -> 
 
 @pytest.mark.parametrize("method", [b"PROPFIND", b"TRACE", b"OPTIONS", b"M-SEARCH"])
 @pytest.mark.parametrize("path", [b"/api/v1/device", b"/api//v1/device", b"/%61pi/v1/nothing"])
-def test_blocked_device_finds_no_way_around(
+def test_blocked_device_gets_403_for_every_method_and_path(
     server: RealServer, token: str, method: bytes, path: bytes
 ) -> None:
-    headers = as_device(token, "shut-4")
+    headers = as_device(token, "blocked-4")
     if server.call("GET", DEVICE, headers).status == 200:
-        assert server.flask("apidevices", "block", "shut-4").returncode == 0
-    answer = server.send(request(token, b"X-Device-ID: shut-4", method=method, path=path))
+        assert server.flask("apidevices", "block", "blocked-4").returncode == 0
+    answer = server.send(request(token, b"X-Device-ID: blocked-4", method=method, path=path))
     assert (answer.status, answer.json["code"]) == (403, "device_blocked")
 
 
@@ -135,7 +132,7 @@ def test_blocked_device_finds_no_way_around(
 def test_upload_over_the_wire(
     server: RealServer, token: str, chunked: bool, size: int, status: int
 ) -> None:
-    body = b"7" * size  # JSON wherever it might be cut off
+    body = b"7" * size  # valid JSON even if it were cut off
     pieces = (body[start : start + 60_000] for start in range(0, size, 60_000))
     headers = {**as_device(token, "uploader"), "Content-Type": "application/json"}
     with closing(server.connect()) as connection:

@@ -1,4 +1,4 @@
-"""Threads that do something over and over, for as long as a block runs."""
+"""Threads that run during a ``with`` block."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -6,10 +6,10 @@ from typing import Self
 
 
 class Threads:
-    """Runs each of these in a thread of its own; they end themselves once ``enough`` is set."""
+    """Run each target in its own thread. Targets must return once ``stopping`` is set."""
 
     def __init__(self, targets: Iterable[Callable[[], None]]) -> None:
-        self.enough = threading.Event()
+        self.stopping = threading.Event()
         self._threads = [threading.Thread(target=target) for target in targets]
 
     def __enter__(self) -> Self:
@@ -18,6 +18,6 @@ class Threads:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.enough.set()
+        self.stopping.set()
         for thread in self._threads:
             thread.join()

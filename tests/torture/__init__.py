@@ -1,11 +1,11 @@
-"""Kills the real server and its database under load, and looks for what was promised and lost.
+"""Kill the real server and its database under load, and check that no acknowledged write is lost.
 
-It lives with the tests because it is made of their real server and real PostgreSQL, and because a
-short run of it is one of them. ``make torture`` does a long one.
+It is part of the tests because it shares their real server and real PostgreSQL, and because one
+test is a short run of it. ``make torture`` runs it for half an hour.
 
-clients.py   devices and an administrator: the load, and the ledger of what they were answered
-ledger.py    what was acknowledged, what is uncertain, and when processes were killed
-site.py      the processes: kills them, and starts them again as a supervisor would
-checks.py    compares the ledger with what is found in the end
-run.py       one run, from the start to its report
+clients.py     the load: simulated devices and an administrator, which record all responses
+ledger.py      what was acknowledged, what is uncertain, and when processes were killed
+deployment.py  the processes: kills them and restarts them like a supervisor
+checks.py      compares the ledger with the final state of the server and its database
+run.py         one run, from start to report
 """

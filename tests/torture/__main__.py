@@ -1,4 +1,4 @@
-"""``python -m tests.torture``: see ``--help``."""
+"""The command ``python -m tests.torture``; see ``--help``."""
 
 import argparse
 import random
@@ -14,17 +14,29 @@ from tests.torture.run import Plan, torture
 
 DATABASES = ("sqlite", "postgresql")
 
-SHOWN = 100
-"""Failures that are shown at most."""
+MAX_SHOWN_FAILURES = 100
 
 
 def main() -> int:
-    """Torture each database that was asked for; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m tests.torture")
-    parser.add_argument("--database", choices=DATABASES, help="only this one")
-    parser.add_argument("--kills", type=int, default=200, help="of workers and masters")
-    parser.add_argument("--postmaster-kills", type=int, default=10, help="of PostgreSQL")
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311 - no secret
+    """Run the torture test on each requested database and return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.torture",
+        description="Kill the server and its database under load, and check that no acknowledged"
+        " write is lost.",
+    )
+    parser.add_argument("--database", choices=DATABASES, help="only use this database")
+    parser.add_argument(
+        "--kills", type=int, default=200, help="how many times to kill workers or masters"
+    )
+    parser.add_argument(
+        "--postmaster-kills", type=int, default=10, help="how many times to kill PostgreSQL"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=random.randrange(10**6),  # noqa: S311 - not cryptographic
+        help="makes the choice of victims reproducible",
+    )
     options = parser.parse_args()
     databases = [options.database] if options.database else DATABASES
     passed = [_passes(database, options) for database in databases]
@@ -38,11 +50,11 @@ def _passes(database: str, options: argparse.Namespace) -> bool:
     print(plan, flush=True)
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="torture-"))
-    report = torture(plan, folder, tell=lambda line: print(line, flush=True))
+    report = torture(plan, folder, report_progress=lambda line: print(line, flush=True))
     rows = [*report.rows, ("minutes", round((time.monotonic() - started) / 60, 1))]
-    print(tabulate(rows, tablefmt="plain"), *report.failures[:SHOWN], sep="\n")
+    print(tabulate(rows, tablefmt="plain"), *report.failures[:MAX_SHOWN_FAILURES], sep="\n")
     if report.failures:
-        print(f"{len(report.failures)} failures; the server's log and SQLite's file: {folder}")
+        print(f"{len(report.failures)} failures. The server's log and SQLite file are in {folder}.")
         return False
     shutil.rmtree(folder)
     return True

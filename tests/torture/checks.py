@@ -1,7 +1,7 @@
-"""What is found in the end, against what was promised.
+"""Compare the final state with what was acknowledged.
 
-Devices and histories are read as everybody reads them, by command and over the API; SQL is for
-what has no such door, and for whether the tables agree with one another.
+Devices and histories are read with the command line and the API. SQL is only used for data that
+these don't expose, and to check that the tables are consistent.
 """
 
 from collections import Counter, defaultdict
@@ -18,9 +18,9 @@ from tests.conftest import DEVICES, as_device
 from tests.replay import details, replay
 from tests.torture.ledger import DeviceRecord, Ledger
 
-# Each finds nothing in a sound database.
-CONTRADICTIONS = {
-    "an identifier is there twice": """
+# Each query returns no rows from a consistent database.
+INCONSISTENCIES = {
+    "an identifier is stored twice": """
         SELECT identifier FROM apidevices_devices GROUP BY identifier HAVING count(*) > 1""",
     "a device has no activity": """
         SELECT d.id FROM apidevices_devices d
@@ -28,79 +28,83 @@ CONTRADICTIONS = {
     "a device has used no token": """
         SELECT d.id FROM apidevices_devices d
         LEFT JOIN apidevices_device_tokens t ON t.device_id = d.id WHERE t.device_id IS NULL""",
-    "a device was not registered once": """
+    "a device does not have exactly one registration": """
         SELECT d.id FROM apidevices_devices d
         LEFT JOIN apidevices_device_history h ON h.device_id = d.id AND h.kind = 'registered'
         GROUP BY d.id HAVING count(h.id) <> 1""",
-    "the copy of 'blocked' is wrong": """
+    "the copied 'blocked' flag is wrong": """
         SELECT d.id FROM apidevices_devices d
         JOIN apidevices_device_activity a ON a.device_id = d.id
         WHERE a.blocked <> (d.blocked_at IS NOT NULL)""",
-    "the time in the list is wrong": """
+    "'last_activity_at' is wrong": """
         SELECT d.id FROM apidevices_devices d
         JOIN apidevices_device_activity a ON a.device_id = d.id
         WHERE a.last_activity_at <> coalesce(d.blocked_at, a.last_active_at)""",
     "an upload was stored twice": """
         SELECT body FROM apidevices_uploads GROUP BY body HAVING count(*) > 1""",
     **{
-        f"a row of {table} belongs to no device": f"""
+        f"a row of {table} has no device": f"""
             SELECT t.device_id FROM apidevices_{table} t
             LEFT JOIN apidevices_devices d ON d.id = t.device_id WHERE d.id IS NULL"""  # noqa: S608 - constants
         for table in ("device_activity", "device_history", "device_tokens", "uploads")
     },
 }
 
-DEEDS = {"renames": "renamed", "blocks": "blocked", "unblocks": "unblocked"}
+AUDIT_ACTIONS = {
+    "renames": "device.renamed",
+    "blocks": "device.blocked",
+    "unblocks": "device.unblocked",
+}
 
 
 class Audit:
-    """Compares a ledger with what a server and its database say after the load has ended.
+    """Compares a ledger with a server and its database after the load has ended.
 
     Args:
-        ledger: what was promised.
-        allowed_age: seconds of activity before a kill that may be lost.
+        ledger: what was acknowledged.
+        allowed_age: how many seconds of activity before a kill may be lost.
     """
 
     def __init__(self, ledger: Ledger, allowed_age: float) -> None:
         self.lost: list[str] = []
         self.duplicates: list[str] = []
-        self.unsound: list[str] = []
+        self.inconsistencies: list[str] = []
         self.lost_calls = 0
         self.oldest_lost = 0.0
         self._ledger = ledger
         self._allowed_age = allowed_age
 
-    def ask(self, server: RealServer, token: str) -> None:
-        """Compare with what the server says of its devices; it is running, without load."""
+    def check_server(self, server: RealServer, token: str) -> None:
+        """Compare the ledger with the devices and histories of a running, idle server."""
         listed = server.devices()
-        places = [(device["last_activity_at"], device["id"]) for device in listed]
-        if places != sorted(places, reverse=True):
-            self.unsound.append("the list is not in its order")
+        positions = [(device["last_activity_at"], device["id"]) for device in listed]
+        if positions != sorted(positions, reverse=True):
+            self.inconsistencies.append("the list is not sorted")
         found = {device["identifier"]: device for device in listed}
         if len(found) < len(listed):
-            self.duplicates.append("the list has a device twice")
+            self.duplicates.append("a device is listed twice")
         for record in self._ledger.devices:
             device = found.pop(record.identifier, None)
             if device is not None:
                 path = f"{DEVICES}/{device['id']}/history"
-                self._compare(record, device, _pages(server, token, path, "history")[::-1])
-                self._search(server, token, device)
+                self._compare(record, device, _all_pages(server, token, path, "history")[::-1])
+                self._check_search(server, token, device)
             elif not record.details.allows(None):
                 self.lost.append(f"the registration of {record.identifier}")
-        self.unsound += [f"nobody has registered {identifier}" for identifier in found]
+        self.inconsistencies += [f"no client registered {identifier}" for identifier in found]
 
-    def read(self, url: str) -> None:
-        """Compare with what the database has; ``url`` as in ``DATABASE_URL``."""
+    def check_database(self, url: str) -> None:
+        """Compare the ledger with the database; ``url`` as in ``DATABASE_URL``."""
         checked = ServerSettings(database_url=url).url
         engine = create_engine(checked, **engine_options(checked, 1))
         with engine.connect() as connection:
             self._compare_uploads(connection)
-            self._compare_record_of_deeds(connection)
-            for complaint, query in CONTRADICTIONS.items():
+            self._compare_audit_log(connection)
+            for inconsistency, query in INCONSISTENCIES.items():
                 if rows := connection.execute(text(query)).fetchmany(5):
-                    self.unsound.append(f"{complaint}: {rows}")
+                    self.inconsistencies.append(f"{inconsistency}: {rows}")
             check = check_sqlite if engine.dialect.name == "sqlite" else check_postgresql
-            self.unsound += check(connection)
+            self.inconsistencies += check(connection)
         engine.dispose()
 
     def _compare(
@@ -116,23 +120,25 @@ class Audit:
         try:
             replayed = replay(history)
         except AssertionError as error:
-            self.unsound.append(f"the history of {identifier}: {error}")
+            self.inconsistencies.append(f"history of {identifier}: {error}")
         else:
             if replayed != details(device):
-                self.unsound.append(f"the history of {identifier} leads to {replayed}")
-        said = Counter(
+                self.inconsistencies.append(f"history of {identifier} replays to {replayed}")
+        stored = Counter(
             (field, change["new"])
             for entry in history
             for field, change in entry["changes"].items()
         )
-        self.lost += [f"{identifier} said {value}" for value in record.reported - said.keys()]
-        self.duplicates += [f"{identifier} said {value}" for value in said if said[value] > 1]
+        missing = record.acknowledged_values - stored.keys()
+        self.lost += [f"history of {identifier}: {value}" for value in missing]
+        repeated = [value for value, times in stored.items() if times > 1]
+        self.duplicates += [f"history of {identifier}: {value}" for value in repeated]
         self._compare_activity(record, device["last_active_at"])
 
-    def _search(self, server: RealServer, token: str, device: dict[str, Any]) -> None:
+    def _check_search(self, server: RealServer, token: str, device: dict[str, Any]) -> None:
         path = f"{DEVICES}?name={device['display_name']}"
-        if device not in _pages(server, token, path, "devices"):
-            self.unsound.append(f"the search does not find {device['display_name']}")
+        if device not in _all_pages(server, token, path, "devices"):
+            self.inconsistencies.append(f"the search does not find {device['display_name']}")
 
     def _compare_activity(self, record: DeviceRecord, last_active_at: str) -> None:
         for call in record.calls:
@@ -142,8 +148,8 @@ class Audit:
             self.lost_calls += 1
             self.oldest_lost = max(self.oldest_lost, age or 0.0)
             if age is None or age > self._allowed_age:
-                when = "without a kill" if age is None else f"{age:.3f} s before a kill"
-                self.lost.append(f"activity of {record.identifier}, answered {when}")
+                when = "without a later kill" if age is None else f"{age:.3f} s before a kill"
+                self.lost.append(f"activity of {record.identifier}, acknowledged {when}")
 
     def _compare_uploads(self, connection: Connection) -> None:
         query = """
@@ -157,44 +163,45 @@ class Audit:
                 if stored.get(id_) != (record.identifier, body):
                     self.lost.append(f"upload {id_} of {record.identifier}")
 
-    def _compare_record_of_deeds(self, connection: Connection) -> None:
-        deeds: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    def _compare_audit_log(self, connection: Connection) -> None:
+        actions: defaultdict[str, Counter[str]] = defaultdict(Counter)
         query = "SELECT subject, action FROM apidevices_audit_log WHERE subject LIKE 'device:%'"
         for subject, action in connection.execute(text(query)):
-            deeds[subject][action] += 1
+            actions[subject][action] += 1
         for record in self._ledger.devices:
-            done = deeds[f"device:{record.id}"]
-            for operation, asked in record.asked.items():
-                recorded = done[f"device.{DEEDS[operation]}"]
-                if recorded < record.done[operation]:
-                    self.lost.append(f"record of {operation} of {record.identifier}")
-                if recorded > asked:
-                    self.duplicates.append(f"record of {operation} of {record.identifier}")
+            for operation, requested in record.requested.items():
+                logged = actions[f"device:{record.id}"][AUDIT_ACTIONS[operation]]
+                if logged < record.acknowledged[operation]:
+                    self.lost.append(f"audit log entry for {operation} of {record.identifier}")
+                if logged > requested:
+                    self.duplicates.append(
+                        f"audit log entry for {operation} of {record.identifier}"
+                    )
 
 
 def check_sqlite(connection: Connection) -> Iterator[str]:
-    """Say what SQLite finds wrong with its file."""
+    """Return what SQLite's own checks find wrong with the file."""
     run = connection.exec_driver_sql
     if (found := run("PRAGMA integrity_check").fetchall()) != [("ok",)]:
         yield f"integrity_check: {found}"
     if found := run("PRAGMA foreign_key_check").fetchall():
         yield f"foreign_key_check: {found}"
     for (table,) in run("SELECT name FROM sqlite_master WHERE sql LIKE '%USING fts5(%'").fetchall():
-        run(f"INSERT INTO {table}({table}) VALUES ('integrity-check')")  # noqa: S608 - names of the schema
+        run(f"INSERT INTO {table}({table}) VALUES ('integrity-check')")  # noqa: S608 - names from the schema
 
 
 def check_postgresql(connection: Connection) -> Iterator[str]:
-    """Say which index tells something else than its table; amcheck may not be installed."""
+    """Return the indexes that differ from their table; amcheck may not be installed."""
     run = connection.exec_driver_sql
     for index, table, columns, condition in run(_INDEXES).fetchall():
         found = []
-        for by_index in (True, False):
-            for way in ("indexscan", "indexonlyscan", "seqscan", "bitmapscan", "sort"):
-                run(f"SET enable_{way} = {way.startswith('index') == by_index}")
-            query = f"SELECT * FROM {table} WHERE {condition} ORDER BY {columns}"  # noqa: S608 - names of the catalog
+        for use_index in (True, False):
+            for method in ("indexscan", "indexonlyscan", "seqscan", "bitmapscan", "sort"):
+                run(f"SET enable_{method} = {method.startswith('index') == use_index}")
+            query = f"SELECT * FROM {table} WHERE {condition} ORDER BY {columns}"  # noqa: S608 - names from the catalog
             found.append(sorted(map(repr, run(query))))
         if found[0] != found[1]:
-            yield f"{index} tells something else than {table}"
+            yield f"{index} differs from {table}"
 
 
 _INDEXES = """
@@ -208,8 +215,8 @@ _INDEXES = """
     WHERE a.amname = 'btree' AND starts_with(i.indrelid::regclass::text, 'apidevices_')"""
 
 
-def _pages(server: RealServer, token: str, path: str, key: str) -> list[dict[str, Any]]:
-    """Return what is on all pages from a path on."""
+def _all_pages(server: RealServer, token: str, path: str, key: str) -> list[dict[str, Any]]:
+    """Return the items of all pages, starting at a path."""
     rows: list[dict[str, Any]] = []
     while path:
         page = server.call("GET", path, as_device(token, None)).json

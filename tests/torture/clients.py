@@ -1,8 +1,8 @@
-"""The load: clients that speak for devices, and an administrator; both keep the ledger.
+"""The load: clients that simulate devices, and an administrator. Both keep the ledger.
 
-A client is sequential and owns its devices, so what is stored of them is what was acknowledged
-last, or what was asked for since. Each value is sent as new only once: whatever was cut off and
-done late can't pass for a later change.
+Each client makes one request at a time and owns its devices. The stored state of a device is
+therefore what was acknowledged last, or what was requested since. Clients never reuse a value, so
+that the late effect of a request without a response can't be mistaken for a later change.
 """
 
 import http.client
@@ -15,196 +15,203 @@ from abc import ABC, abstractmethod
 from apidevices.identity import DETAILS
 from harness.real_server import Answer, RealServer
 from tests.conftest import DEVICE, DEVICES, UPLOADS, as_device
-from tests.torture.ledger import DeviceRecord, Ledger, Promise, Span
+from tests.torture.ledger import DeviceRecord, Expected, Ledger, Span
 
-LIVE_DEVICES = 6
-"""Devices that a client speaks for at a time; older ones have fallen silent."""
+ACTIVE_DEVICES = 6
+"""Devices per client that make requests at a time; older devices become inactive."""
 
 PAUSE = 0.05
-"""Seconds that a client waits after a failure."""
+"""Seconds that a client waits after a failed request."""
 
 
 class Client(ABC, threading.Thread):
-    """Makes one request after the other until it is told that it is enough."""
+    """Makes one request after another until it is stopped."""
 
     def __init__(self, server: RealServer, token: str, ledger: Ledger, seed: str) -> None:
         super().__init__(name=seed)
         self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         self._token = token
         self._ledger = ledger
-        self._random = random.Random(seed)  # noqa: S311 - load, no secret
-        self._enough = threading.Event()
-        self._made = 0
+        self._rng = random.Random(seed)  # noqa: S311 - not cryptographic
+        self._stop_requested = threading.Event()
+        self._created = 0
 
     def run(self) -> None:
-        """Go on until ``finish``; whatever goes wrong here ends up in the ledger."""
+        """Make requests until ``request_stop``; record any unexpected error in the ledger."""
         try:
-            while not self._enough.is_set():
+            while not self._stop_requested.is_set():
                 self._step()
         except Exception as error:
-            self._ledger.complain(f"{self.name} gave up: {error!r}")
+            self._ledger.record_wrong_response(f"{self.name} crashed: {error!r}")
         finally:
             self._connection.close()
 
-    def finish(self) -> None:
-        """Tell it that the request that it is making is its last."""
-        self._enough.set()
+    def request_stop(self) -> None:
+        """Stop after the current request."""
+        self._stop_requested.set()
 
     @abstractmethod
     def _step(self) -> None:
         """Make a request."""
 
-    def _new(self, kind: str) -> str:
-        """Return a text that nobody has said before."""
-        self._made += 1
-        return f"{kind}-{self.name}-{self._made:06}"
+    def _unique(self, kind: str) -> str:
+        """Return a text that no client has used before."""
+        self._created += 1
+        return f"{kind}-{self.name}-{self._created:06}"
 
     def _request(
         self, method: str, path: str, headers: dict[str, str], body: object = None
     ) -> Answer | None:
-        """Make a request; return None where nothing can be known from what came back."""
-        if self._random.random() < 0.2:
-            self._connection.close()  # the next request opens it anew
+        """Make a request; return None if the outcome is unknown."""
+        if self._rng.random() < 0.2:
+            self._connection.close()  # the next request reconnects
         content = None if body is None else json.dumps(body)
         if content is not None:
             headers = {**headers, "Content-Type": "application/json"}
         started = time.time()
         try:
             self._connection.request(method, path, content, headers)
-            answer = Answer.read(self._connection.getresponse())
+            response = Answer.read(self._connection.getresponse())
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            self._failed(type(error).__name__, started)
+            self._record_failure(type(error).__name__, started)
             return None
-        if answer.status == 503:
-            if "Retry-After" not in answer.headers:
-                self._wrong("503 without Retry-After", answer)
-            self._failed("503", started)
-            return None  # the commit may be what failed, after it was done
-        self._ledger.answered(str(answer.status), started)
-        return answer
+        if response.status == 503:
+            if "Retry-After" not in response.headers:
+                self._record_wrong("503 without Retry-After", response)
+            self._record_failure("503", started)
+            return None  # the connection may have failed after the commit
+        self._ledger.record_response(str(response.status), started)
+        return response
 
-    def _failed(self, how: str, started: float) -> None:
-        self._ledger.answered(how, started)
-        self._enough.wait(PAUSE)
+    def _record_failure(self, outcome: str, started: float) -> None:
+        self._ledger.record_response(outcome, started)
+        self._stop_requested.wait(PAUSE)
 
-    def _wrong(self, what: str, answer: Answer) -> None:
-        self._ledger.complain(f"{self.name}: {what}: {answer.status} {answer.body[:300]!r}")
+    def _record_wrong(self, description: str, response: Answer) -> None:
+        self._ledger.record_wrong_response(
+            f"{self.name}: {description}: {response.status} {response.body[:300]!r}"
+        )
 
 
-class Fleet(Client):
-    """Speaks for devices: registers them, and lets them call, change and upload."""
+class DeviceClient(Client):
+    """Simulates devices: registers them, calls the API, changes their details and uploads."""
 
     def __init__(self, server: RealServer, token: str, ledger: Ledger, seed: str) -> None:
         super().__init__(server, token, ledger, seed)
-        self._live: list[DeviceRecord] = []
+        self._active: list[DeviceRecord] = []
 
     def _step(self) -> None:
-        if len(self._live) < LIVE_DEVICES or self._random.random() < 0.08:
-            self._register()
-        device = self._random.choice(self._live)
-        if self._random.random() < 0.3:
-            self._change(device)
-        self._call(device, upload=self._random.random() < 0.25)
+        if len(self._active) < ACTIVE_DEVICES or self._rng.random() < 0.08:
+            self._add_device()
+        device = self._rng.choice(self._active)
+        if self._rng.random() < 0.3:
+            self._change_details(device)
+        self._call(device, upload=self._rng.random() < 0.25)
 
-    def _register(self) -> None:
-        device = DeviceRecord(self._new("device"), says={})
-        self._change(device)
+    def _add_device(self) -> None:
+        device = DeviceRecord(self._unique("device"), current_details={})
+        self._change_details(device)
         self._ledger.devices.append(device)
-        self._live = [*self._live, device][-LIVE_DEVICES:]
+        self._active = [*self._active, device][-ACTIVE_DEVICES:]
 
-    def _change(self, device: DeviceRecord) -> None:
-        for field in self._random.sample(DETAILS, self._random.randint(1, 3)):
-            device.says = {**device.says, field: self._new(field)}
+    def _change_details(self, device: DeviceRecord) -> None:
+        for field in self._rng.sample(DETAILS, self._rng.randint(1, 3)):
+            device.current_details = {**device.current_details, field: self._unique(field)}
 
     def _call(self, device: DeviceRecord, *, upload: bool) -> None:
-        said, details_before, gate = device.says, device.details, device.blocked
-        if device.details.kept != said:
-            device.details = device.details.asked(said)
-        headers = as_device(self._token, device.identifier, **said)
-        body = {"text": self._new("upload")}
+        reported = device.current_details
+        details_before, blocked_before = device.details, device.blocked
+        if device.details.acknowledged != reported:
+            device.details = device.details.request(reported)
+        headers = as_device(self._token, device.identifier, **reported)
+        body = {"text": self._unique("upload")}
         started = time.time()
         if upload:
-            answer = self._request("POST", UPLOADS, headers, body)
+            response = self._request("POST", UPLOADS, headers, body)
         else:
-            answer = self._request("GET", DEVICE, headers)
-        if answer is None:
+            response = self._request("GET", DEVICE, headers)
+        if response is None:
             return
-        stood = gate.certain and gate is device.blocked
-        if answer.status == 403 and answer.json["code"] == "device_blocked":
+        # Whether the administrator neither blocked nor unblocked the device during the request.
+        block_certain = blocked_before.certain and blocked_before is device.blocked
+        if response.status == 403 and response.json["code"] == "device_blocked":
             device.details = details_before
-            if stood and not gate.kept:
-                self._wrong(f"{device.identifier} is not blocked", answer)
-        elif answer.status == (201 if upload else 200):
-            if stood and gate.kept:
-                self._wrong(f"{device.identifier} was blocked", answer)
+            if block_certain and not blocked_before.acknowledged:
+                self._record_wrong(f"{device.identifier} is not blocked", response)
+        elif response.status == (201 if upload else 200):
+            if block_certain and blocked_before.acknowledged:
+                self._record_wrong(f"{device.identifier} is blocked", response)
             device.calls.append(Span(started, time.time()))
-            self._acknowledge(device, said)
+            self._acknowledge_details(device, reported)
             if upload:
-                device.uploads[answer.json["id"]] = json.dumps(body)
-                self._ledger.acknowledge("uploads")
+                device.uploads[response.json["id"]] = json.dumps(body)
+                self._ledger.record_acknowledged("uploads")
             else:
-                device.id = answer.json["id"]
-                if any(answer.json[field] != value for field, value in said.items()):
-                    self._wrong(f"{device.identifier} said {said}", answer)
+                device.id = response.json["id"]
+                if any(response.json[field] != value for field, value in reported.items()):
+                    self._record_wrong(f"{device.identifier} reported {reported}", response)
         else:
-            self._wrong(f"{device.identifier}", answer)
+            self._record_wrong(f"{device.identifier}", response)
 
-    def _acknowledge(self, device: DeviceRecord, said: dict[str, str]) -> None:
-        known = device.details.kept
-        if known != said:
-            self._ledger.acknowledge("registrations" if known is None else "changes")
+    def _acknowledge_details(self, device: DeviceRecord, reported: dict[str, str]) -> None:
+        acknowledged = device.details.acknowledged
+        if acknowledged is None:
+            self._ledger.record_acknowledged("registrations")
+        elif acknowledged != reported:
+            self._ledger.record_acknowledged("changes")
         else:
-            self._ledger.acknowledge("calls with nothing new", written=False)
-        device.details = Promise(said)
-        device.reported |= set(said.items())
+            self._ledger.record_acknowledged("requests without changes", written=False)
+        device.details = Expected(reported)
+        device.acknowledged_values |= set(reported.items())
 
 
-class Administrator(Client):
-    """Renames, blocks and unblocks through the management API; asks again until it is answered."""
+class AdministratorClient(Client):
+    """Renames, blocks and unblocks devices; retries each operation until it gets a response."""
 
     def _step(self) -> None:
-        known = [device for device in self._ledger.devices[-60:] if device.id is not None]
-        if not known:
-            self._enough.wait(PAUSE)
+        devices = [device for device in self._ledger.devices[-60:] if device.id is not None]
+        if not devices:
+            self._stop_requested.wait(PAUSE)
             return
-        device = self._random.choice(known)
-        if self._random.random() < 0.4:
+        device = self._rng.choice(devices)
+        if self._rng.random() < 0.4:
             self._rename(device)
-        elif device.blocked.kept:
-            self._block(device, False)
-        elif self._random.random() < 0.5:
-            self._block(device, True)
+        elif device.blocked.acknowledged:
+            self._set_blocked(device, False)
+        elif self._rng.random() < 0.5:
+            self._set_blocked(device, True)
 
     def _rename(self, device: DeviceRecord) -> None:
-        name = self._new("name")
-        device.name = device.name.asked(name)
-        if answer := self._insist(device, "renames", "PATCH", "", {"name": name}):
-            device.name = Promise(name)
-            if answer.json["name"] != name:
-                self._wrong(f"{device.identifier} was named {name}", answer)
+        name = self._unique("name")
+        device.name = device.name.request(name)
+        if response := self._retry(device, "renames", "PATCH", "", {"name": name}):
+            device.name = Expected(name)
+            if response.json["name"] != name:
+                self._record_wrong(f"{device.identifier} was renamed to {name}", response)
 
-    def _block(self, device: DeviceRecord, blocked: bool) -> None:
-        device.blocked = device.blocked.asked(blocked)
+    def _set_blocked(self, device: DeviceRecord, blocked: bool) -> None:
+        device.blocked = device.blocked.request(blocked)
         action = "block" if blocked else "unblock"
-        if answer := self._insist(device, f"{action}s", "POST", f"/{action}"):
-            device.blocked = Promise(blocked)
-            if (answer.json["status"] == "blocked") != blocked:
-                self._wrong(f"{device.identifier} after {action}", answer)
+        if response := self._retry(device, f"{action}s", "POST", f"/{action}"):
+            device.blocked = Expected(blocked)
+            if (response.json["status"] == "blocked") != blocked:
+                self._record_wrong(f"{action} of {device.identifier}", response)
 
-    def _insist(
+    def _retry(
         self, device: DeviceRecord, operation: str, method: str, path: str, body: object = None
     ) -> Answer | None:
-        device.asked[operation] += 1
-        while not self._enough.is_set():
+        """Repeat a request until it gets a response; return None if stopped or not successful."""
+        device.requested[operation] += 1
+        while not self._stop_requested.is_set():
             headers = as_device(self._token, None)
-            answer = self._request(method, f"{DEVICES}/{device.id}{path}", headers, body)
-            if answer is None:
+            response = self._request(method, f"{DEVICES}/{device.id}{path}", headers, body)
+            if response is None:
                 continue
-            if answer.status != 200:
-                self._wrong(f"{operation} of {device.identifier}", answer)
+            if response.status != 200:
+                self._record_wrong(f"{operation} of {device.identifier}", response)
                 return None
-            device.done[operation] += 1
-            self._ledger.acknowledge(operation)
-            return answer
+            device.acknowledged[operation] += 1
+            self._ledger.record_acknowledged(operation)
+            return response
         return None

@@ -1,4 +1,4 @@
-"""What the server has promised: everything that it acknowledged, and when it was hurt."""
+"""What the server has acknowledged, and when its processes were killed."""
 
 import threading
 import time
@@ -15,117 +15,119 @@ from tests.replay import Details
 
 T = TypeVar("T")
 
-STANDSTILL = 0.25
-"""Seconds without any acknowledged write that mean that none could be done."""
+STALL = 0.25
+"""Seconds without any acknowledged write after which writes are taken to be impossible."""
 
 
 @dataclass(frozen=True)
-class Promise(Generic[T]):
-    """A value that one client alone changes, as far as that client can know it.
+class Expected(Generic[T]):
+    """The stored value of something that only one client changes, as far as the client knows.
 
-    A request that was cut off may have been done or not: until the next answer, the value is the
-    last one acknowledged or any that was asked for since. A promise is never changed but replaced,
-    so one that is still the same object has stood all the while.
+    A request without a response may or may not have been processed. Until the next response, the
+    stored value is the last acknowledged one or any that was requested since.
+
+    Instances are immutable: if a client still holds the same instance, nothing has changed.
     """
 
-    kept: T
-    perhaps: tuple[T, ...] = ()
+    acknowledged: T
+    requested: tuple[T, ...] = ()
 
     @property
     def certain(self) -> bool:
-        """Whether nothing is uncertain."""
-        return not self.perhaps
+        """Whether the value can only be the acknowledged one."""
+        return not self.requested
 
-    def asked(self, value: T) -> "Promise[T]":
-        """Return what is known once a value is asked for."""
-        return Promise(self.kept, (*self.perhaps, value))
+    def request(self, value: T) -> "Expected[T]":
+        """Return the expectation after a request to change the value."""
+        return Expected(self.acknowledged, (*self.requested, value))
 
-    def allows(self, found: T) -> bool:
-        """Tell whether a value may be what is stored."""
-        return found == self.kept or found in self.perhaps
+    def allows(self, stored: T) -> bool:
+        """Return whether a stored value is consistent with the responses."""
+        return stored == self.acknowledged or stored in self.requested
 
 
 @dataclass(frozen=True)
 class Span:
-    """From when to when something went on."""
+    """A period of time, in seconds since the epoch."""
 
     started: float
     ended: float
 
     def overlaps(self, other: "Span") -> bool:
-        """Tell whether the two overlap."""
+        """Return whether two spans overlap."""
         return self.started <= other.ended and other.started <= self.ended
 
 
 @dataclass
 class DeviceRecord:
-    """What one device, and the administrator on its behalf, was promised.
+    """What the server has acknowledged to one device, and to the administrator about it.
 
-    The details, calls and uploads are written by the device's client alone, name and block by the
-    administrator alone.
+    Only the device's client writes its details, values, calls and uploads; only the administrator
+    writes its name, block and operations.
     """
 
     identifier: str
-    says: Details
+    current_details: Details
     id: int | None = None
-    details: Promise[Details | None] = Promise(None)
-    name: Promise[str | None] = Promise(None)
-    blocked: Promise[bool] = Promise(False)
-    # Every value of a detail that was acknowledged; each is sent as new once.
-    reported: set[tuple[str, str]] = field(default_factory=set)
-    # Names, blocks and unblocks that were acknowledged.
-    done: Counter[str] = field(default_factory=Counter)
-    asked: Counter[str] = field(default_factory=Counter)
+    details: Expected[Details | None] = Expected(None)
+    name: Expected[str | None] = Expected(None)
+    blocked: Expected[bool] = Expected(False)
+    # All acknowledged (field, value) pairs. A device changes a field to the same value only once.
+    acknowledged_values: set[tuple[str, str]] = field(default_factory=set)
+    # How many renames, blocks and unblocks were requested, and how many were acknowledged.
+    requested: Counter[str] = field(default_factory=Counter)
+    acknowledged: Counter[str] = field(default_factory=Counter)
+    # Acknowledged uploads by id.
     uploads: dict[int, str] = field(default_factory=dict)
     calls: list[Span] = field(default_factory=list)
 
 
 class Ledger:
-    """All records, and the moments at which something was killed. Any thread may write."""
+    """All device records and the times of all kills. Thread-safe."""
 
     def __init__(self) -> None:
         self.devices: list[DeviceRecord] = []
         self.kills: Counter[str] = Counter()
-        self.requests: Counter[str] = Counter()
+        self.responses: Counter[str] = Counter()
         self.acknowledged: Counter[str] = Counter()
-        self.wrong: list[str] = []
-        self.slowest = 0.0
+        self.wrong_responses: list[str] = []
+        self.slowest_response = 0.0
         self._unavailable: list[Span] = []
         self._written: list[float] = []
         self._worker_kills: list[float] = []
         self._outages: list[Span] = []
         self._lock = threading.Lock()
 
-    def answered(self, outcome: str, started: float) -> None:
-        """Count a request by its status, or by how it failed."""
+    def record_response(self, outcome: str, started: float) -> None:
+        """Count a request by its status, or by the error that it failed with."""
         now = time.time()
         with self._lock:
-            self.requests[outcome] += 1
-            self.slowest = max(self.slowest, now - started)
+            self.responses[outcome] += 1
+            self.slowest_response = max(self.slowest_response, now - started)
             if outcome == "503":
                 self._unavailable.append(Span(started, now))
 
-    def acknowledge(self, operation: str, *, written: bool = True) -> None:
-        """Count an operation that was acknowledged; ``written`` if it waited for the disk."""
+    def record_acknowledged(self, operation: str, *, written: bool = True) -> None:
+        """Count an acknowledged operation; ``written`` if it had to wait for the disk."""
         with self._lock:
             self.acknowledged[operation] += 1
             if written:
                 self._written.append(time.time())
 
-    def complain(self, complaint: str) -> None:
-        """Note an answer that should never have been given."""
+    def record_wrong_response(self, description: str) -> None:
+        """Record a response that the server must never send."""
         with self._lock:
-            self.wrong.append(complaint)
+            self.wrong_responses.append(description)
 
-    def killed(self, what: str, *, workers: bool) -> None:
-        """Note a kill that was just done; ``workers`` where what they remember is gone."""
-        self.kills[what] += 1
+    def record_kill(self, victim: str, *, workers: bool) -> None:
+        """Record a kill; ``workers`` if it included workers, whose unflushed activity is lost."""
+        self.kills[victim] += 1
         if workers:
             self._worker_kills.append(time.time())
 
     @contextmanager
     def outage(self) -> Iterator[None]:
-        """Note that there is no database meanwhile."""
+        """Record that the database is unavailable while the context is active."""
         started = time.time()
         try:
             yield
@@ -133,8 +135,8 @@ class Ledger:
             self._outages.append(Span(started, time.time()))
 
     @property
-    def needless_refusals(self) -> list[Span]:
-        """When requests were answered 503 with a database at hand, and without patience."""
+    def unjustified_503s(self) -> list[Span]:
+        """Requests that got a 503 sooner than the lock timeout and not during an outage."""
         return [
             span
             for span in self._unavailable
@@ -143,17 +145,17 @@ class Ledger:
         ]
 
     def age_when_killed(self, call: Span) -> float | None:
-        """Return how long before the next kill of a worker a call was answered, in seconds.
+        """Return the seconds from the response to a call until the next kill of a worker.
 
-        Time in which nobody's writes were done does not count: there is no database, or the disk
-        is busy. None if no worker was killed since.
+        Periods in which no write of any client was acknowledged are not counted: the database was
+        unavailable or the disk was busy. None if no worker has been killed since.
         """
-        # Since the start: an answer may reach its client only after the kill.
+        # Counted from the start of the call: a response can reach its client after the kill.
         kill = min((kill for kill in self._worker_kills if kill >= call.started), default=None)
         if kill is None:
             return None
         between = slice(bisect(self._written, call.ended), bisect(self._written, kill))
         moments = [call.ended, *self._written[between], kill]
         return sum(
-            later - earlier for earlier, later in pairwise(moments) if later - earlier < STANDSTILL
+            later - earlier for earlier, later in pairwise(moments) if later - earlier < STALL
         )

@@ -1,4 +1,4 @@
-"""What an administrator's program sees of a real server."""
+"""Reads devices and history from a real server through the management API."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from tests.conftest import DEVICES, as_device
 
 
 def devices(server: RealServer, token: str, name: str) -> list[dict[str, Any]]:
-    """Return all devices that have this in their name or identifier."""
+    """Return all devices whose name or identifier contains ``name``."""
     found: list[dict[str, Any]] = []
-    following = f"{DEVICES}?name={name}"
-    while following:
-        page = server.call("GET", following, as_device(token, None)).json
+    next_path = f"{DEVICES}?name={name}"
+    while next_path:
+        page = server.call("GET", next_path, as_device(token, None)).json
         found += page["devices"]
-        following = (page["next"] or "").removeprefix(server.url)
+        next_path = (page["next"] or "").removeprefix(server.url)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The processes under torture: killed at random, started again as a supervisor would."""
+"""The processes under torture: killed at random, restarted like a supervisor would."""
 
 import os
 import random
@@ -12,24 +12,24 @@ from harness.real_server import RealServer
 from tests.torture.ledger import Ledger
 
 
-class Site:
-    """The server, and PostgreSQL where it is used.
+class Deployment:
+    """The server and its PostgreSQL.
 
     Args:
-        server: is running.
-        postgres: is running; None where the server uses SQLite.
-        ledger: where kills are noted.
-        chance: what is random here.
+        server: the running server.
+        postgres: the running PostgreSQL; None if the server uses SQLite.
+        ledger: records the kills.
+        rng: makes all random choices.
     """
 
     def __init__(
-        self, server: RealServer, postgres: Postgres | None, ledger: Ledger, chance: random.Random
+        self, server: RealServer, postgres: Postgres | None, ledger: Ledger, rng: random.Random
     ) -> None:
-        self.slowest_start = 0.0
+        self.slowest_restart = 0.0
         self._server = server
         self._postgres = postgres
         self._ledger = ledger
-        self._chance = chance
+        self._rng = rng
 
     def kill(self, victim: str) -> None:
         """Kill a ``worker``, the ``master``, ``all`` or the ``postmaster``."""
@@ -42,16 +42,16 @@ class Site:
         kills[victim]()
 
     def _kill_worker(self) -> None:
-        """Kill a worker, which may not have served yet; the master starts another."""
+        """Kill a worker, possibly one that is still starting; the master replaces it."""
         if workers := _children(self._server.process.pid):
             with suppress(ProcessLookupError):
-                os.kill(self._chance.choice(workers), signal.SIGKILL)
-            self._ledger.killed("worker", workers=True)
+                os.kill(self._rng.choice(workers), signal.SIGKILL)
+            self._ledger.record_kill("worker", workers=True)
 
     def _kill_master(self) -> None:
-        """Kill the master alone: its workers find out, answer what they have, and end."""
+        """Kill only the master: its workers notice, finish their requests and exit."""
         self._server.process.kill()
-        self._ledger.killed("master", workers=False)
+        self._ledger.record_kill("master", workers=False)
         self._start_server()
 
     def _kill_all(self) -> None:
@@ -60,46 +60,46 @@ class Site:
         self._start_server()
 
     def _kill_postmaster(self) -> None:
-        """Kill PostgreSQL, leave it so for a while, and start it again."""
+        """Kill PostgreSQL and restart it after a while."""
         assert self._postgres is not None
         with self._ledger.outage():
             self._postgres.kill()
-            self._ledger.killed("postmaster", workers=False)
-            time.sleep(self._chance.uniform(0, 1.5))
-            if self._chance.random() < 0.3:
-                self._kill_worker()  # the next one starts where there is no database
+            self._ledger.record_kill("postmaster", workers=False)
+            time.sleep(self._rng.uniform(0, 1.5))
+            if self._rng.random() < 0.3:
+                self._kill_worker()  # its replacement starts without a database
             self._postgres.start()
 
     def _start_server(self, seconds: float = 60) -> None:
-        """Start a master until one stays: the first may find the old workers at the port."""
+        """Start masters until one stays up: the port may still be in use by old workers."""
         started = time.monotonic()
-        if self._chance.random() < 0.2:
+        if self._rng.random() < 0.2:
             self._launch()
-            time.sleep(self._chance.uniform(0, 2))
-            self._kill_server("server while it starts")
+            time.sleep(self._rng.uniform(0, 2))
+            self._kill_server("server during its start")
         self._launch()
         while not (_children(self._server.process.pid) and self._server.is_ready()):
-            assert time.monotonic() < started + seconds, "the server did not start again"
+            assert time.monotonic() < started + seconds, "the server did not restart"
             if self._server.process.poll() is not None:
                 self._launch()
             time.sleep(0.05)
-        self.slowest_start = max(self.slowest_start, time.monotonic() - started)
+        self.slowest_restart = max(self.slowest_restart, time.monotonic() - started)
 
     def _launch(self) -> None:
         self._server.process.wait()
         self._server.launch()
 
-    def _kill_server(self, what: str) -> None:
+    def _kill_server(self, victim: str) -> None:
         master = self._server.process.pid
         workers = _children(master)
         for pid in (master, *workers):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self._ledger.killed(what, workers=bool(workers))
+        self._ledger.record_kill(victim, workers=bool(workers))
 
 
 def _children(pid: int) -> list[int]:
-    """Return the child processes of a process that has not ended (Linux)."""
+    """Return the child processes of a running process (Linux only)."""
     try:
         return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
     except OSError:

@@ -1,0 +1,23 @@
+"""Devices: read them, store what they report, and rename, block or unblock them.
+
+No other module writes devices.
+"""
+
+from apidevices.devices.changes import MAX_REASON, block, block_all, rename, unblock
+from apidevices.devices.queries import by_identifier, get, history, history_page, tokens_used
+from apidevices.devices.reporting import Reported, report
+
+__all__ = [
+    "MAX_REASON",
+    "Reported",
+    "block",
+    "block_all",
+    "by_identifier",
+    "get",
+    "history",
+    "history_page",
+    "rename",
+    "report",
+    "tokens_used",
+    "unblock",
+]

@@ -1,0 +1,172 @@
+"""Change devices on behalf of administrators: rename, block, unblock."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+
+from blinker import Signal
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from apidevices import audit, signals
+from apidevices.database import Database
+from apidevices.devices.queries import load
+from apidevices.errors import InvalidInput
+from apidevices.listing.search import search_key
+from apidevices.models import Device
+from apidevices.text import MAX_LENGTH, clean_text
+
+MAX_REASON = 1_000
+"""The maximum length of a block reason, in characters."""
+
+Check = Callable[[Device], object]
+"""Called with the locked device before a change; raises an exception to prevent the change."""
+
+
+def _allow(_device: Device) -> None:
+    pass
+
+
+def rename(
+    db: Database,
+    device_id: int,
+    name: str,
+    *,
+    actor: str,
+    now: datetime,
+    check: Check = _allow,
+) -> Device:
+    """Set a device's name; an empty one removes it, and the device is shown by its identifier.
+
+    Raises:
+        DeviceNotFound: No device has this id.
+        InvalidInput: The name is longer than 255 characters or has no visible ones.
+    """
+    new = clean_text(name) or None
+    if new is None and name.strip():
+        raise InvalidInput("name", "This name has no visible characters.")
+    if new and len(new) > MAX_LENGTH:
+        raise InvalidInput("name", f"A name can have at most {MAX_LENGTH} characters.")
+    signal = None
+    with db.write() as session:
+        device = load(session, device_id, lock=True)
+        check(device)
+        if device.name != new:
+            audit.record(
+                session,
+                audit.Action.DEVICE_RENAMED,
+                f"device:{device_id}",
+                actor=actor,
+                at=now,
+                old=device.name,
+                new=new,
+            )
+            device.name = new
+            device.search_key = search_key(device.identifier, new)
+            signal = signals.device_renamed
+    _send(signal, device)
+    return device
+
+
+def block(
+    db: Database,
+    device_id: int,
+    *,
+    reason: str | None = None,
+    actor: str,
+    now: datetime,
+    check: Check = _allow,
+) -> Device:
+    """Block a device: every request that it starts after this returns is denied.
+
+    Idempotent: a device that is already blocked keeps its time and reason.
+
+    Raises:
+        DeviceNotFound: No device has this id.
+        InvalidInput: The reason is longer than 1,000 characters.
+    """
+    reason = _clean_reason(reason)
+    with db.write() as session:
+        device = load(session, device_id, lock=True)
+        check(device)
+        signal = _block(session, device, reason, actor, now)
+    _send(signal, device)
+    return device
+
+
+def block_all(
+    db: Database, device_ids: Collection[int], *, reason: str | None, actor: str, now: datetime
+) -> Sequence[Device]:
+    """Block devices in one transaction, ignore unknown ids, and return the devices by id.
+
+    Raises:
+        InvalidInput: The reason is longer than 1,000 characters.
+    """
+    reason = _clean_reason(reason)
+    with db.write() as session:
+        # Concurrent calls lock rows in the same order, so they can't deadlock.
+        query = select(Device).where(Device.id.in_(device_ids)).order_by(Device.id)
+        found = session.scalars(query.with_for_update(key_share=True)).all()
+        signals_to_send = [_block(session, device, reason, actor, now) for device in found]
+    for device, signal in zip(found, signals_to_send, strict=True):
+        _send(signal, device)
+    return found
+
+
+def unblock(
+    db: Database, device_id: int, *, actor: str, now: datetime, check: Check = _allow
+) -> Device:
+    """Unblock a device: its next request is served. Idempotent.
+
+    Raises:
+        DeviceNotFound: No device has this id.
+    """
+    signal = None
+    with db.write() as session:
+        device = load(session, device_id, lock=True)
+        check(device)
+        if device.blocked_at is not None:
+            device.blocked_at = device.block_reason = device.blocked_by = None
+            device.activity.blocked = False
+            device.activity.last_activity_at = device.activity.last_active_at
+            audit.record(
+                session,
+                audit.Action.DEVICE_UNBLOCKED,
+                f"device:{device_id}",
+                actor=actor,
+                at=now,
+            )
+            signal = signals.device_unblocked
+    _send(signal, device)
+    return device
+
+
+def _clean_reason(reason: str | None) -> str | None:
+    reason = clean_text(reason or "") or None
+    if reason and len(reason) > MAX_REASON:
+        raise InvalidInput("reason", f"A reason can have at most {MAX_REASON:,} characters.")
+    return reason
+
+
+def _block(
+    session: Session, device: Device, reason: str | None, actor: str, now: datetime
+) -> Signal | None:
+    """Block a locked device; return the signal to send, or None if it was already blocked."""
+    if device.blocked_at is not None:
+        return None
+    device.blocked_at = device.activity.last_activity_at = now
+    device.block_reason, device.blocked_by = reason, actor
+    device.activity.blocked = True
+    audit.record(
+        session,
+        audit.Action.DEVICE_BLOCKED,
+        f"device:{device.id}",
+        actor=actor,
+        at=now,
+        reason=reason,
+    )
+    return signals.device_blocked
+
+
+def _send(signal: Signal | None, device: Device) -> None:
+    if signal is not None:
+        signals.send(signal, lambda: device)

@@ -1,0 +1,147 @@
+"""Store what devices report about themselves in request headers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from blinker import Signal
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from apidevices import signals
+from apidevices.database import Database
+from apidevices.devices.queries import get
+from apidevices.identity import DeviceIdentity
+from apidevices.listing.search import search_key
+from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceToken
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The result of a report: the device's id and whether the device is blocked."""
+
+    device_id: int
+    blocked: bool
+
+
+def report(
+    db: Database,
+    identity: DeviceIdentity,
+    *,
+    token_id: int | None,
+    address: str | None,
+    now: datetime,
+) -> Reported:
+    """Store the details that a device reports; they are durable when this returns.
+
+    An unknown device is registered, with a ``registered`` history entry. For a known device the
+    changed details are stored, with one ``changed`` entry. Concurrent calls that report the same
+    change write it once. A report from a blocked device changes nothing.
+    """
+    with db.write() as session:
+        reported, signal, details = _store(db, session, identity, token_id, address, now)
+    if signal is not None:
+        signals.send(signal, lambda: get(db, reported.device_id), **details)
+    return reported
+
+
+def _store(
+    db: Database,
+    session: Session,
+    identity: DeviceIdentity,
+    token_id: int | None,
+    address: str | None,
+    now: datetime,
+) -> tuple[Reported, Signal | None, dict[str, Any]]:
+    """Store a report; return its result, and the signal to send after the commit, with details."""
+    locked = (
+        select(Device)
+        .where(Device.identifier == identity.identifier)
+        .with_for_update(key_share=True)
+    )
+    device = session.scalar(locked)
+    if device is None:
+        device_id = _register(db, session, identity, token_id, address, now)
+        if device_id is not None:
+            return Reported(device_id, blocked=False), signals.device_registered, {}
+        device = session.scalars(locked).one()  # the row that the INSERT conflicted with
+    if device.blocked_at is not None:
+        return Reported(device.id, blocked=True), None, {}
+    changes = _update_details(session, device, identity, token_id, address, now)
+    signal = signals.device_changed if changes else None
+    return Reported(device.id, blocked=False), signal, {"changes": changes}
+
+
+def _register(
+    db: Database,
+    session: Session,
+    identity: DeviceIdentity,
+    token_id: int | None,
+    address: str | None,
+    now: datetime,
+) -> int | None:
+    """Insert a device and return its id, or None if a concurrent request inserted it first."""
+    device_id: int | None = session.scalar(
+        db.insert(Device)
+        .values(
+            identifier=identity.identifier,
+            first_seen_at=now,
+            search_key=search_key(identity.identifier, None),
+            **identity.details,
+        )
+        .on_conflict_do_nothing(index_elements=[Device.identifier])
+        .returning(Device.id)
+    )
+    if device_id is None:
+        return None
+    session.add_all(
+        [
+            DeviceActivity(device_id=device_id, last_active_at=now, last_activity_at=now),
+            DeviceHistory(
+                device_id=device_id,
+                kind="registered",
+                at=now,
+                changes={field: [None, value] for field, value in identity.details.items()},
+                token_id=token_id,
+                address=address,
+            ),
+        ]
+    )
+    if token_id is not None:
+        session.add(
+            DeviceToken(device_id=device_id, token_id=token_id, first_used_at=now, last_used_at=now)
+        )
+    return device_id
+
+
+def _update_details(
+    session: Session,
+    device: Device,
+    identity: DeviceIdentity,
+    token_id: int | None,
+    address: str | None,
+    now: datetime,
+) -> dict[str, list[str | None]]:
+    """Store the changed details and return them: field -> [old, new]."""
+    changes: dict[str, list[str | None]] = {
+        field: [getattr(device, field), value]
+        for field, value in identity.details.items()
+        if getattr(device, field) != value
+    }
+    if changes:
+        session.execute(
+            update(Device)
+            .where(Device.id == device.id)
+            .values({field: new for field, (_, new) in changes.items()})
+        )
+        session.add(
+            DeviceHistory(
+                device_id=device.id,
+                kind="changed",
+                at=now,
+                changes=changes,
+                token_id=token_id,
+                address=address,
+            )
+        )
+    return changes

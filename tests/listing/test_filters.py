@@ -1,0 +1,109 @@
+"""The filters of the list, and the count of the devices that match them."""
+
+import pytest
+
+from apidevices import devices, listing
+from apidevices.database import Database
+from apidevices.listing import Count, Filters, Status, limits
+from tests.conftest import NOON, Register
+from tests.listing.conftest import LATER, found
+
+# --- filters -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "matches"),
+    [
+        pytest.param("box", {"phone-1"}, id="part of the name"),
+        pytest.param("PHONE", {"phone-1", "Phone_2"}, id="any case"),
+        pytest.param("-1", {"phone-1"}, id="part of the identifier of a named device"),
+        pytest.param("_", {"Phone_2"}, id="underscore is literal"),
+        pytest.param("%", {"100%"}, id="percent is literal"),
+        pytest.param("\\", set(), id="backslash is literal"),
+        pytest.param("КАССА", {"kiosk"}, id="any case in any script"),
+        pytest.param("ｋａｓｓｅ", {"till"}, id="compatibility forms"),
+        pytest.param("strasse", {"till"}, id="sharp s"),
+        pytest.param("nothing like it", set(), id="no match"),
+        pytest.param("", {"phone-1", "Phone_2", "100%", "kiosk", "till"}, id="no filter"),
+    ],
+)
+def test_name_filter_keeps_and_counts_matching_devices(
+    db: Database, register: Register, name: str, matches: set[str]
+) -> None:
+    names = {"phone-1": "Box Office iPad", "kiosk": "Касса 3", "till": "Kasse Hauptstraße"}
+    for identifier in ("phone-1", "Phone_2", "100%", "kiosk", "till"):
+        device_id = register(identifier)
+        if identifier in names:
+            devices.rename(db, device_id, names[identifier], actor="ann", now=NOON)
+    assert found(db, name) == matches
+    assert listing.page(db, Filters(name)).count == Count(len(matches), exact=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "matches"),
+    [("all", {"phone-1", "phone-2"}), ("active", {"phone-1"}), ("blocked", {"phone-2"})],
+)
+def test_status_filter_keeps_and_counts_matching_devices(
+    db: Database, register: Register, status: Status, matches: set[str]
+) -> None:
+    register("phone-1")
+    devices.block(db, register("phone-2"), actor="ann", now=LATER)
+    assert found(db, status=status) == matches
+    assert listing.page(db, Filters(status=status)).count == Count(len(matches), exact=True)
+
+
+def test_name_and_status_filters_combine(db: Database, register: Register) -> None:
+    register("phone-1")
+    devices.block(db, register("phone-2"), actor="ann", now=LATER)
+    devices.block(db, register("till"), actor="ann", now=LATER)
+    assert found(db, "phone", "blocked") == {"phone-2"}
+
+
+# --- counts ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "count"),
+    [
+        ("", "all", Count(3, exact=False)),
+        ("", "active", Count(3, exact=False)),
+        ("", "blocked", Count(1, exact=True)),
+        ("device", "all", Count(3, exact=False)),
+        ("device-5", "all", Count(1, exact=True)),
+        # The few blocked devices are counted exactly; "active" is at least the limit minus these.
+        ("device", "blocked", Count(1, exact=True)),
+        ("device", "active", Count(2, exact=False)),
+    ],
+)
+def test_count_stops_at_its_limit(
+    db: Database,
+    register: Register,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    status: Status,
+    count: Count,
+) -> None:
+    monkeypatch.setattr(limits, "COUNT_LIMIT", 3)
+    for number in range(6):
+        register(f"device-{number}")
+    devices.block(db, register("device-6"), actor="ann", now=LATER)
+    assert listing.page(db, Filters(name, status)).count == count
+
+
+def test_rare_text_of_the_latest_devices_is_counted_exactly(
+    db: Database, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "COUNT_LIMIT", 3)
+    for number in range(6):
+        register(f"tablet-{number}")
+    for number in range(2):
+        register(f"kiosk-{number}", LATER)
+    monkeypatch.setattr(limits, "COMMON_MATCHES", 2)  # the first scan finds as many
+    assert listing.page(db, Filters("kiosk")).count == Count(2, exact=True)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(Count(1_234, True), "1,234"), (Count(50, False), "50+")]
+)
+def test_inexact_count_ends_with_a_plus_sign(count: Count, text: str) -> None:
+    assert str(count) == text
