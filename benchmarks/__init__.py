@@ -1,1 +1,1 @@
-"""What API Devices costs, measured: ``python -m benchmarks --help``."""
+"""Benchmarks of API Devices. Run ``python -m benchmarks --help``."""

@@ -1,4 +1,4 @@
-"""The command: which parts to measure, and how thoroughly."""
+"""Command line of the benchmarks."""
 
 import secrets
 import shutil
@@ -14,9 +14,9 @@ from pathlib import Path
 import click
 
 from benchmarks import gate, hook, lists, memory, request_path, strictness, writes
-from benchmarks.context import Run, say
-from benchmarks.databases import backends
-from benchmarks.load import loader
+from benchmarks.context import Run, show_progress
+from benchmarks.databases import running_backends
+from benchmarks.load import load_generator
 from benchmarks.report import Table, environment, show_environment, write_json
 
 PARTS = {
@@ -31,19 +31,21 @@ PARTS = {
 
 RESULTS = Path(__file__).with_name("results")
 
-_WHAT_THEY_ARE = "\b\n" + "\n".join((part.__doc__ or "").splitlines()[0] for part in PARTS.values())
+_PART_LIST = "\b\n" + "\n".join((part.__doc__ or "").splitlines()[0] for part in PARTS.values())
 
 
-@click.command(epilog=_WHAT_THEY_ARE)
+@click.command(epilog=_PART_LIST)
 @click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
-@click.option("--quick", is_flag=True, help="Do little, to see it working; the numbers are rough.")
-@click.option("--rounds", type=click.IntRange(min=1), help="Interleaved rounds of each part.")
-@click.option("--database", type=click.Choice(["sqlite", "postgresql"]), help="Only this one.")
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Where to write JSON.")
+@click.option("--quick", is_flag=True, help="Run a small smoke test. The numbers are rough.")
+@click.option("--rounds", type=click.IntRange(min=1), help="Number of interleaved rounds.")
+@click.option(
+    "--database", type=click.Choice(["sqlite", "postgresql"]), help="Measure only this database."
+)
+@click.option("--json", "path", type=click.Path(path_type=Path), help="File for the JSON results.")
 @click.option(
     "--postgres-bin",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of PostgreSQL's programs, if not those of the wheel.",
+    help="Folder with the PostgreSQL programs. Default: those of the installed wheel.",
 )
 def main(
     parts: tuple[str, ...],
@@ -53,38 +55,41 @@ def main(
     path: Path | None,
     postgres_bin: Path | None,
 ) -> None:
-    """Measure what API Devices costs: all parts, or some of them."""
+    """Benchmark API Devices. Runs all parts by default."""
     tables: dict[str, Table] = {}
     failed = False
     token = f"apd_{secrets.token_urlsafe(32)}"
-    with _folder() as folder, backends(folder, token, database, postgres_bin) as found:
-        run = Run(folder, found, token, quick, rounds)
-        versions = {backend.name: backend.version for backend in found}
-        facts = environment(folder, {"PostgreSQL": "not measured"} | versions, loader())
+    with (
+        _work_folder() as folder,
+        running_backends(folder, token, database, postgres_bin) as backends,
+    ):
+        run = Run(folder, backends, token, quick, rounds)
+        versions = {backend.name: backend.version for backend in backends}
+        facts = environment(folder, {"PostgreSQL": "not measured"} | versions, load_generator())
         facts["size"] = "quick" if quick else "full"
         click.echo(show_environment(facts))
         for part in sorted(set(parts)) or PARTS:
-            say(f"part {part}")
+            show_progress(f"part {part}")
             try:
                 tables[part] = PARTS[part].measure(run)
-            except Exception:  # the other parts are measured all the same
+            except Exception:  # continue with the other parts
                 failed = True
                 click.echo(f"\nPart {part} failed:\n{traceback.format_exc()}", err=True)
             else:
                 click.echo(tables[part])
     path = path or RESULTS / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}.json"
     write_json(path, facts, tables)
-    say(f"written to {path}")
+    show_progress(f"results written to {path}")
     sys.exit(failed)
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    """Make a folder on a disk; remove it in the end, even if the process is asked to stop."""
+def _work_folder() -> Iterator[Path]:
+    """Create a temporary folder on disk. It is removed on exit, including after SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    disk = Path("/var/tmp")  # noqa: S108 - /tmp may be memory, which would be too fast
+    disk = Path("/var/tmp")  # noqa: S108 - /tmp may be a tmpfs, which would skew the results
     if disk.is_dir():
-        tempfile.tempdir = str(disk)  # PostgreSQL's data go there as well
+        tempfile.tempdir = str(disk)  # also moves PostgreSQL's data directory
     folder = Path(tempfile.mkdtemp(prefix="apidevices-benchmarks-"))
     try:
         yield folder

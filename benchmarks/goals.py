@@ -1,49 +1,49 @@
-"""What the measured numbers are held against; all of it is here."""
+"""Performance goals, and the check of measured values against them."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """A measured value beside its goal."""
+class GoalResult:
+    """A measured value and its goal."""
 
-    what: str
+    metric: str
     value: float
     goal: str
-    reached: bool
+    met: bool
 
     def __str__(self) -> str:
-        word = "reached" if self.reached else "NOT REACHED"
-        return f"{self.what}: {self.value:,.4g}, goal {self.goal}: {word}"
+        outcome = "met" if self.met else "NOT MET"
+        return f"{self.metric}: {self.value:,.4g}, goal {self.goal}: {outcome}"
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A limit that a value shall keep."""
+    """A limit for a metric."""
 
-    what: str
-    sign: Literal["<=", ">="]
+    metric: str
+    operator: Literal["<=", ">="]
     limit: float
     unit: str = ""
 
-    def judge(self, where: str, value: float) -> Verdict:
-        """Hold a value against the goal; ``where`` says which one it is, if there are several."""
-        reached = value <= self.limit if self.sign == "<=" else value >= self.limit
-        goal = f"{self.sign} {self.limit:,g} {self.unit}".rstrip()
-        return Verdict(f"{self.what}, {where}", value, goal, reached)
+    def evaluate(self, subject: str, value: float) -> GoalResult:
+        """Compare a value with the goal. ``subject`` is the database or case it belongs to."""
+        met = value <= self.limit if self.operator == "<=" else value >= self.limit
+        goal = f"{self.operator} {self.limit:,g} {self.unit}".rstrip()
+        return GoalResult(f"{self.metric}, {subject}", value, goal, met)
 
 
 THROUGHPUT = {
-    "SQLite": Goal("tracked over untracked throughput", ">=", 0.90),
-    "PostgreSQL": Goal("tracked over untracked throughput", ">=", 0.65),
+    "SQLite": Goal("throughput, tracked / untracked", ">=", 0.90),
+    "PostgreSQL": Goal("throughput, tracked / untracked", ">=", 0.65),
 }
-OVER_ORM = Goal("tracked over ORM hook throughput", ">=", 5)
-HOOK_ON_SQLITE = Goal("hook in process, median", "<=", 35, "µs")
-ROUND_TRIPS = Goal("round trips a request", "<=", 1)
-TRANSACTIONS = Goal("transactions a request", "<=", 0)
-PAGE = Goal("slowest page at 1M devices, p95", "<=", 50, "ms")
-PAGE_GROWTH = Goal("largest growth of a page's p95 from 10k to 1M devices", "<=", 3, "times")
-MEMORY = Goal("growth of a worker", "<=", 50, "MB")
-ACCEPTED = Goal("requests accepted after the answer to a block", "<=", 0)
-DENIED = Goal("requests denied after the answer to an unblock", "<=", 0)
+SPEEDUP_OVER_ORM = Goal("throughput, tracked / ORM hook", ">=", 5)
+HOOK_TIME_ON_SQLITE = Goal("request hook, median", "<=", 35, "µs")
+ROUND_TRIPS = Goal("round trips per request", "<=", 1)
+TRANSACTIONS = Goal("transactions per request", "<=", 0)
+PAGE_TIME = Goal("slowest page with 1M devices, p95", "<=", 50, "ms")
+PAGE_GROWTH = Goal("largest ratio of a page's p95 with 1M devices to 10k devices", "<=", 3)
+MEMORY_GROWTH = Goal("memory growth of a worker", "<=", 50, "MB")
+ACCEPTED_AFTER_BLOCK = Goal("requests accepted after a block was acknowledged", "<=", 0)
+DENIED_AFTER_UNBLOCK = Goal("requests denied after an unblock was acknowledged", "<=", 0)

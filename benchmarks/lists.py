@@ -1,4 +1,4 @@
-"""Part 3: the list, its filters and its search, as the database grows to a million devices."""
+"""Part 3: the device list, its filters and its search, with up to a million devices."""
 
 import secrets
 import time
@@ -18,18 +18,19 @@ from apidevices.listing import Cursor, Filters, Page
 from apidevices.models import DeviceActivity
 from apidevices.standalone import accounts
 from benchmarks import fleet, goals
-from benchmarks.context import Run, check, say
+from benchmarks.context import Run, check, show_progress
 from benchmarks.databases import DAYS, Backend, application, state_of
 from benchmarks.report import Table, Times
 
 PAGE = "/settings/api-devices"
-HEADERS = {"HX-Request": "true", "Accept-Encoding": "gzip, deflate, br, zstd"}  # as a browser
+# As browsers send them.
+HEADERS = {"HX-Request": "true", "Accept-Encoding": "gzip, deflate, br, zstd"}
 
 MILLION = 1_000_000
 
-SECONDS = 8.0
-"""A case that is slow is asked less often once it has taken so long, but ``LEAST`` times."""
-LEAST = 5
+TIME_BUDGET = 8.0
+"""Seconds. A case that exceeds them gets no more samples once it has ``MIN_SAMPLES``."""
+MIN_SAMPLES = 5
 
 _EMAIL = "benchmark@example.org"
 
@@ -50,9 +51,9 @@ SEARCHES: dict[str, Parameters] = {
     "whole identifier": {"name": fleet.device(500).identifier},
 }
 
-_FOUND = {
-    "search: rare": len(fleet.RARE),
-    "one character: rare": len(fleet.RARE),
+_EXPECTED_COUNTS = {
+    "search: rare": len(fleet.RARE_NAMES),
+    "one character: rare": len(fleet.RARE_NAMES),
     "search: none": 0,
     "one character: none": 0,
     "whole identifier": 1,
@@ -60,97 +61,97 @@ _FOUND = {
 
 
 def measure(run: Run) -> Table:
-    """Time each kind of page, at each size, on each database."""
+    """Time each page and search for each database size."""
     sizes = run.pick((1_000, 10_000, 100_000, MILLION), (1_000, 10_000))
     table = Table(
-        "3. List, search and filters: milliseconds of the server, median / 95th percentile",
+        "3. List, search and filters: server time in milliseconds, median / 95th percentile",
         notes=[
-            "“query” is listing.page, as the page asks; “page” is the whole answer to HTMX, signed"
-            " in and compressed.",
-            f"Each was asked for in each round, but {LEAST} times only if that took over"
-            f" {SECONDS:.0f} seconds.",
-            f"15% of the devices are named, 2% blocked; times are spread over {DAYS} days.",
+            "“query” is the call of listing.page that the page makes. “page” is the whole"
+            " compressed response to HTMX, for a signed-in user.",
+            f"One sample per round. Cases that take over {TIME_BUDGET:.0f} seconds in total have"
+            f" fewer samples, at least {MIN_SAMPLES}.",
+            f"15% of the devices have names, 2% are blocked. Times are spread over {DAYS} days.",
         ],
     )
     for backend in run.backends:
-        found: dict[tuple[str, str], dict[int, Times]] = defaultdict(dict)
+        results: dict[tuple[str, str], dict[int, Times]] = defaultdict(dict)
         for size in sizes:
-            say(f"{backend.name}: {size:,} devices, filling")
-            url = backend.grown(size)
-            say(f"{backend.name}: {size:,} devices, asking")
+            show_progress(f"{backend.name}: {size:,} devices, inserting")
+            url = backend.shared_database(size)
+            show_progress(f"{backend.name}: {size:,} devices, measuring")
             with application(url, run.folder) as app:
-                for (case, what), times in _time(run, app).items():
-                    found[case, what][size] = times
-        _tell(backend, found, table)
+                for (case, what), times in _measure(run, app).items():
+                    results[case, what][size] = times
+        _add_rows(backend, results, table)
     return table
 
 
-def _tell(
-    backend: Backend, found: Mapping[tuple[str, str], Mapping[int, Times]], table: Table
+def _add_rows(
+    backend: Backend, results: Mapping[tuple[str, str], Mapping[int, Times]], table: Table
 ) -> None:
     growth: dict[str, float] = {}
     slowest: dict[str, float] = {}
-    for (case, what), by_size in found.items():
+    for (case, what), by_size in results.items():
         columns = {f"{size:,}": times for size, times in by_size.items()}
         row = {"database": backend.name, "case": case, "time of": what, **columns}
         table.rows.append(row)
         if MILLION in by_size:
-            row["p95 1M/10k"] = grown = by_size[MILLION].p95 / by_size[10_000].p95
+            row["p95 1M/10k"] = ratio = by_size[MILLION].p95 / by_size[10_000].p95
             if what == "page":
-                slowest[case], growth[case] = by_size[MILLION].p95, grown
-    for goal, values in ((goals.PAGE, slowest), (goals.PAGE_GROWTH, growth)):
+                slowest[case], growth[case] = by_size[MILLION].p95, ratio
+    for goal, values in ((goals.PAGE_TIME, slowest), (goals.PAGE_GROWTH, growth)):
         if values:
             worst = max(values, key=values.__getitem__)
-            table.verdicts.append(goal.judge(f"{backend.name}, {worst}", values[worst]))
+            table.goal_results.append(goal.evaluate(f"{backend.name}, {worst}", values[worst]))
 
 
-def _time(run: Run, app: Flask) -> Mapping[tuple[str, str], Times]:
-    """Time each case, in interleaved rounds; (case, "query" or "page") -> milliseconds."""
-    db, client = state_of(app).db, _signed_in(app)
+def _measure(run: Run, app: Flask) -> Mapping[tuple[str, str], Times]:
+    """Time all cases in interleaved rounds. Return (case, "query" or "page") -> milliseconds."""
+    db, client = state_of(app).db, _signed_in_client(app)
     durations: dict[tuple[str, str], list[float]] = defaultdict(list)
-    cases = {**_places(db), **SEARCHES}
+    cases = {**_positions(db), **SEARCHES}
     for case, parameters in cases.items():
-        _check_answers(db, client, case, parameters)  # and a warm-up
+        _check_results(db, client, case, parameters)  # also the warm-up
     for _ in run.rounds(50, quick=10):
         for case, parameters in cases.items():
-            for what, ask in (
+            for what, call in (
                 ("query", partial(_query, db, parameters)),
                 ("page", partial(_page, client, parameters)),
             ):
                 spent = durations[case, what]
-                if sum(spent) > SECONDS * 1e3 and len(spent) >= LEAST:
+                if sum(spent) > TIME_BUDGET * 1e3 and len(spent) >= MIN_SAMPLES:
                     continue
                 started = time.perf_counter()
-                ask()
+                call()
                 spent.append((time.perf_counter() - started) * 1e3)
     return {key: Times.of(spent) for key, spent in durations.items()}
 
 
-def _places(db: Database) -> dict[str, Parameters]:
-    """Return the pages of the whole list, from its beginning to its end."""
+def _positions(db: Database) -> dict[str, Parameters]:
+    """Return the parameters of pages at different positions in the list."""
     first = listing.page(db, Filters())
     with db.read() as session:
         size = session.scalar(select(func.count()).select_from(DeviceActivity)) or 0
-        places = select(DeviceActivity.last_activity_at, DeviceActivity.device_id).order_by(
+        positions = select(DeviceActivity.last_activity_at, DeviceActivity.device_id).order_by(
             DeviceActivity.last_activity_at.desc(), DeviceActivity.device_id.desc()
         )
         middle, end = (
-            session.execute(places.offset(offset).limit(1)).one()
+            session.execute(positions.offset(offset).limit(1)).one()
             for offset in (size // 2, size - listing.PAGE_SIZE)
         )
     return {
         "first page": {},
         "second page": {"cursor": str(first.older)},
-        "page in the middle": {"cursor": str(Cursor("older", *middle))},
-        "page at the end": {"cursor": str(Cursor("older", *end))},
-        "back from the middle": {"cursor": str(Cursor("newer", *middle))},
+        "middle page": {"cursor": str(Cursor("older", *middle))},
+        "last page": {"cursor": str(Cursor("older", *end))},
+        "backwards from the middle": {"cursor": str(Cursor("newer", *middle))},
         "hide blocked, middle": {"status": "active", "cursor": str(Cursor("older", *middle))},
         "search: hit, middle": {"name": "iphone", "cursor": str(Cursor("older", *middle))},
     }
 
 
 def _query(db: Database, parameters: Parameters) -> Page:
-    """Ask what a page asks."""
+    """Run the query of a page."""
     cursor = parameters.get("cursor")
     status = cast(listing.Status, parameters.get("status", "all"))
     filters = Filters(parameters.get("name", ""), status)
@@ -158,24 +159,24 @@ def _query(db: Database, parameters: Parameters) -> Page:
 
 
 def _page(client: FlaskClient, parameters: Parameters) -> None:
-    answer = client.get(PAGE, query_string=parameters, headers=HEADERS)
-    check(answer.status_code == 200, f"the page answered {answer.status}")
+    response = client.get(PAGE, query_string=parameters, headers=HEADERS)
+    check(response.status_code == 200, f"the page returned {response.status}")
 
 
-def _check_answers(db: Database, client: FlaskClient, case: str, parameters: Parameters) -> None:
-    """Check that a case finds what it is meant to find, on the page as well."""
+def _check_results(db: Database, client: FlaskClient, case: str, parameters: Parameters) -> None:
+    """Check that the query and the page of a case return the expected devices."""
     page = _query(db, parameters)
     count = page.count.number
-    check(count == _FOUND.get(case, count), f"{case}: {count} devices found")
+    check(count == _EXPECTED_COUNTS.get(case, count), f"{case}: {count} devices found")
     check(bool(page.devices) == bool(count), f"{case}: {len(page.devices)} devices on the page")
-    check(count or case in _FOUND, f"{case}: nothing found")
-    shown = client.get(PAGE, query_string=parameters, headers={"HX-Request": "true"}).text
-    rows = shown.count('<tr id="device-')
-    check(rows == len(page.devices), f"{case}: {rows} rows of {len(page.devices)}")
+    check(count or case in _EXPECTED_COUNTS, f"{case}: no devices found")
+    html = client.get(PAGE, query_string=parameters, headers={"HX-Request": "true"}).text
+    rows = html.count('<tr id="device-')
+    check(rows == len(page.devices), f"{case}: the page has {rows} rows, not {len(page.devices)}")
 
 
-def _signed_in(app: Flask) -> FlaskClient:
-    """Return a client with a session of an administrator."""
+def _signed_in_client(app: Flask) -> FlaskClient:
+    """Return a test client that is signed in as an administrator."""
     app.test_client_class = FlaskLoginClient
     datastore = app.extensions["security"].datastore
     with app.app_context():

@@ -1,4 +1,4 @@
-"""Load over HTTP: by wrk where it is found, else by processes of ours."""
+"""HTTP load generator: wrk if it is installed, else Python processes."""
 
 import json
 import random
@@ -24,45 +24,48 @@ CONNECTIONS = 16
 
 _PROCESSES = 2
 _SCRIPT = Path(__file__).with_name("wrk.lua")
-_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came of a load: how many requests were answered and how fast.
+    """Throughput and latency of a load.
 
-    ``refused`` counts answers that are no success, ``broken`` what got no answer.
+    ``errors`` counts responses other than 2xx, ``broken`` counts requests without a response.
     """
 
     requests: int
     seconds: float
     p50_ms: float
     p99_ms: float
-    refused: int
+    errors: int
     broken: int
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """Requests per second."""
         return self.requests / self.seconds
 
     @property
     def failure(self) -> str:
-        """What went wrong; empty where nothing did."""
-        if not self.refused and not self.broken:
+        """Description of failed requests. Empty if all succeeded."""
+        if not self.errors and not self.broken:
             return ""
-        return f"of {self.requests:,} requests, {self.refused:,} refused, {self.broken:,} broken"
+        return (
+            f"{self.errors:,} of {self.requests:,} responses were errors,"
+            f" {self.broken:,} requests got no response"
+        )
 
 
-def loader() -> str:
-    """Return the name of what makes the requests."""
-    return "wrk" if shutil.which("wrk") else f"{_PROCESSES} processes of Python"
+def load_generator() -> str:
+    """Return the name of the load generator."""
+    return "wrk" if shutil.which("wrk") else f"{_PROCESSES} Python processes"
 
 
 def raw_request(
     device: SimulatedDevice, token: str, method: str = "GET", path: str = "/api/v1/ping"
 ) -> bytes:
-    """Return a request of a device, as it goes over the wire."""
+    """Return a request from a device as raw HTTP/1.1 bytes."""
     body = b'{"kind": "scan", "count": 3, "ok": true}' if method == "POST" else b""
     headers = {"Host": "127.0.0.1", "Authorization": f"Bearer {token}", **device.headers()}
     if body:
@@ -72,24 +75,24 @@ def raw_request(
 
 
 def exchange(connection: socket.socket, request: bytes) -> int:
-    """Send a request and return the status of its answer, once all of that is there.
+    """Send a request, read the whole response and return its status.
 
     Raises:
-        OSError: the connection broke.
+        OSError: The connection broke.
     """
     connection.sendall(request)
-    answer = b""
-    while (end := answer.find(b"\r\n\r\n")) < 0:
-        answer += _received(connection)
-    length = _LENGTH.search(answer, 0, end + 2)
-    missing = end + 4 + int(length[1] if length else 0) - len(answer)
+    response = b""
+    while (end := response.find(b"\r\n\r\n")) < 0:
+        response += _receive(connection)
+    length = _CONTENT_LENGTH.search(response, 0, end + 2)
+    missing = end + 4 + int(length[1] if length else 0) - len(response)
     while missing > 0:
-        missing -= len(_received(connection))
-    return int(answer[9:12])
+        missing -= len(_receive(connection))
+    return int(response[9:12])
 
 
 class Requests:
-    """Requests in a file, to be sent to any server."""
+    """Prepared requests that can be sent to any server."""
 
     def __init__(self, path: Path, requests: Iterable[bytes]) -> None:
         self._path = path
@@ -97,84 +100,87 @@ class Requests:
         path.write_bytes(b"".join(request + b"\0" for request in self._requests))
 
     def send(self, port: int, seconds: float, *, in_order: bool = False) -> Load:
-        """Send any of them again and again, or each once and in their order.
+        """Send requests for some seconds: random ones, or each once in order.
 
         Raises:
-            BenchmarkFailed: there were not enough to send each once, or nothing was answered.
+            BenchmarkFailed: No request got a response, or there were too few requests to send
+                each only once.
         """
-        by = _by_wrk if shutil.which("wrk") else self._by_python
-        load = by(port, seconds, self._path, in_order)
+        send = _send_with_wrk if shutil.which("wrk") else self._send_with_python
+        load = send(port, seconds, self._path, in_order)
         if not load.requests:
-            raise BenchmarkFailed("no request was answered")
+            raise BenchmarkFailed("no request got a response")
         if in_order and load.requests + CONNECTIONS >= len(self._requests):
-            raise BenchmarkFailed(f"{len(self._requests):,} requests were too few")
+            raise BenchmarkFailed(f"{len(self._requests):,} prepared requests are too few")
         return load
 
-    def _by_python(self, port: int, seconds: float, _path: Path, in_order: bool) -> Load:
+    def _send_with_python(self, port: int, seconds: float, _path: Path, in_order: bool) -> Load:
         shares = [self._requests[number::_PROCESSES] for number in range(_PROCESSES)]
         with get_context("spawn").Pool(_PROCESSES, _ignore_interrupt) as pool:
-            found = pool.starmap(_share, [(port, seconds, share, in_order) for share in shares])
-        durations = list(chain.from_iterable(times for times, _, _ in found))
+            results = pool.starmap(
+                _send_share, [(port, seconds, share, in_order) for share in shares]
+            )
+        durations = list(chain.from_iterable(times for times, _, _ in results))
         return Load(
             len(durations),
             seconds,
             percentile(durations, 50) * 1e3 if durations else 0,
             percentile(durations, 99) * 1e3 if durations else 0,
-            sum(refused for _, refused, _ in found),
-            sum(broken for _, _, broken in found),
+            sum(errors for _, errors, _ in results),
+            sum(broken for _, _, broken in results),
         )
 
 
-def _by_wrk(port: int, seconds: float, path: Path, in_order: bool) -> Load:
+def _send_with_wrk(port: int, seconds: float, path: Path, in_order: bool) -> Load:
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--timeout=30s"]
     script = ["-s", str(_SCRIPT), f"http://127.0.0.1:{port}/", "--", str(path)]
-    order = "in-order" if in_order else "any"
-    ended = subprocess.run([*command, *script, order], capture_output=True, text=True)
-    if ended.returncode:
-        raise BenchmarkFailed(f"wrk failed: {ended.stderr.strip() or ended.stdout.strip()}")
-    return Load(**json.loads(ended.stdout.splitlines()[-1]))
+    order = "in-order" if in_order else "random"
+    finished = subprocess.run([*command, *script, order], capture_output=True, text=True)
+    if finished.returncode:
+        raise BenchmarkFailed(f"wrk failed: {finished.stderr.strip() or finished.stdout.strip()}")
+    return Load(**json.loads(finished.stdout.splitlines()[-1]))
 
 
-def _share(
+def _send_share(
     port: int, seconds: float, requests: Sequence[bytes], in_order: bool
 ) -> tuple[list[float], int, int]:
-    """Send one process's share; return how long each took, how many were refused and broke."""
+    """Send one process's share. Return durations, error count and broken request count."""
     threads = CONNECTIONS // _PROCESSES
     deadline = time.monotonic() + seconds
 
     def run(number: int) -> tuple[list[float], int, int]:
-        mine = requests[number::threads]
+        own_requests = requests[number::threads]
         durations: list[float] = []
-        refused = 0
+        errors = 0
         with closing(socket.create_connection(("127.0.0.1", port), timeout=30)) as connection:
-            for request in cycle(mine) if in_order else _any(mine):
+            for request in cycle(own_requests) if in_order else _random(own_requests):
                 started = time.monotonic()
                 if started >= deadline:
                     break
                 try:
                     status = exchange(connection, request)
                 except OSError:
-                    return durations, refused, 1
+                    return durations, errors, 1
                 durations.append(time.monotonic() - started)
-                refused += not 200 <= status < 300
-        return durations, refused, 0
+                errors += not 200 <= status < 300
+        return durations, errors, 0
 
     with ThreadPoolExecutor(threads) as pool:
-        durations, refused, broken = zip(*pool.map(run, range(threads)), strict=True)
-    return list(chain.from_iterable(durations)), sum(refused), sum(broken)
+        durations, errors, broken = zip(*pool.map(run, range(threads)), strict=True)
+    return list(chain.from_iterable(durations)), sum(errors), sum(broken)
 
 
-def _any(requests: Sequence[bytes]) -> Iterator[bytes]:
+def _random(requests: Sequence[bytes]) -> Iterator[bytes]:
     while True:
         yield random.choice(requests)
 
 
 def _ignore_interrupt() -> None:
     with suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one ends it
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process stops this one
 
 
-def _received(connection: socket.socket) -> bytes:
+def _receive(connection: socket.socket) -> bytes:
     if not (data := connection.recv(65536)):
         raise ConnectionError("the server closed the connection")
     return data

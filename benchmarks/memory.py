@@ -1,6 +1,6 @@
-"""Part 5: how much a worker grows over a million requests from a million known devices.
+"""Part 5: memory growth of a worker over one request from each of a million devices.
 
-Run as ``python -m benchmarks.memory DEVICES TOKEN`` it is that worker, and prints what it found.
+``python -m benchmarks.memory DEVICES TOKEN`` runs the worker and prints its results as JSON.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from apidevices.standalone.settings import ServerSettings
 from benchmarks import fleet, goals
 from benchmarks.applications import tracked
-from benchmarks.context import BenchmarkFailed, Run, check, say
+from benchmarks.context import BenchmarkFailed, Run, check, show_progress
 from benchmarks.databases import close
 from benchmarks.report import Table
 from harness.real_server import ROOT, clean_environment
@@ -24,48 +24,48 @@ MEGABYTE = 1024 * 1024
 
 
 def measure(run: Run) -> Table:
-    """Let a worker answer a request of each device, and see how much it has grown."""
+    """Measure how much a worker grows while it serves one request from each device."""
     requests = run.pick(1_000_000, 100_000)
     table = Table(
         "5. Memory: a worker after one request from each of many devices",
         notes=[
-            f"One process calls the tracked application through WSGI, {WARM_UP:,} times to warm up"
-            " and once for each device; activity is written by its thread, as in production.",
-            "Resident memory, by /proc/self/statm. Blocked devices are denied, the others served.",
+            f"One process calls the tracked application through WSGI: {WARM_UP:,} warm-up requests,"
+            " then one per device. The activity thread writes as in production.",
+            "Resident memory from /proc/self/statm. Blocked devices are denied, all others served.",
         ],
     )
     for backend in run.backends:
-        say(f"{backend.name}: filling {requests:,} devices")
-        url = backend.grown(requests)
-        say(f"{backend.name}: {requests:,} requests")
-        ended = subprocess.run(
+        show_progress(f"{backend.name}: inserting {requests:,} devices")
+        url = backend.shared_database(requests)
+        show_progress(f"{backend.name}: {requests:,} requests")
+        finished = subprocess.run(
             [sys.executable, "-m", "benchmarks.memory", str(requests), run.token],
             cwd=ROOT,
             env=clean_environment(DATABASE_URL=url),
             capture_output=True,
             text=True,
         )
-        check(not ended.returncode, f"the worker failed:\n{ended.stderr}")
-        found = json.loads(ended.stdout)
-        table.rows.append({"database": backend.name, "requests": requests, **found})
-        table.verdicts.append(goals.MEMORY.judge(backend.name, found["growth MB"]))
+        check(not finished.returncode, f"the worker failed:\n{finished.stderr}")
+        result = json.loads(finished.stdout)
+        table.rows.append({"database": backend.name, "requests": requests, **result})
+        table.goal_results.append(goals.MEMORY_GROWTH.evaluate(backend.name, result["growth MB"]))
     return table
 
 
 def work(requests: int, token: str) -> dict[str, float]:
-    """Be the worker: answer a request of each device and return what memory it took."""
+    """Serve one request from each device. Return the memory use in megabytes."""
     app = tracked.create_app(ServerSettings.from_environ())
     for number in range(WARM_UP):
-        _request(app.wsgi_app, number % requests, token)
-    before = highest = _resident()
+        _send_request(app.wsgi_app, number % requests, token)
+    before = highest = _resident_bytes()
     started = time.monotonic()
     for number in range(requests):
-        _request(app.wsgi_app, number, token)
+        _send_request(app.wsgi_app, number, token)
         if number % 10_000 == 0:
-            highest = max(highest, _resident())
+            highest = max(highest, _resident_bytes())
     seconds = time.monotonic() - started
     close(app)
-    after = _resident()
+    after = _resident_bytes()
     return {
         "before MB": before / MEGABYTE,
         "after MB": after / MEGABYTE,
@@ -75,25 +75,27 @@ def work(requests: int, token: str) -> dict[str, float]:
     }
 
 
-def _request(application: Any, number: int, token: str) -> None:
-    """Make a request of a device.
+def _send_request(application: Any, number: int, token: str) -> None:
+    """Call the application with a request from a device.
 
     Raises:
-        BenchmarkFailed: it was not answered as it should be.
+        BenchmarkFailed: The response has an unexpected status.
     """
     statuses: list[str] = []
     environ = fleet.environ(fleet.device(number), token)
-    answer = application(environ, lambda status, _headers, _exception=None: statuses.append(status))
-    for _ in answer:
+    response = application(
+        environ, lambda status, _headers, _exception=None: statuses.append(status)
+    )
+    for _ in response:
         pass
-    if hasattr(answer, "close"):
-        answer.close()
+    if hasattr(response, "close"):
+        response.close()
     expected = "403" if fleet.is_blocked(number) else "200"
     if not statuses[0].startswith(expected):
-        raise BenchmarkFailed(f"device {number} was answered {statuses[0]}")
+        raise BenchmarkFailed(f"device {number} got {statuses[0]}, not {expected}")
 
 
-def _resident() -> int:
+def _resident_bytes() -> int:
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

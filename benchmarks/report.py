@@ -1,4 +1,4 @@
-"""Tables for people, JSON for programs, and the machine that the numbers come from."""
+"""Results as tables and JSON, and facts about the machine they were measured on."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from typing import Any, Self
 from tabulate import tabulate
 
 from apidevices.database import sqlite_module
-from benchmarks.goals import Verdict
+from benchmarks.goals import GoalResult
 from harness.real_server import ROOT
 
 LIBRARIES = (
@@ -33,7 +33,7 @@ LIBRARIES = (
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Median and 95th percentile of durations, in one unit."""
+    """Median and 95th percentile of durations. The caller chooses the unit."""
 
     p50: float
     p95: float
@@ -50,53 +50,53 @@ class Times:
 
 @dataclass
 class Table:
-    """What a part found: rows, how they are to be read, and which goals were reached."""
+    """The results of a part: rows, notes on how to read them, and goals."""
 
     title: str
     rows: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
+    goal_results: list[GoalResult] = field(default_factory=list)
 
     def __str__(self) -> str:
         rows = [{column: _cell(value) for column, value in row.items()} for row in self.rows]
         lines = ["", self.title, "", tabulate(rows, headers="keys", disable_numparse=True), ""]
         lines += [f"* {note}" for note in self.notes]
-        lines += [f"=> {verdict}" for verdict in self.verdicts]
+        lines += [f"=> {result}" for result in self.goal_results]
         return "\n".join(lines)
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Return a percentile of at least one value."""
+    """Return a percentile. Needs at least one value."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
 
 
 def median(values: Sequence[float]) -> float:
-    """Return the median of at least one value."""
+    """Return the median. Needs at least one value."""
     return statistics.median(values)
 
 
-def environment(folder: Path, databases: Mapping[str, str], loader: str) -> dict[str, str]:
-    """Return what the numbers depend on, by name.
+def environment(folder: Path, databases: Mapping[str, str], load_generator: str) -> dict[str, str]:
+    """Return facts about the machine and software that the results depend on.
 
     Args:
-        folder: where the databases lie.
-        databases: the version of each database, by name.
-        loader: what makes the requests over HTTP.
+        folder: Folder of the databases, to measure the disk.
+        databases: Database name -> version.
+        load_generator: Name of the program that sends the HTTP requests.
     """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "machine": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processor": f"{_first_line('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores",
-        "memory": _first_line("/proc/meminfo", "MemTotal"),
-        "disk": f"{_syncs_a_second(folder):,.0f} syncs a second",
-        "load before": " ".join(f"{load:.1f}" for load in os.getloadavg()),
+        "processor": f"{_proc_value('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores",
+        "memory": _proc_value("/proc/meminfo", "MemTotal"),
+        "disk": f"{_syncs_per_second(folder):,.0f} syncs/s",
+        "load average": " ".join(f"{load:.1f}" for load in os.getloadavg()),
         "Python": platform.python_version(),
         "SQLite": sqlite_module().sqlite_version,
         **databases,
         "libraries": ", ".join(f"{name} {_version(name)}" for name in LIBRARIES),
-        "requests by": loader,
+        "load generator": load_generator,
     }
 
 
@@ -106,7 +106,7 @@ def show_environment(facts: Mapping[str, str]) -> str:
 
 
 def write_json(path: Path, facts: Mapping[str, str], tables: Mapping[str, Table]) -> None:
-    """Write everything as JSON, durations and rates unrounded."""
+    """Write all results as JSON, with unrounded numbers."""
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {
         "environment": facts,
@@ -127,8 +127,8 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def _syncs_a_second(folder: Path) -> float:
-    """Return how often a second a few bytes can be made durable: what a commit waits for."""
+def _syncs_per_second(folder: Path) -> float:
+    """Measure ``fsync`` calls per second, the upper limit for durable commits."""
     with (folder / "sync").open("wb", buffering=0) as file:
         started = time.perf_counter()
         for _ in range(100):
@@ -147,14 +147,14 @@ def _version(library: str) -> str:
 def _commit() -> str:
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True)
+        described = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:
         return "unknown"
-    return found.stdout.strip() or "unknown"
+    return described.stdout.strip() or "unknown"
 
 
-def _first_line(path: str, key: str) -> str:
-    """Return the value of ``key: value`` in a file of the system."""
+def _proc_value(path: str, key: str) -> str:
+    """Return the value of the first ``key: value`` line in a /proc file."""
     try:
         lines = Path(path).read_text().splitlines()
     except OSError:

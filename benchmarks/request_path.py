@@ -1,4 +1,4 @@
-"""Part 1: what tracking costs a whole server, beside no hook and two other ones."""
+"""Part 1: throughput of a whole server with API Devices, no hook and two alternatives."""
 
 import math
 import os
@@ -20,7 +20,7 @@ from apidevices.models import DeviceActivity
 from apidevices.standalone.settings import ServerSettings
 from benchmarks import fleet, goals
 from benchmarks.applications import orm
-from benchmarks.context import BenchmarkFailed, Run, check, say
+from benchmarks.context import BenchmarkFailed, Run, check, show_progress
 from benchmarks.databases import Backend
 from benchmarks.load import CONNECTIONS, Load, Requests, raw_request
 from benchmarks.report import Table, median
@@ -32,18 +32,18 @@ VARIANTS = {
     "orm": "ORM hook",
     "dashboard": "MonitoringDashboard",
 }
-"""Module -> what it is called in the table."""
+"""Module -> name in the table."""
 
-FAIR = 0.7
-"""What the worker with the fewest connections does at least, of what the one with the most does:
-which of them takes a connection that is kept alive is chance, and halves the throughput."""
+MIN_BALANCE = 0.7
+"""Minimum CPU time of the least busy worker, relative to the busiest one. The kernel distributes
+keep-alive connections over the workers at random, and a bad distribution halves the throughput."""
 
-ATTEMPTS = 6
+MAX_ATTEMPTS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One round of a variant; ``answered`` counts the requests of the warm-up, too."""
+class RoundResult:
+    """One round of a variant. ``answered`` includes the warm-up requests."""
 
     load: Load
     answered: int
@@ -51,19 +51,19 @@ class Measured:
 
 
 def measure(run: Run) -> Table:
-    """Compare the throughput of the same API with each hook, in interleaved rounds."""
+    """Compare the throughput of one API with each hook in interleaved rounds."""
     table = Table(
-        "1. Request path: requests a second of a whole server",
+        "1. Request path: requests per second of a whole server",
         notes=[
-            f"{fleet.KNOWN:,} known devices at random with all seven headers and a token, 1 of 5"
-            f" requests a POST; {CONNECTIONS} connections kept alive.",
-            "Each server is gunicorn as the product runs it (gthread, 2 workers, 8 threads, default"
-            " settings), started anew for each round; client, server and database share the"
-            " processors.",
-            "CPU is that of the server's processes, without the database's; it is less disturbed by"
-            " what else the machine does.",
-            "All commit with SQLite's default, synchronous=FULL. Rounds in which one worker had"
-            " most of the connections are made again.",
+            f"{fleet.CALLERS:,} known devices at random with all seven headers and a token. 1 of 5"
+            f" requests is a POST. {CONNECTIONS} keep-alive connections.",
+            "Each server is gunicorn as the standalone application runs it (gthread, 2 workers, 8"
+            " threads, default settings), restarted for each round. Client, server and database"
+            " share the CPU.",
+            "CPU is the CPU time of the server processes, excluding the database. It varies less"
+            " with other load on the machine.",
+            "On SQLite, all variants commit with the default synchronous=FULL. Rounds in which one"
+            " worker got most of the connections are repeated.",
         ],
     )
     requests = Requests(
@@ -79,7 +79,7 @@ def measure(run: Run) -> Table:
 
 
 def _compare(run: Run, backend: Backend, requests: Requests, table: Table) -> None:
-    loads: dict[str, list[Measured]] = defaultdict(list)
+    results: dict[str, list[RoundResult]] = defaultdict(list)
     failures: dict[str, str] = {}
     started = clock.now()
     with ExitStack() as stack:
@@ -88,83 +88,90 @@ def _compare(run: Run, backend: Backend, requests: Requests, table: Table) -> No
             if variant == "dashboard" and find_spec("flask_monitoringdashboard") is None:
                 failures[variant] = "not installed"
                 continue
-            urls[variant] = stack.enter_context(_prepared(run, backend, variant))
+            urls[variant] = stack.enter_context(_database(run, backend, variant))
         for round_ in run.rounds(5):
             for variant, url in urls.items():
                 try:
-                    found = _load(run, variant, url, requests)
+                    result = _run_round(run, variant, url, requests)
                 except (AssertionError, BenchmarkFailed) as error:
                     failures[variant] = f"failed: {str(error).splitlines()[0]}"
                     continue
-                rate = found.load.rate
-                say(f"{backend.name}, round {round_ + 1}, {variant}: {rate:,.0f} requests/s")
-                loads[variant].append(found)
-                if found.load.failure:
-                    failures[variant] = f"does not count: {found.load.failure}"
-        answered = {variant: sum(found.answered for found in loads[variant]) for variant in urls}
-        for needed in ("untracked", "tracked"):
-            check(needed not in failures, f"{needed}, {backend.name}: {failures.get(needed)}")
-        _check_tracked(urls["tracked"], answered["tracked"], started)
-        if stored := _stored_by_the_dashboard(urls.get("dashboard")):
+                rate = result.load.rate
+                show_progress(
+                    f"{backend.name}, round {round_ + 1}, {variant}: {rate:,.0f} requests/s"
+                )
+                results[variant].append(result)
+                if result.load.failure:
+                    failures[variant] = f"invalid: {result.load.failure}"
+        answered = {
+            variant: sum(result.answered for result in results[variant]) for variant in urls
+        }
+        for required in ("untracked", "tracked"):
+            check(required not in failures, f"{required}, {backend.name}: {failures.get(required)}")
+        _check_activity(urls["tracked"], answered["tracked"], started)
+        if stored := _count_stored_by_dashboard(urls.get("dashboard")):
             table.notes.append(
-                f"MonitoringDashboard, {backend.name}: {answered['dashboard']:,} requests were"
-                f" answered, {stored:,} stored (also those that the end cut off)."
+                f"MonitoringDashboard, {backend.name}: {answered['dashboard']:,} requests got a"
+                f" response, {stored:,} were stored, including those in flight at the end."
             )
     for variant, name in VARIANTS.items():
         row = {"database": backend.name, "hook": name}
         if reason := failures.get(variant):
             table.rows.append({**row, "note": reason})
         else:
-            table.rows.append(row | _numbers(loads, variant))
-    _judge(backend, loads, failures, table)
+            table.rows.append(row | _summary(results, variant))
+    _evaluate_goals(backend, results, failures, table)
 
 
-def _numbers(loads: Mapping[str, list[Measured]], variant: str) -> dict[str, Any]:
-    found = [measured.load for measured in loads[variant]]
-    rates = [load.rate for load in found]
+def _summary(results: Mapping[str, list[RoundResult]], variant: str) -> dict[str, Any]:
+    loads = [result.load for result in results[variant]]
+    rates = [load.rate for load in loads]
     return {
         "requests/s": median(rates),
         "lowest": min(rates),
         "highest": max(rates),
-        "of no hook": _ratio(loads, variant, "untracked"),
-        "p50 ms": median([load.p50_ms for load in found]),
-        "p99 ms": median([load.p99_ms for load in found]),
-        "CPU µs/request": median([measured.cpu_us for measured in loads[variant]]),
+        "of no hook": _ratio(results, variant, "untracked"),
+        "p50 ms": median([load.p50_ms for load in loads]),
+        "p99 ms": median([load.p99_ms for load in loads]),
+        "CPU µs/request": median([result.cpu_us for result in results[variant]]),
     }
 
 
-def _ratio(loads: Mapping[str, list[Measured]], variant: str, other: str) -> float | None:
-    """Return the median, over the rounds, of one rate over another of the same round."""
-    pairs = list(zip(loads[variant], loads[other], strict=False))
-    return median([mine.load.rate / its.load.rate for mine, its in pairs]) if pairs else None
+def _ratio(results: Mapping[str, list[RoundResult]], variant: str, baseline: str) -> float | None:
+    """Return the median ratio of two variants' rates, compared round by round."""
+    pairs = list(zip(results[variant], results[baseline], strict=False))
+    return median([a.load.rate / b.load.rate for a, b in pairs]) if pairs else None
 
 
-def _judge(
-    backend: Backend, loads: Mapping[str, list[Measured]], failures: Mapping[str, str], table: Table
+def _evaluate_goals(
+    backend: Backend,
+    results: Mapping[str, list[RoundResult]],
+    failures: Mapping[str, str],
+    table: Table,
 ) -> None:
-    share = _ratio(loads, "tracked", "untracked")
-    over_orm = None if "orm" in failures else _ratio(loads, "tracked", "orm")
-    if share is not None:
-        table.verdicts.append(goals.THROUGHPUT[backend.name].judge(backend.name, share))
+    ratio = _ratio(results, "tracked", "untracked")
+    over_orm = None if "orm" in failures else _ratio(results, "tracked", "orm")
+    if ratio is not None:
+        table.goal_results.append(goals.THROUGHPUT[backend.name].evaluate(backend.name, ratio))
     if over_orm is not None:
-        table.verdicts.append(goals.OVER_ORM.judge(backend.name, over_orm))
+        table.goal_results.append(goals.SPEEDUP_OVER_ORM.evaluate(backend.name, over_orm))
 
 
-def _load(run: Run, variant: str, url: str, requests: Requests) -> Measured:
-    """Measure one round; one in which a worker got most of the connections is made again."""
+def _run_round(run: Run, variant: str, url: str, requests: Requests) -> RoundResult:
+    """Measure one round. Repeat it while one worker gets most of the connections."""
     answered = 0
-    for _ in range(ATTEMPTS):
-        found, shares = _attempt(run, variant, url, requests)
-        answered += found.answered
-        if min(shares) > FAIR * max(shares):
+    for _ in range(MAX_ATTEMPTS):
+        result, cpu_seconds = _attempt(run, variant, url, requests)
+        answered += result.answered
+        if min(cpu_seconds) > MIN_BALANCE * max(cpu_seconds):
             break
-    return replace(found, answered=answered)
+    return replace(result, answered=answered)
 
 
 def _attempt(
     run: Run, variant: str, url: str, requests: Requests
-) -> tuple[Measured, Sequence[float]]:
-    """Return what was measured, and the processor time of each worker."""
+) -> tuple[RoundResult, Sequence[float]]:
+    """Start a server and measure it. Return the result and the CPU seconds of each worker."""
     program = (sys.executable, "-m", "benchmarks.applications", variant)
     folder = run.folder / variant
     with RealServer(folder, program=program, cwd=ROOT, variables={"DATABASE_URL": url}) as server:
@@ -172,24 +179,24 @@ def _attempt(
         before = [_cpu_seconds(pid) for pid in server.workers]
         load = requests.send(server.port, run.pick(6, 2))
         after = [_cpu_seconds(pid) for pid in server.workers]
-        shares = [end - start for start, end in zip(before, after, strict=True)]
-        cpu_us = sum(shares) / load.requests * 1e6
-        return Measured(load, warm_up.requests + load.requests, cpu_us), shares
+        cpu_seconds = [end - start for start, end in zip(before, after, strict=True)]
+        cpu_us = sum(cpu_seconds) / load.requests * 1e6
+        return RoundResult(load, warm_up.requests + load.requests, cpu_us), cpu_seconds
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Return the processor time that a process has used so far."""
-    # The name of a process, in brackets, may hold anything.
+    """Return the CPU time that a process has used so far, in seconds."""
+    # The process name in parentheses can contain spaces and parentheses.
     stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
-def _prepared(run: Run, backend: Backend, variant: str) -> Iterator[str]:
-    """Make the database of a variant, with the devices that it shall know; yield its URL."""
-    say(f"{backend.name}: preparing {variant}")
+def _database(run: Run, backend: Backend, variant: str) -> Iterator[str]:
+    """Create the database of a variant and insert its devices. Yield its URL."""
+    show_progress(f"{backend.name}: preparing {variant}")
     if variant == "tracked":
-        with backend.database(variant, fleet.KNOWN_IN_ALL) as url:
+        with backend.database(variant, fleet.REGISTERED) as url:
             yield url
         return
     url = backend.create(variant)
@@ -197,7 +204,8 @@ def _prepared(run: Run, backend: Backend, variant: str) -> Iterator[str]:
         if variant == "orm":
             orm.fill(ServerSettings(database_url=url), run.token, fleet.callers())
         elif variant == "dashboard":
-            # In a process of its own: it can be set up once in a process, and by one at a time.
+            # Needs its own process: the dashboard supports only one setup per process, and
+            # concurrent setups by the workers would fail.
             program = [sys.executable, "-m", "benchmarks.applications", variant, "prepare"]
             environment = clean_environment(DATABASE_URL=url)
             run_program(program, cwd=ROOT, env=environment, check=True, capture_output=True)
@@ -206,31 +214,31 @@ def _prepared(run: Run, backend: Backend, variant: str) -> Iterator[str]:
         backend.drop(url)
 
 
-def _check_tracked(url: str, answered: int, started: datetime) -> None:
-    """Check that about as many devices were active as so many requests at random make active."""
+def _check_activity(url: str, answered: int, started: datetime) -> None:
+    """Check that the number of active devices matches that many random requests."""
     active = select(func.count()).where(DeviceActivity.last_active_at >= started)
-    with _connected(url) as connection:
-        found = connection.scalar(active)
-    expected = fleet.KNOWN * (1 - math.exp(-answered / fleet.KNOWN))
-    check(found > 0.9 * expected, f"activity of {found:,} devices was written, not {expected:,.0f}")
+    with _connect(url) as connection:
+        count = connection.scalar(active)
+    expected = fleet.CALLERS * (1 - math.exp(-answered / fleet.CALLERS))
+    check(count > 0.9 * expected, f"activity of {count:,} devices was written, not {expected:,.0f}")
 
 
-_STORED = """
+_COUNT_STORED = """
 SELECT count(*) FROM "Request" WHERE endpoint_id IN
     (SELECT id FROM "Endpoint" WHERE name LIKE 'api.%')
 """
 
 
-def _stored_by_the_dashboard(url: str | None) -> int | None:
+def _count_stored_by_dashboard(url: str | None) -> int | None:
     if url is None:
         return None
-    with _connected(url) as connection:
-        found: int = connection.scalar(text(_STORED))
-    return found
+    with _connect(url) as connection:
+        count: int = connection.scalar(text(_COUNT_STORED))
+    return count
 
 
 @contextmanager
-def _connected(url: str) -> Iterator[Any]:
+def _connect(url: str) -> Iterator[Any]:
     engine = create_engine(ServerSettings(database_url=url).url)
     try:
         with engine.connect() as connection:

@@ -1,4 +1,4 @@
--- Sends requests from a file, in which each ends with a zero byte: any of them, or one by one.
+-- Sends requests from a file of NUL-terminated requests, at random or in order.
 local requests, in_order, position = {}, false, 0
 
 function init(arguments)
@@ -22,7 +22,7 @@ end
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '\n{"requests": %d, "seconds": %f, "p50_ms": %f, "p99_ms": %f, "refused": %d, "broken": %d}\n',
+    '\n{"requests": %d, "seconds": %f, "p50_ms": %f, "p99_ms": %f, "errors": %d, "broken": %d}\n',
     summary.requests, summary.duration / 1e6,
     latency:percentile(50) / 1e3, latency:percentile(99) / 1e3,
     errors.status, errors.connect + errors.read + errors.write + errors.timeout

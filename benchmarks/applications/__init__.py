@@ -1,11 +1,11 @@
-"""The applications that are compared: one small API, with nothing or one of three hooks on it."""
+"""The compared applications: a small API without a hook or with one of three hooks."""
 
 from flask import Blueprint, Flask, request
 from flask.typing import ResponseReturnValue
 
 
 def new_api() -> Blueprint:
-    """Return the API: ``GET`` and ``POST /api/v1/ping``."""
+    """Return a blueprint with ``GET`` and ``POST /api/v1/ping``."""
     blueprint = Blueprint("api", __name__, url_prefix="/api")
 
     @blueprint.get("/v1/ping")
@@ -20,7 +20,7 @@ def new_api() -> Blueprint:
 
 
 def new_app(name: str, api: Blueprint) -> Flask:
-    """Return an application with the API, which tells when it is ready."""
+    """Return an application with the API and a readiness route."""
     app = Flask(name)
     app.register_blueprint(api)
 

@@ -1,4 +1,7 @@
-"""``python -m benchmarks.applications NAME``: serve one of them as the product serves itself."""
+"""Serve an application with the server of the standalone application.
+
+``python -m benchmarks.applications NAME [prepare]``
+"""
 
 import sys
 from importlib import import_module
@@ -8,7 +11,7 @@ from apidevices.standalone.settings import ServerSettings
 
 
 def main() -> None:
-    """Become the server; with ``prepare`` behind the name, only make the application once."""
+    """Run the server. With ``prepare``, only create the application and its tables."""
     settings = ServerSettings.from_environ()
     application = import_module(f"benchmarks.applications.{sys.argv[1]}")
     if "prepare" in sys.argv[2:]:

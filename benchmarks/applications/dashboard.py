@@ -1,4 +1,4 @@
-"""The API with Flask-MonitoringDashboard on it, at its default level, grouped by device."""
+"""The API with Flask-MonitoringDashboard at its default level, grouped by device."""
 
 import secrets
 
@@ -9,8 +9,8 @@ from benchmarks.applications import new_api, new_app
 
 
 def create_app(settings: ServerSettings) -> Flask:
-    """Make the application; its tables, too, where they are missing."""
-    # Imported late, as it isn't installed where nothing is measured.
+    """Create the application and its missing tables."""
+    # Imported here because only the bench extra installs it.
     import flask_monitoringdashboard as dashboard
 
     dashboard.config.database_name = settings.url.render_as_string(hide_password=False)

@@ -1,4 +1,4 @@
-"""The API with the hook that most people would write: the ORM, and a commit for each request."""
+"""The API with a straightforward hook: ORM queries and a commit for each request."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from benchmarks.applications import new_api, new_app
 
 
 class Base(DeclarativeBase):
-    """The base of the models."""
+    """Base class of the models."""
 
 
 db = SQLAlchemy(model_class=Base)
@@ -58,7 +58,7 @@ class Device(Base):
 
 
 def create_app(settings: ServerSettings) -> Flask:
-    """Make the application."""
+    """Create the application and its missing tables."""
     api = new_api()
     api.before_request(track)
     app = new_app(__name__, api)
@@ -73,7 +73,7 @@ def create_app(settings: ServerSettings) -> Flask:
 
 
 def track() -> None:
-    """Find out who calls, and store what is new of it."""
+    """Authenticate the caller, then register or update the device."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     digest = sha256(token.encode()).hexdigest()
     if scheme != "Bearer" or not db.session.scalar(select(Token).filter_by(digest=digest)):
@@ -96,12 +96,12 @@ def track() -> None:
 
 
 def fill(settings: ServerSettings, token: str, devices: Iterable[SimulatedDevice]) -> None:
-    """Insert a token and devices, as their requests would have."""
+    """Insert a token and devices, as if the devices had sent requests."""
     app = create_app(settings)
     rows = []
     for device in devices:
-        said = device.headers()
-        details = {field: said[header] for header, field in FIELDS.items()}
+        headers = device.headers()
+        details = {field: headers[header] for header, field in FIELDS.items()}
         now = datetime.now(UTC)
         rows.append({"identifier": device.identifier, "last_seen": now, **details})
     with app.app_context():

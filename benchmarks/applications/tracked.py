@@ -1,4 +1,4 @@
-"""The API with this extension on it, as a host application has it."""
+"""The API with API Devices, set up as in a host application."""
 
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
@@ -10,7 +10,7 @@ from benchmarks.applications import new_api, new_app
 
 
 def create_app(settings: ServerSettings) -> Flask:
-    """Make the application."""
+    """Create the application."""
     api, db = new_api(), SQLAlchemy()
     devices = APIDevices(db=db, tokens=True)
     devices.protect(api)

@@ -1,4 +1,4 @@
-"""The API without any hook: what there is to compare with."""
+"""The API without a hook: the baseline."""
 
 from flask import Flask
 
@@ -7,5 +7,5 @@ from benchmarks.applications import new_api, new_app
 
 
 def create_app(_settings: ServerSettings) -> Flask:
-    """Make the application."""
+    """Create the application."""
     return new_app(__name__, new_api())

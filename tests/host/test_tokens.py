@@ -47,9 +47,7 @@ def host(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Host]:
         db.create_all()
         migration.upgrade()
     yield app, extension
-    state_of(app).activity.close()
-    with app.app_context():
-        db.engine.dispose()
+    state_of(app).close()
 
 
 @pytest.fixture
