@@ -35,7 +35,7 @@ class _Connection(BaseRequestHandler):
 
     def handle(self) -> None:
         """Forward data in both directions until one side closes the connection."""
-        awaiting_answer = False
+        awaiting_response = False
         with socket.create_connection(("127.0.0.1", self.server.server_port)) as database:
             for end in (self.request, database):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -44,12 +44,12 @@ class _Connection(BaseRequestHandler):
                     if not (data := source.recv(65536)):
                         return
                     if source is database:
-                        awaiting_answer = False
+                        awaiting_response = False
                         self.server.in_transaction += data.endswith(_IN_TRANSACTION)
                         self.request.sendall(data)
                     else:
-                        self.server.round_trips += not awaiting_answer
-                        awaiting_answer = True
+                        self.server.round_trips += not awaiting_response
+                        awaiting_response = True
                         database.sendall(data)
 
 

@@ -65,7 +65,7 @@ def running_proxy(
                 return True
         except HTTPError as error:
             error.close()
-            return True  # any answer means that it is up
+            return True  # any response means that it is up
         except OSError:
             return False
 

@@ -65,7 +65,7 @@ def launch(command: Sequence[str | Path], log: Path, **options: Any) -> subproce
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A response."""
 
     status: int
@@ -207,17 +207,17 @@ class RealServer:
         path: str,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-    ) -> Answer:
+    ) -> Response:
         """Make one request on a new connection."""
         with closing(self.connect()) as connection:
             connection.request(method, path, body, headers or {})
-            return Answer.read(connection.getresponse())
+            return Response.read(connection.getresponse())
 
-    def send(self, request: bytes) -> Answer:
+    def send(self, request: bytes) -> Response:
         """Send raw bytes and read the response."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
             connection.sendall(request)
-            return read_answer(connection)
+            return read_response(connection)
 
     def _has_started(self) -> bool:
         assert self.process.poll() is None, f"the server did not start:\n{self.log}"
@@ -233,8 +233,8 @@ class RealServer:
         return self.process.wait()
 
 
-def read_answer(connection: socket.socket) -> Answer:
+def read_response(connection: socket.socket) -> Response:
     """Read one HTTP response from a socket."""
     with closing(http.client.HTTPResponse(connection)) as response:
         response.begin()
-        return Answer.read(response)
+        return Response.read(response)

@@ -221,9 +221,9 @@ class Administrator:
         self._call("POST", f"{DEVICES}/{self.device(identifier)['id']}/unblock")
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
-        answer = self.request(method, path, **options)
-        assert answer.status_code == 200, answer.text
-        return answer.json
+        response = self.request(method, path, **options)
+        assert response.status_code == 200, response.text
+        return response.json
 
 
 @pytest.fixture

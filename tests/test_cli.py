@@ -73,8 +73,8 @@ def test_show_json_equals_the_api_response(
     device_id = register("phone-1", model="iPhone 14")
     db = state_of(app).db
     _, token = tokens.issue(db, "test", ["devices:read"], actor="ann", now=NOON)
-    answer = client.get(f"{DEVICES}/{device_id}", headers=as_device(token, None))
-    assert cli.json("show", "phone-1") == answer.json
+    response = client.get(f"{DEVICES}/{device_id}", headers=as_device(token, None))
+    assert cli.json("show", "phone-1") == response.json
 
 
 def test_show_omits_unknown_fields(cli: Cli, register: Register) -> None:

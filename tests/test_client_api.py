@@ -30,9 +30,9 @@ def stored(db: Database) -> list[str]:
 
 def test_device_gets_its_own_data(client: FlaskClient, the_clock: Clock, token: str) -> None:
     the_clock.set(NOON)
-    answer = client.get(DEVICE, headers=as_device(token, os="iOS", model="iPhone 14"))
-    assert answer.status_code == 200
-    assert answer.json == {
+    response = client.get(DEVICE, headers=as_device(token, os="iOS", model="iPhone 14"))
+    assert response.status_code == 200
+    assert response.json == {
         "id": 1,
         "identifier": "phone-1",
         "name": None,
@@ -57,18 +57,18 @@ def test_device_gets_its_own_data(client: FlaskClient, the_clock: Clock, token: 
 
 def test_response_includes_details_from_the_same_request(client: FlaskClient, token: str) -> None:
     client.get(DEVICE, headers=as_device(token, os_version="18"))
-    answer = client.get(DEVICE, headers=as_device(token, os_version="26"))
-    assert answer.get_json()["os_version"] == "26"
+    response = client.get(DEVICE, headers=as_device(token, os_version="26"))
+    assert response.get_json()["os_version"] == "26"
 
 
 def test_json_contains_unescaped_utf8(client: FlaskClient, token: str) -> None:
-    answer = client.get(DEVICE, headers=as_device(token, model="%E7%BA%A2%E7%B1%B3"))
-    assert "红米".encode() in answer.data
+    response = client.get(DEVICE, headers=as_device(token, model="%E7%BA%A2%E7%B1%B3"))
+    assert "红米".encode() in response.data
 
 
 def test_head_response_has_no_body(client: FlaskClient, token: str) -> None:
-    answer = client.head(DEVICE, headers=as_device(token))
-    assert (answer.status_code, answer.data) == (200, b"")
+    response = client.head(DEVICE, headers=as_device(token))
+    assert (response.status_code, response.data) == (200, b"")
 
 
 # --- uploads -----------------------------------------------------------------------------------
@@ -78,9 +78,9 @@ def test_upload_is_stored_with_device_and_token(
     client: FlaskClient, db: Database, the_clock: Clock, token: str
 ) -> None:
     the_clock.set(NOON)
-    answer = upload(client, token, b'{"count": 3}')
-    assert answer.status_code == 201
-    assert answer.json == {"id": 1, "received_at": "2030-05-17T12:00:00.000000Z"}
+    response = upload(client, token, b'{"count": 3}')
+    assert response.status_code == 201
+    assert response.json == {"id": 1, "received_at": "2030-05-17T12:00:00.000000Z"}
     with db.read() as session:
         [row] = session.scalars(select(Upload)).all()
     assert (row.id, row.received_at, row.size) == (1, NOON, 12)
@@ -131,9 +131,9 @@ def test_upload_with_any_json_content_type_is_stored(
 def test_upload_of_invalid_json_gets_400(
     client: FlaskClient, db: Database, token: str, body: bytes, detail: str
 ) -> None:
-    answer = upload(client, token, body)
-    assert answer.status_code == 400
-    problem: dict[str, Any] = json.loads(answer.data)
+    response = upload(client, token, body)
+    assert response.status_code == 400
+    problem: dict[str, Any] = json.loads(response.data)
     assert problem["code"] == "invalid_request"
     assert detail in problem["detail"]
     assert stored(db) == []
@@ -149,8 +149,8 @@ def test_upload_of_a_lone_surrogate_is_stored_unchanged(
 def test_upload_without_device_identifier_is_not_stored(
     client: FlaskClient, db: Database, token: str
 ) -> None:
-    answer = client.post(UPLOADS, headers=as_device(token, None), json={})
-    assert answer.status_code == 400
+    response = client.post(UPLOADS, headers=as_device(token, None), json={})
+    assert response.status_code == 400
     assert stored(db) == []
 
 

@@ -82,9 +82,9 @@ def test_documented_command_works(
         assert done.returncode == 0, done.stderr
         return
     assert command.startswith("curl "), f"no test runs this command from {document}"
-    answer = curl(server, token, command)
+    response = curl(server, token, command)
     # The documented ETag matches no device of this test.
-    assert answer.get("code") == ("precondition_failed" if "If-Match" in command else None)
+    assert response.get("code") == ("precondition_failed" if "If-Match" in command else None)
 
 
 def test_quickstart_steps_block_and_unblock_a_device(
@@ -121,5 +121,5 @@ def curl(server: RealServer, token: str, command: str) -> dict[str, Any]:
         timeout=30,
     )
     assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    response: dict[str, Any] = json.loads(done.stdout)
+    return response

@@ -69,8 +69,8 @@ def test_block_names_the_box_office_user_as_actor(scanner: FlaskClient, ada: Vis
 
 
 def test_request_without_the_key_registers_no_device(scanner: FlaskClient, ada: Visitor) -> None:
-    answer = scanner.post("/api/tickets/ticket-1/scan", headers={"X-Device-ID": "x"})
-    assert answer.status_code == 401
+    response = scanner.post("/api/tickets/ticket-1/scan", headers={"X-Device-ID": "x"})
+    assert response.status_code == 401
     assert "No devices yet" in ada.get(LIST).text
 
 
@@ -98,8 +98,8 @@ def test_box_office_starts_with_one_command(tmp_path: Path) -> None:
     )
     try:
         wait_until(lambda: "Running on" in (tmp_path / "log").read_text())
-        with urlopen(f"http://127.0.0.1:{port}/login") as answer:
-            assert answer.status == 200
+        with urlopen(f"http://127.0.0.1:{port}/login") as response:
+            assert response.status == 200
     finally:
         process.terminate()
         process.wait()
@@ -133,8 +133,8 @@ def test_admin_pages_use_their_own_templates(visitor: Visitor, path: str) -> Non
 
 def test_rename_and_block_work_in_the_colliding_host(visitor: Visitor) -> None:
     visitor.change(f"{LIST}/1", "/name", htmx=True, name="West door")
-    answer = visitor.change(f"{LIST}/1", "/block", htmx=True)
-    assert "West door is blocked." in answer.announced
+    response = visitor.change(f"{LIST}/1", "/block", htmx=True)
+    assert "West door is blocked." in response.announced
     denied = visitor.client.get("/api/devices", headers={"X-Device-ID": "phone-1"})
     assert denied.get_json()["code"] == "device_blocked"
 

@@ -262,8 +262,8 @@ def test_installed_wheel_runs_in_an_empty_folder(installed: Path, tmp_path: Path
     with server:
         assert server.setup_links
         token = server.create_token("x")
-        answer = server.call("GET", DEVICE, as_device(token, model="iPhone 14"))
-        assert (answer.status, answer.json["model"]) == (200, "iPhone 14")
+        response = server.call("GET", DEVICE, as_device(token, model="iPhone 14"))
+        assert (response.status, response.json["model"]) == (200, "iPhone 14")
         page = server.call("GET", "/login")
         assert (page.status, b"<form" in page.body) == (200, True)
         assert server.call("GET", "/settings/api-devices/static/app.css").status == 200

@@ -148,8 +148,8 @@ class Browser(httpx.Client):
     def act(self, device: str, action: str) -> None:
         """Block or unblock a device on the admin pages."""
         page = self.devices()[device]
-        answer = self.submit(page, f"{page}/{action}")
-        assert (answer.status_code, answer.headers["Location"]) == (303, page)
+        response = self.submit(page, f"{page}/{action}")
+        assert (response.status_code, response.headers["Location"]) == (303, page)
 
     def _identifier(self, page: str) -> str:
         [identifier] = set(re.findall(r"device-[a-z]\b", self.get(page).text))

@@ -58,8 +58,8 @@ def administrator(calibreweb: Host) -> Browser:
 
 def sign_in(host: Host, user: str = AUTH[0], password: str = AUTH[1]) -> Browser:
     browser = host.browser()
-    answer = browser.submit("/login", username=user, password=password, next="/")
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+    response = browser.submit("/login", username=user, password=password, next="/")
+    assert (response.status_code, response.headers["Location"]) == (302, "/")
     return browser
 
 
@@ -80,9 +80,9 @@ def test_device_with_the_wrong_password_is_not_recorded(
 
 
 def test_admin_pages_redirect_anonymous_visitors_to_the_login(calibreweb: Host) -> None:
-    answer = calibreweb.browser().get(ADMIN)
-    assert answer.status_code == 302
-    assert answer.headers["Location"].startswith("/login?next=")
+    response = calibreweb.browser().get(ADMIN)
+    assert response.status_code == 302
+    assert response.headers["Location"].startswith("/login?next=")
 
 
 def test_admin_pages_deny_users_who_are_no_administrators(

@@ -85,8 +85,8 @@ def test_device_with_the_wrong_password_is_not_recorded(
 
 @pytest.mark.database("sqlite")
 def test_admin_pages_ask_anonymous_visitors_for_the_password(ihatemoney: Host) -> None:
-    answer = ihatemoney.browser().get(ADMIN)
-    assert (answer.status_code, answer.headers["Location"]) == (302, f"/admin?goto={ADMIN}")
+    response = ihatemoney.browser().get(ADMIN)
+    assert (response.status_code, response.headers["Location"]) == (302, f"/admin?goto={ADMIN}")
 
 
 @pytest.mark.database("sqlite")

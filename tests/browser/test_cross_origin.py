@@ -80,7 +80,7 @@ def fetch(page: Page) -> Fetch:
         page.goto(f"{origin}{BLANK_PAGE}")
         return page.evaluate(
             """([url, headers]) => fetch(url, {headers})
-                .then(async answer => [answer.status, await answer.json()], () => null)""",
+                .then(async response => [response.status, await response.json()], () => null)""",
             [url, headers],
         )
 
@@ -90,8 +90,8 @@ def fetch(page: Page) -> Fetch:
 def test_page_on_an_allowed_origin_gets_the_answer(
     fetch: Fetch, allowed_origin: str, url: str, token: str
 ) -> None:
-    status, answer = fetch(allowed_origin, url, as_device(token, "browser-1"))
-    assert (status, "browser-1" in json.dumps(answer)) == (200, True)
+    status, response = fetch(allowed_origin, url, as_device(token, "browser-1"))
+    assert (status, "browser-1" in json.dumps(response)) == (200, True)
 
 
 def test_page_on_an_allowed_origin_can_read_that_its_device_is_blocked(

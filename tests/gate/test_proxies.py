@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.proxies import PROXIES, running_proxy
-from harness.real_server import Answer, RealServer, wait_until
+from harness.real_server import RealServer, Response, wait_until
 from tests.conftest import StartServer, as_device
 from tests.gate.upstream import Upstream, upstream
 from tests.server.management import devices
@@ -35,11 +35,11 @@ class Proxied:
         method: str = "GET",
         path: str = "/orders",
         body: str | None = None,
-    ) -> Answer:
+    ) -> Response:
         """Send a request through the proxy."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             connection.request(method, path, body, dict(headers))
-            return Answer.read(connection.getresponse())
+            return Response.read(connection.getresponse())
 
 
 @pytest.fixture(scope="module")

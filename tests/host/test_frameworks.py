@@ -183,8 +183,8 @@ def test_authenticated_devices_are_recorded(app: Flask, client: FlaskClient) -> 
 
 @every_host
 def test_rejected_requests_are_not_recorded(app: Flask, client: FlaskClient) -> None:
-    answer = client.get("/api/orders", headers={"X-Device-ID": "phone-1"})
-    assert answer.status_code == 401
+    response = client.get("/api/orders", headers={"X-Device-ID": "phone-1"})
+    assert response.status_code == 401
     assert call(client, "/api/nothing").status_code == 404
     assert known(app) == []
 
@@ -205,9 +205,9 @@ def test_blocked_device_gets_403_whatever_it_requests(app: Flask, client: FlaskC
     call(client, "/api/orders")
     block(app)
     for method, path in REQUESTS:
-        answer = call(client, path, method)
-        assert (answer.status_code, answer.mimetype) == (403, "application/problem+json"), path
-        assert answer.json["code"] == "device_blocked"
+        response = call(client, path, method)
+        assert (response.status_code, response.mimetype) == (403, "application/problem+json"), path
+        assert response.json["code"] == "device_blocked"
     assert call(client, "/api/orders", device="phone-2").status_code == 200
 
 

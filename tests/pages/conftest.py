@@ -41,8 +41,8 @@ def create_account(app: Flask, email: str, password: str = PASSWORD) -> None:
 
 
 def sign_in(visitor: Visitor, email: str, password: str = PASSWORD) -> None:
-    answer = visitor.change("/login", "/login", email=email, password=password)
-    assert answer.status in (302, 303), answer.text
+    response = visitor.change("/login", "/login", email=email, password=password)
+    assert response.status in (302, 303), response.text
 
 
 def create_and_sign_in(app: Flask, email: str = ANN) -> Visitor:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.real_server import Answer, RealServer, wait_until
+from harness.real_server import RealServer, Response, wait_until
 from tests.conftest import DEVICE, DEVICES, as_device
 from tests.server.management import devices, history
 from tests.server.threads import Threads
@@ -26,7 +26,7 @@ def call_simultaneously(
         with closing(server.connect()) as connection:
             together.wait(20)
             connection.request("GET", DEVICE, headers=headers(number))
-            return Answer.read(connection.getresponse()).status
+            return Response.read(connection.getresponse()).status
 
     with ThreadPoolExecutor(count) as pool:
         return Counter(pool.map(call, range(count)))
@@ -60,14 +60,14 @@ class Traffic(Threads):
     """
 
     def __init__(self, server: RealServer, headers: dict[str, str], threads: int = 8) -> None:
-        self.answers: list[tuple[float, int]] = []
+        self.responses: list[tuple[float, int]] = []
         self._server = server
         self._headers = headers
         super().__init__([self._run] * threads)
 
     def since(self, moment: float) -> list[int]:
         """Return the statuses of requests that started after ``moment``."""
-        return [status for started, status in list(self.answers) if started > moment]
+        return [status for started, status in list(self.responses) if started > moment]
 
     def _run(self) -> None:
         while not self.stopping.is_set():
@@ -75,7 +75,7 @@ class Traffic(Threads):
                 for _ in range(60):
                     started = time.monotonic()
                     connection.request("GET", DEVICE, headers=self._headers)
-                    self.answers.append((started, Answer.read(connection.getresponse()).status))
+                    self.responses.append((started, Response.read(connection.getresponse()).status))
                     if self.stopping.is_set():
                         break
 
@@ -106,14 +106,14 @@ def test_every_request_after_a_block_gets_403_on_all_workers(
     assert server.call("GET", DEVICE, headers).status == 200
     cpu_times = {pid: cpu_time(pid) for pid in server.workers}
     with Traffic(server, headers) as traffic:
-        wait_until(lambda: len(traffic.answers) > 100)
+        wait_until(lambda: len(traffic.responses) > 100)
         block(server, token, identifier)
         blocked_at = time.monotonic()
         wait_until(lambda: len(traffic.since(blocked_at)) >= 5_000, 60)
         assert server.call("GET", DEVICE, as_device(token, "not-blocked-1")).status == 200
     after = traffic.since(blocked_at)
     assert Counter(after) == {403: len(after)}
-    assert 200 in [status for _, status in traffic.answers]
+    assert 200 in [status for _, status in traffic.responses]
     assert all(cpu_time(pid) > ticks for pid, ticks in cpu_times.items())
 
 

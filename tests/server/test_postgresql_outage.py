@@ -29,11 +29,11 @@ def standby(primary: Postgres) -> Iterator[Postgres]:
 
 def status(server: RealServer, token: str, identifier: str = "phone-1") -> int:
     """Call as a device and return the status. Every 503 must have ``Retry-After``."""
-    answer = server.call("GET", DEVICE, as_device(token, identifier))
-    if answer.status == 503:
-        assert answer.json["code"] == "unavailable"
-        assert int(answer.headers["Retry-After"]) > 0
-    return answer.status
+    response = server.call("GET", DEVICE, as_device(token, identifier))
+    if response.status == 503:
+        assert response.json["code"] == "unavailable"
+        assert int(response.headers["Retry-After"]) > 0
+    return response.status
 
 
 @pytest.mark.parametrize("end", [Postgres.stop, Postgres.kill])

@@ -16,7 +16,7 @@ from functools import partial
 import pytest
 
 from apidevices.clock import now, rfc3339
-from harness.real_server import Answer, RealServer, read_answer, wait_until
+from harness.real_server import RealServer, Response, read_response, wait_until
 from tests.conftest import DEVICE, UPLOADS, StartServer, as_device
 from tests.server.threads import Threads
 
@@ -56,7 +56,7 @@ def test_port_is_closed_while_the_last_request_is_in_flight(
             server.process.send_signal(number)
             wait_until(lambda: rejects_connections(server), 10)
             upload.sendall(BODY)
-            assert read_answer(upload).status == 201
+            assert read_response(upload).status == 201
         server.process.wait(20)
         server.launch()
         wait_until(server.is_ready, 30)
@@ -68,7 +68,7 @@ class Sent:
 
     device: str
     at: float
-    answered: float | None = None
+    answered_at: float | None = None
     active_at: str = ""
 
 
@@ -77,7 +77,7 @@ class Load(Threads):
 
     def __init__(self, server: RealServer, token: str) -> None:
         self.sent: list[Sent] = []
-        self.unexpected: list[Answer] = []
+        self.unexpected: list[Response] = []
         self._server = server
         self._token = token
         super().__init__(
@@ -96,11 +96,11 @@ class Load(Threads):
                     connection.request(method, path, body, headers)
                     sent = Sent(device, time.monotonic())
                     self.sent.append(sent)
-                    answer = Answer.read(connection.getresponse())
-                    sent.answered = time.monotonic()
-                    sent.active_at = answer.json.get("received_at", started_at)
-                    if answer.status not in (200, 201):
-                        self.unexpected.append(answer)
+                    response = Response.read(connection.getresponse())
+                    sent.answered_at = time.monotonic()
+                    sent.active_at = response.json.get("received_at", started_at)
+                    if response.status not in (200, 201):
+                        self.unexpected.append(response)
                     if keep_alive:
                         continue
                 connection.close()
@@ -120,8 +120,8 @@ def test_graceful_stop_under_load_answers_every_request_in_flight(make_server: S
             server.stop()
         devices = {device["identifier"]: device for device in server.devices()}
     before = [sent for sent in load.sent if sent.at < signaled_at]
-    assert [sent for sent in before if sent.answered is None] == []
-    assert any(sent.answered and sent.answered > signaled_at for sent in before)
+    assert [sent for sent in before if sent.answered_at is None] == []
+    assert any(sent.answered_at and sent.answered_at > signaled_at for sent in before)
     assert load.unexpected == []
     unsaved = [
         sent for sent in load.sent if sent.active_at > devices[sent.device]["last_active_at"]
@@ -148,11 +148,11 @@ def test_graceful_stop_closes_idle_connections_and_answers_the_others(
         token = server.create_token()
         with closing(server.connect()) as idle, incomplete_upload(server, token) as upload:
             idle.request("GET", "/livez")
-            Answer.read(idle.getresponse())
+            Response.read(idle.getresponse())
             server.process.send_signal(signal.SIGTERM)
             assert idle.sock.recv(1) == b""  # the worker is stopping
             upload.sendall(BODY)
-            assert read_answer(upload).status == 201
+            assert read_response(upload).status == 201
         server.process.wait(20)
 
 
@@ -169,10 +169,10 @@ def test_killed_worker_loses_no_registration_that_it_answered(make_server: Start
                 number += 1
                 identifier = f"phone-{thread}-{number}"
                 try:
-                    answer = server.call("GET", DEVICE, as_device(token, identifier))
+                    response = server.call("GET", DEVICE, as_device(token, identifier))
                 except (OSError, http.client.HTTPException):
                     continue  # no response, so no guarantee
-                assert answer.status == 200
+                assert response.status == 200
                 acknowledged.append(identifier)
 
         def kill_a_worker() -> None:

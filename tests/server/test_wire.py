@@ -6,7 +6,7 @@ from contextlib import closing, suppress
 import pytest
 
 from apidevices.standalone.uploads import MAX_BYTES
-from harness.real_server import Answer, RealServer
+from harness.real_server import RealServer, Response
 from tests.conftest import DEVICE, UPLOADS, as_device
 
 
@@ -45,9 +45,9 @@ def test_hostile_detail_is_shown_as_text(
     server: RealServer, token: str, value: bytes, shown: str
 ) -> None:
     identifier = b"X-Device-ID: hostile"
-    answer = server.send(request(token, identifier, b"X-Device-Model: " + value))
-    assert answer.status == 200, answer.body
-    assert answer.json["model"] == shown
+    response = server.send(request(token, identifier, b"X-Device-Model: " + value))
+    assert response.status == 200, response.body
+    assert response.json["model"] == shown
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,12 @@ def test_hostile_detail_is_shown_as_text(
 def test_hostile_identifier_is_shown_as_text_or_rejected(
     server: RealServer, token: str, value: bytes, status: int
 ) -> None:
-    answer = server.send(request(token, b"X-Device-ID: " + value))
-    assert answer.status == status, answer.body
+    response = server.send(request(token, b"X-Device-ID: " + value))
+    assert response.status == status, response.body
     if status == 200:
-        assert answer.json["identifier"] == value.decode()
+        assert response.json["identifier"] == value.decode()
     else:
-        assert answer.json["code"] == "device_id_invalid"
+        assert response.json["code"] == "device_id_invalid"
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_hostile_identifier_is_shown_as_text_or_rejected(
 def test_control_character_causes_no_server_error(
     server: RealServer, token: str, header: bytes, byte: bytes
 ) -> None:
-    answer = server.send(request(token, header + b": a" + byte + b"b"))
-    assert 200 <= answer.status < 500
+    response = server.send(request(token, header + b": a" + byte + b"b"))
+    assert 200 <= response.status < 500
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def test_malformed_request_causes_no_server_error(server: RealServer, raw: bytes
 
 
 def test_header_name_with_underscores_is_ignored(server: RealServer, token: str) -> None:
-    answer = server.send(request(token, b"X-Device-ID: hyphen", b"X_Device_ID: underscore"))
-    assert answer.json["identifier"] == "hyphen"
+    response = server.send(request(token, b"X-Device-ID: hyphen", b"X_Device_ID: underscore"))
+    assert response.json["identifier"] == "hyphen"
     assert server.send(request(token, b"X_Device_ID: underscore")).status == 400
 
 
@@ -120,8 +120,8 @@ def test_blocked_device_gets_403_for_every_method_and_path(
     headers = as_device(token, "blocked-4")
     if server.call("GET", DEVICE, headers).status == 200:
         assert server.flask("apidevices", "block", "blocked-4").returncode == 0
-    answer = server.send(request(token, b"X-Device-ID: blocked-4", method=method, path=path))
-    assert (answer.status, answer.json["code"]) == (403, "device_blocked")
+    response = server.send(request(token, b"X-Device-ID: blocked-4", method=method, path=path))
+    assert (response.status, response.json["code"]) == (403, "device_blocked")
 
 
 # --- uploads -----------------------------------------------------------------------------------
@@ -139,5 +139,5 @@ def test_upload_over_the_wire(
         connection.request(
             "POST", UPLOADS, pieces if chunked else body, headers, encode_chunked=chunked
         )
-        answer = Answer.read(connection.getresponse())
-    assert answer.status == status
+        response = Response.read(connection.getresponse())
+    assert response.status == status

@@ -13,7 +13,7 @@ import time
 from abc import ABC, abstractmethod
 
 from apidevices.identity import DETAILS
-from harness.real_server import Answer, RealServer
+from harness.real_server import RealServer, Response
 from tests.conftest import DEVICE, DEVICES, UPLOADS, as_device
 from tests.torture.ledger import DeviceRecord, Expected, Ledger, Span
 
@@ -61,7 +61,7 @@ class Client(ABC, threading.Thread):
 
     def _request(
         self, method: str, path: str, headers: dict[str, str], body: object = None
-    ) -> Answer | None:
+    ) -> Response | None:
         """Make a request; return None if the outcome is unknown."""
         if self._rng.random() < 0.2:
             self._connection.close()  # the next request reconnects
@@ -71,7 +71,7 @@ class Client(ABC, threading.Thread):
         started = time.time()
         try:
             self._connection.request(method, path, content, headers)
-            response = Answer.read(self._connection.getresponse())
+            response = Response.read(self._connection.getresponse())
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             self._record_failure(type(error).__name__, started)
@@ -88,7 +88,7 @@ class Client(ABC, threading.Thread):
         self._ledger.record_response(outcome, started)
         self._stop_requested.wait(PAUSE)
 
-    def _record_wrong(self, description: str, response: Answer) -> None:
+    def _record_wrong(self, description: str, response: Response) -> None:
         self._ledger.record_wrong_response(
             f"{self.name}: {description}: {response.status} {response.body[:300]!r}"
         )
@@ -200,7 +200,7 @@ class AdministratorClient(Client):
 
     def _retry(
         self, device: DeviceRecord, operation: str, method: str, path: str, body: object = None
-    ) -> Answer | None:
+    ) -> Response | None:
         """Repeat a request until it gets a response; return None if stopped or not successful."""
         device.requested[operation] += 1
         while not self._stop_requested.is_set():
