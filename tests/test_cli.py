@@ -117,9 +117,7 @@ def test_blocked_device_gets_403_until_it_is_unblocked(cli: Cli, client: FlaskCl
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
 
 
-def test_block_prints_since_when_the_device_has_been_blocked(
-    cli: Cli, register: Register, the_clock: Clock
-) -> None:
+def test_block_prints_the_time_of_the_block(cli: Cli, register: Register, the_clock: Clock) -> None:
     register("phone-1")
     the_clock.set(NOON)
     blocked = "phone-1 has been blocked since 2030-05-17 12:00:00 UTC\n"
@@ -249,5 +247,5 @@ def test_simulate_fails_if_the_server_is_unreachable(cli: Cli) -> None:
         pytest.param(("simulate", "--token", "x"), id="missing option"),
     ],
 )
-def test_wrong_usage_exits_with_2(cli: Cli, arguments: tuple[str, ...]) -> None:
+def test_usage_error_exits_with_2(cli: Cli, arguments: tuple[str, ...]) -> None:
     assert cli.run(*arguments).exit_code == 2

@@ -145,7 +145,7 @@ def test_failed_write_is_rolled_back(database: Database) -> None:
     assert names(database) == ["chair"]
 
 
-def test_concurrent_writes_of_many_threads_all_succeed(database: Database) -> None:
+def test_concurrent_writes_from_many_threads_all_succeed(database: Database) -> None:
     count = 16
     barrier = threading.Barrier(count)
 

@@ -41,7 +41,9 @@ def test_empty_name_restores_identifier_as_display_name(db: Database, register: 
     assert devices.get(db, device_id).display_name == "phone-1"
 
 
-def test_name_is_cleaned(db: Database, register: Register) -> None:
+def test_whitespace_and_control_characters_in_a_name_are_cleaned(
+    db: Database, register: Register
+) -> None:
     renamed = devices.rename(db, register("phone-1"), " Box \n\x00Office ", actor="ann", now=NOON)
     assert renamed.name == "Box Office"
 

@@ -112,7 +112,7 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize(("heading", "use"), EXAMPLES, ids=[heading for heading, _ in EXAMPLES])
-def test_authorize_examples_let_only_administrators_in(
+def test_authorize_examples_admit_only_administrators(
     app: Flask, tmp_path: Path, heading: str, use: Callable[[Flask], None]
 ) -> None:
     use(app)
@@ -149,7 +149,7 @@ def python_examples() -> list[Any]:
 
 
 @pytest.mark.parametrize("code", python_examples())
-def test_python_examples_are_valid(code: str) -> None:
+def test_python_example_has_valid_syntax(code: str) -> None:
     compile(code, "<example>", "exec")
 
 
@@ -161,7 +161,7 @@ def anchors(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=[path.name for path in DOCUMENTS])
-def test_links_to_headings_have_a_target(path: Path) -> None:
+def test_links_to_headings_have_an_existing_target(path: Path) -> None:
     for document, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", path.read_text()):
         target = (path.parent / document) if document else path
         assert anchor in anchors(target), f"{document}#{anchor}"

@@ -42,7 +42,7 @@ def problem(response: TestResponse, status: int, code: str) -> dict[str, Any]:
 # --- client errors -----------------------------------------------------------------------------
 
 
-def test_400_device_id_required(client: FlaskClient, token: str) -> None:
+def test_missing_identifier_gets_400_device_id_required(client: FlaskClient, token: str) -> None:
     for response in (
         client.get(DEVICE, headers=as_device(token, None)),
         client.post(UPLOADS, headers=as_device(token, None), json={}),
@@ -50,27 +50,29 @@ def test_400_device_id_required(client: FlaskClient, token: str) -> None:
         assert "X-Device-ID" in problem(response, 400, "device_id_required")["detail"]
 
 
-def test_400_device_id_invalid(client: FlaskClient, token: str) -> None:
+def test_invalid_identifier_gets_400_device_id_invalid(client: FlaskClient, token: str) -> None:
     response = client.get(DEVICE, headers=as_device(token, "a,b"))
     assert "comma" in problem(response, 400, "device_id_invalid")["detail"]
 
 
-def test_400_invalid_request(client: FlaskClient, token: str) -> None:
+def test_malformed_json_gets_400_invalid_request(client: FlaskClient, token: str) -> None:
     response = client.post(
         UPLOADS, headers=as_device(token), data="{", content_type="application/json"
     )
     problem(response, 400, "invalid_request")
 
 
-def test_401_token_missing(client: FlaskClient) -> None:
+def test_missing_token_gets_401_token_missing(client: FlaskClient) -> None:
     problem(client.get(DEVICE), 401, "token_missing")
 
 
-def test_401_token_invalid(client: FlaskClient) -> None:
+def test_unknown_token_gets_401_token_invalid(client: FlaskClient) -> None:
     problem(client.get(DEVICE, headers=as_device("x")), 401, "token_invalid")
 
 
-def test_403_device_blocked(client: FlaskClient, administrator: Administrator, token: str) -> None:
+def test_blocked_device_gets_403_device_blocked(
+    client: FlaskClient, administrator: Administrator, token: str
+) -> None:
     client.get(DEVICE, headers=as_device(token))
     administrator.block()
     response = client.get(DEVICE, headers=as_device(token))
@@ -78,7 +80,7 @@ def test_403_device_blocked(client: FlaskClient, administrator: Administrator, t
     assert "WWW-Authenticate" not in response.headers
 
 
-def test_403_insufficient_scope(client: FlaskClient, token: str) -> None:
+def test_missing_scope_gets_403_insufficient_scope(client: FlaskClient, token: str) -> None:
     response = client.get(DEVICES, headers=as_device(token))
     assert "devices:read" in problem(response, 403, "insufficient_scope")["detail"]
     assert 'error="insufficient_scope"' in response.headers["WWW-Authenticate"]
@@ -86,7 +88,7 @@ def test_403_insufficient_scope(client: FlaskClient, token: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/v1", "/api/v2/device", f"{DEVICE}/"])
-def test_404_not_found(client: FlaskClient, token: str, path: str) -> None:
+def test_unknown_path_gets_404_not_found(client: FlaskClient, token: str, path: str) -> None:
     problem(client.get(path, headers=as_device(token)), 404, "not_found")
 
 
@@ -101,7 +103,7 @@ def test_404_not_found(client: FlaskClient, token: str, path: str) -> None:
         ("GET", f"{DEVICES}/1/block", {"POST", "OPTIONS"}),
     ],
 )
-def test_405_method_not_allowed(
+def test_unsupported_method_gets_405_with_allowed_methods(
     client: FlaskClient, token: str, method: str, path: str, allowed: set[str]
 ) -> None:
     response = client.open(path, method=method, headers=as_device(token))
@@ -109,7 +111,7 @@ def test_405_method_not_allowed(
     assert set(response.headers["Allow"].split(", ")) == allowed
 
 
-def test_413_payload_too_large(client: FlaskClient, token: str) -> None:
+def test_oversized_upload_gets_413_payload_too_large(client: FlaskClient, token: str) -> None:
     response = client.post(
         UPLOADS,
         headers=as_device(token),
@@ -120,14 +122,14 @@ def test_413_payload_too_large(client: FlaskClient, token: str) -> None:
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "multipart/form-data"])
-def test_415_unsupported_media_type(
+def test_upload_without_json_content_type_gets_415(
     client: FlaskClient, token: str, content_type: str | None
 ) -> None:
     response = client.post(UPLOADS, headers=as_device(token), data=b"{}", content_type=content_type)
     problem(response, 415, "unsupported_media_type")
 
 
-def test_422_invalid_request(administrator: Administrator) -> None:
+def test_invalid_query_parameter_gets_422_invalid_request(administrator: Administrator) -> None:
     response = administrator.request("GET", f"{DEVICES}?status=asleep")
     assert "status" in problem(response, 422, "invalid_request")["detail"]
 
@@ -135,7 +137,7 @@ def test_422_invalid_request(administrator: Administrator) -> None:
 # --- server errors -----------------------------------------------------------------------------
 
 
-def test_500_internal_error_hides_the_exception(
+def test_unexpected_exception_gets_500_without_its_message(
     client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:
@@ -185,7 +187,7 @@ def other_connection(db: Database) -> Iterator[OtherConnection]:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
 @pytest.mark.parametrize("path", [DEVICE, UPLOADS, DEVICES, "/api/v1/no/such/path"])
-def test_503_while_a_table_is_missing(
+def test_missing_table_gets_503(
     client: FlaskClient, token: str, other_connection: OtherConnection, method: str, path: str
 ) -> None:
     client.get(DEVICE, headers=as_device(token))
@@ -202,25 +204,25 @@ def test_requests_succeed_again_after_503(
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
 
 
-def test_503_without_a_database(
+def test_unavailable_database_gets_503(
     databases: Databases, make_bare_app: MakeApp, instance: Path
 ) -> None:
     client = make_bare_app(**databases.unavailable(instance)).test_client()
     assert_unavailable(client.get(DEVICE, headers=as_device("x")))
 
 
-def test_503_with_an_unmigrated_database(make_bare_app: MakeApp) -> None:
+def test_unmigrated_database_gets_503(make_bare_app: MakeApp) -> None:
     assert_unavailable(make_bare_app().test_client().get(DEVICE, headers=as_device("x")))
 
 
 @pytest.mark.database("sqlite")
-def test_503_with_a_corrupt_database(make_bare_app: MakeApp, instance: Path) -> None:
+def test_corrupt_database_gets_503(make_bare_app: MakeApp, instance: Path) -> None:
     instance.mkdir()
     (instance / FILE).write_bytes(b"This is not a database. " * 1000)
     assert_unavailable(make_bare_app().test_client().get(DEVICE, headers=as_device("x")))
 
 
-def test_503_if_the_database_fails_during_a_request(
+def test_database_error_during_a_request_gets_503(
     client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:
@@ -230,7 +232,7 @@ def test_503_if_the_database_fails_during_a_request(
     assert_unavailable(client.get(DEVICE, headers=as_device(token)))
 
 
-def test_503_of_the_management_api_is_logged(
+def test_database_error_in_the_management_api_is_logged(
     administrator: Administrator,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -250,7 +252,7 @@ def short_timeout_app(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> Fla
     return make_app()
 
 
-def test_503_if_a_write_times_out(
+def test_write_that_times_out_gets_503(
     short_timeout_app: Flask, token: str, other_connection: OtherConnection
 ) -> None:
     client = short_timeout_app.test_client()

@@ -68,13 +68,15 @@ def test_block_names_the_box_office_user_as_actor(scanner: FlaskClient, ada: Vis
     assert "by ada" in ada.get(f"{LIST}/1").text
 
 
-def test_request_without_the_key_registers_no_device(scanner: FlaskClient, ada: Visitor) -> None:
+def test_request_without_the_api_key_registers_no_device(
+    scanner: FlaskClient, ada: Visitor
+) -> None:
     response = scanner.post("/api/tickets/ticket-1/scan", headers={"X-Device-ID": "x"})
     assert response.status_code == 401
     assert "No devices yet" in ada.get(LIST).text
 
 
-def test_visitor_without_login_gets_403(office: Flask) -> None:
+def test_box_office_visitor_who_is_not_signed_in_gets_403(office: Flask) -> None:
     assert office.test_client().get(LIST).status_code == 403
 
 
@@ -124,7 +126,9 @@ def visitor(host: Flask) -> Visitor:
 
 
 @pytest.mark.parametrize("path", ["", "/1", "/1/history"])
-def test_admin_pages_use_their_own_templates(visitor: Visitor, path: str) -> None:
+def test_admin_pages_do_not_use_templates_of_the_colliding_host(
+    visitor: Visitor, path: str
+) -> None:
     page = visitor.get(f"{LIST}{path}")
     assert page.status == 200
     assert "phone-1" in page.text
@@ -139,7 +143,7 @@ def test_rename_and_block_work_in_the_colliding_host(visitor: Visitor) -> None:
     assert denied.get_json()["code"] == "device_blocked"
 
 
-def test_form_without_csrf_token_gets_400(visitor: Visitor) -> None:
+def test_form_without_csrf_token_gets_400_in_the_colliding_host(visitor: Visitor) -> None:
     assert visitor.client.post(f"{LIST}/1/block").status_code == 400
 
 

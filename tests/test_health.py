@@ -8,7 +8,7 @@ from harness.databases import Databases
 from tests.conftest import MakeApp
 
 
-def test_livez_is_200_and_readyz_503_without_the_database(
+def test_livez_is_200_and_readyz_is_503_without_the_database(
     databases: Databases, make_bare_app: MakeApp, instance: Path
 ) -> None:
     client = make_bare_app(**databases.unavailable(instance)).test_client()

@@ -93,7 +93,7 @@ def test_long_detail_is_truncated(sent: str, expected: str) -> None:
 
 
 @given(header_values | tricky_values)
-def test_any_detail_is_cleaned(sent: str) -> None:
+def test_arbitrary_detail_is_cleaned(sent: str) -> None:
     text = clean_detail(sent)
     assert len(text) <= MAX_LENGTH
     assert not any(unicodedata.category(character) == "Cc" for character in text)
@@ -160,7 +160,7 @@ def test_invalid_identifier_is_rejected(sent: str) -> None:
 
 
 @given(header_values | tricky_values)
-def test_any_identifier_is_clean_or_rejected(sent: str) -> None:
+def test_arbitrary_identifier_is_clean_or_rejected(sent: str) -> None:
     try:
         identifier = clean_identifier(sent)
     except InvalidIdentifier:
@@ -212,13 +212,13 @@ def test_no_identifier_header_means_no_identity() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "   ", "%20", "%00"])
-def test_empty_header_is_not_a_detail(value: str) -> None:
+def test_empty_header_is_ignored(value: str) -> None:
     identity = read({"HTTP_X_DEVICE_ID": "phone-1", "HTTP_X_DEVICE_MODEL": value})
     assert identity is not None
     assert identity.details == {}
 
 
-def test_first_nonempty_header_name_wins() -> None:
+def test_first_configured_header_that_is_not_empty_is_used() -> None:
     reader = IdentityReader({**DEFAULT_HEADERS, "model": ("X-Model", "X-Device-Model")})
     environ = {"HTTP_X_DEVICE_ID": "phone-1", "HTTP_X_DEVICE_MODEL": "second"}
     for first, expected in (("first", "first"), ("", "second")):
@@ -228,7 +228,7 @@ def test_first_nonempty_header_name_wins() -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["ID", *map(str.upper, DETAILS)]), tricky_values))
-def test_only_an_invalid_identifier_is_rejected(headers: dict[str, str]) -> None:
+def test_headers_without_an_identifier_are_never_rejected(headers: dict[str, str]) -> None:
     environ = {f"HTTP_X_DEVICE_{name}": value for name, value in headers.items()}
     try:
         identity = read(environ)

@@ -109,7 +109,7 @@ def empty_engine() -> Iterator[Engine]:
     engine.dispose()
 
 
-def test_database_without_tables_is_unavailable(empty_engine: Engine) -> None:
+def test_lookup_fails_if_a_table_is_missing(empty_engine: Engine) -> None:
     lookup = make_lookup(empty_engine, tokens=True)
     with pytest.raises(LookupFailed, match="no such table"):
         lookup.find(b"x" * 32, "phone-1", NOON)

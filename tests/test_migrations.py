@@ -118,7 +118,7 @@ def test_devices_are_readable_after_a_downgrade_and_upgrade(app: Flask) -> None:
     assert len(devices.history(state_of(app).db, device.id)) == 2
 
 
-def test_downgrade_to_base_leaves_other_tables_alone(app: Flask) -> None:
+def test_downgrade_to_base_keeps_tables_of_the_host(app: Flask) -> None:
     db = state_of(app).db
     with db.write() as session:
         connection = session.connection()

@@ -76,7 +76,7 @@ def test_command_names_the_missing_database_and_creates_nothing(
         ("sqlite:///{folder}/no/such/folder/x.sqlite3", "no/such/folder/x.sqlite3"),
     ],
 )
-def test_missing_database_is_found_for_every_sqlite_url(
+def test_missing_database_is_reported_for_every_sqlite_url_form(
     make_cli_app: MakeCliApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, path: str
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", url.replace("{folder}", str(tmp_path)))
@@ -160,7 +160,7 @@ def test_empty_postgresql_database_is_reported_as_not_migrated(
     assert files(tmp_path) == set()
 
 
-def test_development_server_creates_the_secret_key_with_the_first_request(
+def test_development_server_creates_the_secret_key_on_the_first_request(
     make_cli_app: MakeCliApp, instance: Path
 ) -> None:
     app = make_cli_app()
@@ -181,7 +181,7 @@ def test_development_server_creates_the_secret_key_with_the_first_request(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
-def test_flask_command_in_a_fresh_folder(
+def test_flask_command_in_an_empty_folder_creates_only_expected_files(
     tmp_path: Path, command: tuple[str, ...], status: int, created: set[str]
 ) -> None:
     done = subprocess.run(
@@ -244,7 +244,7 @@ def test_relative_path_in_a_host_is_reported_as_an_absolute_path(
     assert files(tmp_path) == set()
 
 
-def test_host_may_use_an_in_memory_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_can_use_an_in_memory_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     app = host_with_flask_sqlalchemy("sqlite://")
     assert Cli(app).fail("list").startswith("The database is not migrated: no such table")
@@ -254,6 +254,6 @@ def test_host_may_use_an_in_memory_engine(tmp_path: Path, monkeypatch: pytest.Mo
     state_of(app).close()
 
 
-def test_host_can_not_use_an_in_memory_url() -> None:
+def test_host_cannot_use_an_in_memory_url() -> None:
     with pytest.raises(ConfigError, match=r"db: .* in-memory"):
         host_with_url("sqlite://")

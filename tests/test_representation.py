@@ -9,7 +9,7 @@ from apidevices.representation import device_json, history_json
 from tests.conftest import NOON, Register
 
 
-def test_device_fields_and_their_order(db: Database, register: Register) -> None:
+def test_device_json_has_all_fields_in_order(db: Database, register: Register) -> None:
     device_id = register("phone-1", NOON, manufacturer="Apple", model="iPhone 14")
     fields = device_json(devices.get(db, device_id))
     assert list(fields.items()) == [
@@ -35,7 +35,9 @@ def test_device_fields_and_their_order(db: Database, register: Register) -> None
     ]
 
 
-def test_blocked_device_includes_time_and_reason(db: Database, register: Register) -> None:
+def test_device_json_of_a_blocked_device_has_time_and_reason(
+    db: Database, register: Register
+) -> None:
     device_id = register("phone-1", NOON)
     later = NOON + timedelta(hours=1)
     devices.block(db, device_id, reason="lost", actor="ann", now=later)
@@ -48,7 +50,7 @@ def test_blocked_device_includes_time_and_reason(db: Database, register: Registe
     assert fields["name"] == fields["display_name"] == "Box Office"
 
 
-def test_history_entry_has_old_and_new_values(db: Database, register: Register) -> None:
+def test_history_json_has_old_and_new_values(db: Database, register: Register) -> None:
     register("phone-1", NOON, os="iOS", os_version="18")
     device_id = register("phone-1", NOON + timedelta(hours=1), os="iOS", os_version="26")
     changed, registered = (history_json(entry) for entry in devices.history(db, device_id))

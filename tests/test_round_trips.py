@@ -35,7 +35,7 @@ def client(make_app: MakeApp, postgres: Postgres, proxy: CountingProxy) -> Flask
 
 
 @pytest.mark.parametrize("blocked", [False, True], ids=["allowed", "denied"])
-def test_request_of_a_known_device_takes_one_round_trip_and_no_transaction(
+def test_request_from_a_known_device_takes_one_round_trip_and_no_transaction(
     client: FlaskClient,
     proxy: CountingProxy,
     administrator: Administrator,

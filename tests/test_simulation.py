@@ -10,13 +10,13 @@ def environ(headers: dict[str, str]) -> dict[str, str]:
     return {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
 
 
-def test_every_device_calls_in_the_first_round() -> None:
+def test_every_simulated_device_calls_in_the_first_round() -> None:
     fleet = Fleet(50, seed=1)
     reader = IdentityReader()
     assert len({reader.identifier(environ(fleet.next_call()[1])) for _ in range(50)}) == 50
 
 
-def test_headers_are_ascii_and_contain_all_details() -> None:
+def test_simulated_headers_are_ascii_and_contain_all_details() -> None:
     fleet = Fleet(50, seed=1)
     for _ in range(200):
         _, headers, _ = fleet.next_call()
@@ -24,21 +24,21 @@ def test_headers_are_ascii_and_contain_all_details() -> None:
         assert set(IdentityReader().details(environ(headers))) == set(DETAILS)
 
 
-def test_same_seed_gives_the_same_calls() -> None:
+def test_same_seed_produces_the_same_simulated_calls() -> None:
     one, same, other = Fleet(5, seed=1), Fleet(5, seed=1), Fleet(5, seed=2)
     calls = [one.next_call() for _ in range(50)]
     assert calls == [same.next_call() for _ in range(50)]
     assert calls != [other.next_call() for _ in range(50)]
 
 
-def test_some_calls_are_uploads() -> None:
+def test_some_simulated_calls_are_uploads() -> None:
     fleet = Fleet(5, seed=1)
     calls = [fleet.next_call() for _ in range(400)]
     assert all((method == "POST") == (body is not None) for method, _, body in calls)
     assert 50 < Counter(method for method, _, _ in calls)["POST"] < 150
 
 
-def test_devices_are_updated_over_time() -> None:
+def test_simulated_devices_change_their_details_over_time() -> None:
     fleet = Fleet(3, seed=1)
     reported: dict[str, set[str]] = {}
     for _ in range(3_000):

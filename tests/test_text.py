@@ -16,12 +16,14 @@ from apidevices.text import clean_text, decode_percent, decode_utf8
         pytest.param("\u200d\u3164", "", id="only invisible characters"),
     ],
 )
-def test_clean_text(text: str, cleaned: str) -> None:
+def test_clean_text_collapses_whitespace_and_removes_invisible_characters(
+    text: str, cleaned: str
+) -> None:
     assert clean_text(text) == cleaned
 
 
 @given(st.text(st.characters(codec="utf-8")))
-def test_cleaning_is_idempotent(text: str) -> None:
+def test_clean_text_is_idempotent(text: str) -> None:
     assert clean_text(clean_text(text)) == clean_text(text)
 
 

@@ -29,7 +29,7 @@ def test_tokens_with_the_same_name_differ(db: Database) -> None:
     assert issue(db) != issue(db)
 
 
-def test_scopes_are_deduplicated_and_ordered(db: Database) -> None:
+def test_token_scopes_are_deduplicated_and_ordered(db: Database) -> None:
     token, _ = tokens.issue(
         db, "x", ["devices:write", "devices:read", "devices:write"], actor="ann", now=NOON
     )
@@ -42,7 +42,7 @@ def test_invalid_token_name_is_rejected(db: Database, name: str) -> None:
         issue(db, name)
 
 
-def test_error_names_the_unknown_scope(db: Database) -> None:
+def test_unknown_scope_is_rejected_by_name(db: Database) -> None:
     with pytest.raises(APIDevicesError, match="'devices:eat'"):
         issue(db, "x", "devices:eat", "devices:read")
 
@@ -95,7 +95,7 @@ def test_revoking_unknown_token_raises_not_found(db: Database) -> None:
         tokens.revoke(db, 7, actor="ann", now=NOON)
 
 
-def test_status_follows_expiry_and_revocation(db: Database) -> None:
+def test_token_status_follows_expiry_and_revocation(db: Database) -> None:
     evening = NOON + timedelta(hours=8)
     token, _ = tokens.issue(db, "x", expires_at=evening, actor="ann", now=NOON)
     assert token.status_at(NOON) == "active"

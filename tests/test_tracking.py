@@ -186,7 +186,7 @@ def times(device: dict[str, Any]) -> tuple[str, str | None, str]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_counts_as_activity_and_only_post_as_upload(
+def test_every_method_counts_as_activity_but_only_post_as_upload(
     client: FlaskClient,
     administrator: Administrator,
     the_clock: Clock,

@@ -62,7 +62,7 @@ def files(folder: str) -> set[str]:
     }
 
 
-def test_wheel_contains_every_file(wheel: Path) -> None:
+def test_wheel_contains_every_source_file(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     moved = {"app.py"} | files("templates") | files("static") | files("migrations")
@@ -129,7 +129,7 @@ def documented_lines(document: str) -> str:
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/flask.md"])
-def test_five_documented_lines_protect_an_api(core: Path, tmp_path: Path, document: str) -> None:
+def test_documented_lines_protect_an_api(core: Path, tmp_path: Path, document: str) -> None:
     run_documented_host(core, tmp_path, document)
     tables = run(core / "python", "-c", TABLES, cwd=tmp_path)
     assert "apidevices_devices" in tables
@@ -159,7 +159,7 @@ def test_host_lists_only_commands_that_work_there(core: Path, tmp_path: Path) ->
         assert command not in offered
 
 
-def test_program_without_the_extra_names_the_missing_dependency(core: Path, tmp_path: Path) -> None:
+def test_program_without_the_standalone_extra_names_the_extra(core: Path, tmp_path: Path) -> None:
     done = subprocess.run([core / "apidevices"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     assert "pip install 'apidevices[standalone]'" in done.stderr

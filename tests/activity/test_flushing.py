@@ -23,7 +23,9 @@ from tests.activity.conftest import (
 from tests.conftest import NOON, Register
 
 
-def test_thread_flushes_periodically(db: Database, register: Register, token_id: int) -> None:
+def test_background_thread_flushes_periodically(
+    db: Database, register: Register, token_id: int
+) -> None:
     device_id = register("phone-1")
     buffer = ActivityBuffer(db, interval=0.05, limit=2)
     for moment in (after(5), after(6)):
@@ -32,7 +34,7 @@ def test_thread_flushes_periodically(db: Database, register: Register, token_id:
     buffer.close()
 
 
-def test_close_flushes(
+def test_close_flushes_buffered_activity(
     db: Database, buffer: ActivityBuffer, register: Register, token_id: int
 ) -> None:
     device_id = register("phone-1")
@@ -52,7 +54,7 @@ activity.record_request(int(device_id), int(token_id), datetime.fromisoformat(mo
 """
 
 
-def test_process_exit_flushes(
+def test_process_exit_flushes_buffered_activity(
     db: Database, register: Register, token_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device_id = register("phone-1")
@@ -87,7 +89,7 @@ def test_failed_flush_keeps_activity_for_the_next_flush(
     assert token_used_at(flaky_db, token_id) == after(6)
 
 
-def test_thread_retries_after_a_failed_flush(
+def test_background_thread_retries_after_a_failed_flush(
     flaky_db: FlakyDatabase, register: Register, token_id: int
 ) -> None:
     device_id = register("phone-1")
@@ -112,7 +114,7 @@ def test_thread_retries_after_a_failed_flush(
         buffer.close()
 
 
-def test_buffer_drops_the_oldest_devices_beyond_its_limit(
+def test_buffer_over_its_limit_drops_the_oldest_devices(
     flaky_db: FlakyDatabase, buffer: ActivityBuffer, register: Register, token_id: int
 ) -> None:
     ids = [register(f"phone-{number}") for number in range(3)]
@@ -126,7 +128,7 @@ def test_buffer_drops_the_oldest_devices_beyond_its_limit(
     assert times == [NOON, after(2), after(3)]
 
 
-def test_deleted_device_does_not_prevent_writes_of_other_devices(
+def test_flush_with_a_deleted_device_still_writes_other_devices(
     db: Database, buffer: ActivityBuffer, register: Register, token_id: int
 ) -> None:
     deleted, existing = register("phone-1"), register("phone-2")

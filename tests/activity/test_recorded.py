@@ -100,7 +100,7 @@ def test_activity_flushed_after_a_block_does_not_move_the_device_in_the_list(
 
 
 @pytest.mark.parametrize("flush_between", [True, False], ids=["two flushes", "one flush"])
-def test_times_never_move_backwards(
+def test_activity_times_never_move_backwards(
     db: Database, buffer: ActivityBuffer, register: Register, token_id: int, flush_between: bool
 ) -> None:
     device_id = register("phone-1")

@@ -15,7 +15,7 @@ DOCUMENT = ROOT / "docs" / "flask.md"
 
 @pytest.mark.parametrize(("user", "status"), [("ann", 200), ("ben", 403)])
 @pytest.mark.parametrize("login", authorize.HOSTS)
-def test_visitors_are_redirected_to_the_login_and_only_administrators_get_in(
+def test_authorize_example_redirects_to_login_and_admits_only_administrators(
     tmp_path: Path, login: str, user: str, status: int
 ) -> None:
     app = authorize.HOSTS[login](tmp_path, DOCUMENT)
@@ -25,7 +25,9 @@ def test_visitors_are_redirected_to_the_login_and_only_administrators_get_in(
         state_of(app).close()
 
 
-def test_flask_security_too_stays_whole(environment: MakeEnvironment, tmp_path: Path) -> None:
+def test_authorize_example_works_with_flask_security_too(
+    environment: MakeEnvironment, tmp_path: Path
+) -> None:
     programs = environment("flask_security_too")
     owner = "from importlib.metadata import packages_distributions as p; print(*p()[{!r}])"
     owners = run(programs / "python", "-c", owner.format("flask_security"), cwd=tmp_path)

@@ -85,7 +85,7 @@ def test_admin_pages_redirect_anonymous_visitors_to_the_login(calibreweb: Host) 
     assert response.headers["Location"].startswith("/login?next=")
 
 
-def test_admin_pages_deny_users_who_are_no_administrators(
+def test_admin_pages_deny_users_who_are_not_administrators(
     calibreweb: Host, administrator: Browser
 ) -> None:
     account = {"name": "ann", "email": "ann@example.org", "password": "Sesame-123"}
@@ -95,7 +95,9 @@ def test_admin_pages_deny_users_who_are_no_administrators(
     assert reader.get(ADMIN).status_code == 403
 
 
-def test_own_pages_and_error_pages_work(calibreweb: Host, administrator: Browser) -> None:
+def test_pages_and_error_pages_of_calibreweb_keep_working(
+    calibreweb: Host, administrator: Browser
+) -> None:
     assert "Calibre-Web" in administrator.get("/").text
     assert administrator.get("/admin/view").status_code == 200
     assert "Error 404" in administrator.get("/nothing").text

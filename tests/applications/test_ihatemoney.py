@@ -90,7 +90,9 @@ def test_admin_pages_ask_anonymous_visitors_for_the_password(ihatemoney: Host) -
 
 
 @pytest.mark.database("sqlite")
-def test_own_pages_and_login_work(ihatemoney: Host, administrator: Browser) -> None:
+def test_pages_and_login_of_ihatemoney_keep_working(
+    ihatemoney: Host, administrator: Browser
+) -> None:
     browser = ihatemoney.browser()
     assert browser.get("/holidays/").headers["Location"].startswith("/authenticate")
     signed_in = browser.submit("/authenticate", id="holidays", password="sesame")
@@ -125,5 +127,5 @@ for app in (create_app(), create_app()):
 
 
 @pytest.mark.database("sqlite")
-def test_factory_that_is_called_twice_blocks_devices_in_both_applications(ihatemoney: Host) -> None:
+def test_block_works_in_two_applications_from_one_factory(ihatemoney: Host) -> None:
     ihatemoney.run("python", "-c", FACTORY)

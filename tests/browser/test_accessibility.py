@@ -38,7 +38,7 @@ def mixed_list(site: Site) -> str:
 # --- before sign-in ----------------------------------------------------------------------------
 
 
-def test_setup_and_empty_list(
+def test_setup_and_empty_list_are_accessible(
     bare_server: RealServer, open_page: OpenPage, monitor: Monitor
 ) -> None:
     monitor.expected_statuses.add(422)
@@ -59,7 +59,7 @@ def test_setup_and_empty_list(
     assert_accessible(page)
 
 
-def test_login(open_page: OpenPage) -> None:
+def test_login_page_is_accessible(open_page: OpenPage) -> None:
     page = open_page(signed_in=False)
     page.goto("/login")
     assert_accessible(page)
@@ -73,13 +73,13 @@ def test_login(open_page: OpenPage) -> None:
 # --- the list ----------------------------------------------------------------------------------
 
 
-def test_list(desktop: Page, mixed_list: str) -> None:
+def test_list_is_accessible(desktop: Page, mixed_list: str) -> None:
     desktop.goto(mixed_list)
     expect(desktop.get_by_text("4 devices found")).to_be_visible()
     assert_accessible(desktop)
 
 
-def test_list_with_pagination(site: Site, desktop: Page) -> None:
+def test_list_with_pagination_is_accessible(site: Site, desktop: Page) -> None:
     for number in range(52):
         site.call(f"axe-page-{number}")
     desktop.goto(f"{LIST}?name=axe-page")
@@ -88,13 +88,13 @@ def test_list_with_pagination(site: Site, desktop: Page) -> None:
     assert_accessible(desktop)
 
 
-def test_empty_result(desktop: Page, mixed_list: str) -> None:
+def test_empty_result_is_accessible(desktop: Page, mixed_list: str) -> None:
     desktop.goto(f"{mixed_list}nothing")
     expect(desktop.get_by_role("heading", name="No matching devices")).to_be_visible()
     assert_accessible(desktop)
 
 
-def test_rename_form_in_the_list(site: Site, desktop: Page, monitor: Monitor) -> None:
+def test_rename_form_in_the_list_is_accessible(site: Site, desktop: Page, monitor: Monitor) -> None:
     monitor.expected_statuses.add(422)
     device = site.device()
     desktop.goto(f"{LIST}?name={device.identifier}")
@@ -107,7 +107,7 @@ def test_rename_form_in_the_list(site: Site, desktop: Page, monitor: Monitor) ->
     assert_accessible(desktop)
 
 
-def test_block_dialog_in_the_list(site: Site, desktop: Page) -> None:
+def test_block_dialog_in_the_list_is_accessible(site: Site, desktop: Page) -> None:
     device = site.device()
     desktop.goto(f"{LIST}?name={device.identifier}")
     row = desktop.locator(device.element)
@@ -123,7 +123,7 @@ def test_block_dialog_in_the_list(site: Site, desktop: Page) -> None:
 # --- other pages -------------------------------------------------------------------------------
 
 
-def test_device_page(site: Site, desktop: Page) -> None:
+def test_device_page_is_accessible(site: Site, desktop: Page) -> None:
     device = site.device("axe-details", application="Box Office", application_version="1", os="iOS")
     site.call(device.identifier, application_version="2")
     site.upload(device.identifier)
@@ -139,7 +139,7 @@ def test_device_page(site: Site, desktop: Page) -> None:
     assert_accessible(desktop)
 
 
-def test_tokens(site: Site, desktop: Page, monitor: Monitor) -> None:
+def test_token_page_is_accessible(site: Site, desktop: Page, monitor: Monitor) -> None:
     monitor.expected_statuses.add(422)
     desktop.goto(TOKENS)
     desktop.get_by_role("textbox", name="Name").fill("axe")
@@ -157,7 +157,7 @@ def test_tokens(site: Site, desktop: Page, monitor: Monitor) -> None:
     assert_accessible(desktop)
 
 
-def test_account(desktop: Page) -> None:
+def test_account_page_is_accessible(desktop: Page) -> None:
     desktop.goto(ACCOUNT)
     assert_accessible(desktop)
     desktop.get_by_label("Current password").fill("not the password")
@@ -168,13 +168,13 @@ def test_account(desktop: Page) -> None:
     assert_accessible(desktop)
 
 
-def test_error_page(desktop: Page, monitor: Monitor) -> None:
+def test_error_page_is_accessible(desktop: Page, monitor: Monitor) -> None:
     monitor.expected_statuses.add(404)
     desktop.goto("/nowhere")
     assert_accessible(desktop)
 
 
-def test_network_error_message(site: Site, desktop: Page, monitor: Monitor) -> None:
+def test_network_error_message_is_accessible(site: Site, desktop: Page, monitor: Monitor) -> None:
     monitor.network_may_fail = True
     desktop.goto(f"{LIST}?name={site.device().identifier}")
     desktop.context.set_offline(True)

@@ -9,7 +9,9 @@ from tests.browser.site import ACCOUNT, ANN, BOB, LIST, TOKENS
 
 
 @IN_EVERY_WINDOW
-def test_sign_in_and_out(open_page: OpenPage, kind: tuple[int, bool], scripts: bool) -> None:
+def test_user_can_sign_in_and_out(
+    open_page: OpenPage, kind: tuple[int, bool], scripts: bool
+) -> None:
     page = open_page(width=kind[0], scripts=scripts, signed_in=False)
     page.goto(TOKENS)
     expect(page).to_have_url(re.compile("/login"))

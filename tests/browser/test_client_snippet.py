@@ -61,7 +61,7 @@ def test_fetch_snippet_calls_the_real_api(client: Client, site: Site) -> None:
     assert client(Call(url, token="wrong"))["outcome"] == "sign in"
 
 
-def test_identifier_survives_a_reload(page: Page) -> None:
+def test_identifier_in_local_storage_survives_a_reload(page: Page) -> None:
     code = f"() => {{ {identifier_in_local_storage()} return deviceId; }}"
     with scripted_api(OK) as api:
         page.goto(f"{api.origin}{BLANK_PAGE}")

@@ -87,14 +87,14 @@ def fetch(page: Page) -> Fetch:
     return fetch
 
 
-def test_page_on_an_allowed_origin_gets_the_answer(
+def test_allowed_origin_can_read_the_response(
     fetch: Fetch, allowed_origin: str, url: str, token: str
 ) -> None:
     status, response = fetch(allowed_origin, url, as_device(token, "browser-1"))
     assert (status, "browser-1" in json.dumps(response)) == (200, True)
 
 
-def test_page_on_an_allowed_origin_can_read_that_its_device_is_blocked(
+def test_allowed_origin_can_read_the_device_blocked_error(
     fetch: Fetch, allowed_origin: str, url: str, token: str, server: RealServer
 ) -> None:
     identifier = f"blocked-at-{url}"
@@ -104,14 +104,14 @@ def test_page_on_an_allowed_origin_can_read_that_its_device_is_blocked(
     assert (status, problem["code"]) == (403, "device_blocked")
 
 
-def test_page_on_an_allowed_origin_can_read_that_its_token_is_invalid(
+def test_allowed_origin_can_read_the_token_invalid_error(
     fetch: Fetch, allowed_origin: str, url: str
 ) -> None:
     status, problem = fetch(allowed_origin, url, as_device("no-such-token", "browser-3"))
     assert (status, problem["code"]) == (401, "token_invalid")
 
 
-def test_page_on_another_origin_is_refused(
+def test_other_origin_cannot_read_the_response(
     fetch: Fetch, other_origin: str, url: str, token: str
 ) -> None:
     assert fetch(other_origin, url, as_device(token, "browser-4")) is None

@@ -18,7 +18,7 @@ from tests.browser.site import ANN, Site
 
 
 @IN_EVERY_WINDOW
-def test_rename_in_the_list(site: Site, page: Page, scripts: bool) -> None:
+def test_device_can_be_renamed_in_the_list(site: Site, page: Page, scripts: bool) -> None:
     device = site.device()
     row = open_list(page, device)
     with without_page_load(page, scripts):
@@ -34,7 +34,7 @@ def test_rename_in_the_list(site: Site, page: Page, scripts: bool) -> None:
 
 
 @IN_EVERY_WINDOW
-def test_rename_on_the_device_page_and_remove_the_name(
+def test_name_can_be_changed_and_removed_on_the_device_page(
     site: Site, page: Page, scripts: bool
 ) -> None:
     device = site.device()
@@ -77,7 +77,9 @@ def test_too_long_name_can_be_corrected(
 
 
 @IN_EVERY_WINDOW
-def test_block_and_unblock_in_the_list(site: Site, page: Page, scripts: bool) -> None:
+def test_device_can_be_blocked_and_unblocked_in_the_list(
+    site: Site, page: Page, scripts: bool
+) -> None:
     device = site.device(name="Box Office")
     row = open_list(page, device)
     with without_page_load(page, scripts):
@@ -107,7 +109,9 @@ def test_block_and_unblock_in_the_list(site: Site, page: Page, scripts: bool) ->
 
 
 @IN_EVERY_WINDOW
-def test_block_and_unblock_on_the_device_page(site: Site, page: Page, scripts: bool) -> None:
+def test_device_can_be_blocked_and_unblocked_on_its_page(
+    site: Site, page: Page, scripts: bool
+) -> None:
     device = site.device()
     details = open_details(page, device)
     with without_page_load(page, scripts):
@@ -131,7 +135,7 @@ def test_block_and_unblock_on_the_device_page(site: Site, page: Page, scripts: b
 
 
 @IN_EVERY_WINDOW
-def test_cancel_closes_the_dialog(site: Site, page: Page) -> None:
+def test_cancel_closes_the_block_dialog_without_blocking(site: Site, page: Page) -> None:
     device = site.device()
     row = open_list(page, device)
     dialog = open_dialog(page, row, "Block")

@@ -61,7 +61,7 @@ def style(page: Page, selector: str, name: str) -> str:
     return value
 
 
-def test_styles_of_the_pages_do_not_affect_the_layout(page: Page) -> None:
+def test_styles_of_the_admin_pages_do_not_affect_the_host_layout(page: Page) -> None:
     page.goto("/")
     selectors = ("body", ".bar", ".brand", "main", "footer .button", "footer p")
     names = ("color", "backgroundColor", "font", "padding", "border", "display", "margin")
@@ -70,7 +70,7 @@ def test_styles_of_the_pages_do_not_affect_the_layout(page: Page) -> None:
     assert [style(page, selector, name) for selector in selectors for name in names] == before
 
 
-def test_styles_of_the_layout_do_not_affect_the_pages(page: Page) -> None:
+def test_styles_of_the_host_layout_do_not_affect_the_admin_pages(page: Page) -> None:
     page.goto(LIST)
     scope = ".apidevices"
     assert style(page, f"{scope} h1", "textTransform") == "none"
@@ -80,14 +80,14 @@ def test_styles_of_the_layout_do_not_affect_the_pages(page: Page) -> None:
     assert style(page, f"{scope} .icon", "strokeWidth") == "1.4px"
 
 
-def test_pages_use_accent_color_and_font_of_the_host(page: Page) -> None:
+def test_admin_pages_use_the_accent_color_and_font_of_the_host(page: Page) -> None:
     page.goto(LIST)
     assert style(page, ".segments input:checked + span", "backgroundColor") == GREEN
     assert "Georgia" in style(page, ".apidevices", "fontFamily")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_follow_the_color_scheme_of_the_layout(page: Page, scheme: str) -> None:
+def test_admin_pages_follow_the_color_scheme_of_the_host_layout(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme="dark")
     page.goto(LIST)
     page.evaluate("scheme => document.documentElement.style.colorScheme = scheme", scheme)
@@ -109,7 +109,7 @@ def test_rename_updates_the_page_in_place(page: Page) -> None:
 @pytest.mark.parametrize(
     "script", ["", "window.htmx = {version: '2.0.4'}"], ids=["without host htmx", "with host htmx"]
 )
-def test_only_one_htmx_is_loaded(page: Page, script: str) -> None:
+def test_htmx_is_loaded_only_if_the_host_has_not_loaded_it(page: Page, script: str) -> None:
     page.add_init_script(script)
     loaded: list[str] = []
     page.on("request", lambda sent: loaded.append(sent.url) if "htmx" in sent.url else None)
@@ -119,7 +119,7 @@ def test_only_one_htmx_is_loaded(page: Page, script: str) -> None:
     expect(page.get_by_role("status")).to_contain_text("The device has no name")
 
 
-def test_pages_do_not_scroll_sideways(page: Page) -> None:
+def test_admin_pages_do_not_scroll_horizontally(page: Page) -> None:
     for path in (LIST, f"{LIST}/1"):
         page.goto(path)
         width = page.evaluate("document.documentElement.scrollWidth")

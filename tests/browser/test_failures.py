@@ -66,7 +66,7 @@ def test_failed_rename_keeps_the_typed_name(site: Site, desktop: Page, monitor: 
     assert site.state(device)["name"] == "Before"
 
 
-def test_failed_filter_keeps_the_list(site: Site, desktop: Page, monitor: Monitor) -> None:
+def test_failed_filter_request_keeps_the_list(site: Site, desktop: Page, monitor: Monitor) -> None:
     monitor.network_may_fail = True
     device = site.device()
     row = open_list(desktop, device)
@@ -76,7 +76,7 @@ def test_failed_filter_keeps_the_list(site: Site, desktop: Page, monitor: Monito
     expect(row).to_be_visible()
 
 
-def test_stopped_server_shows_an_error(
+def test_block_on_a_stopped_server_shows_an_error(
     bare_server: RealServer, open_page: OpenPage, monitor: Monitor
 ) -> None:
     monitor.network_may_fail = True

@@ -10,7 +10,7 @@ from tests.browser.site import LIST, Site
 
 
 @IN_EVERY_WINDOW
-def test_filter_by_name(site: Site, page: Page, scripts: bool) -> None:
+def test_name_filter_updates_the_list_and_the_url(site: Site, page: Page, scripts: bool) -> None:
     device = site.device(name=f"Zürich {page.viewport_size} {scripts}")
     other = site.device()
     page.goto(LIST)

@@ -23,7 +23,9 @@ def tab_to(page: Page, element: Locator) -> None:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_block_and_cancel_unblocking(site: Site, open_page: OpenPage, scripts: bool) -> None:
+def test_keyboard_can_block_a_device_and_cancel_unblocking(
+    site: Site, open_page: OpenPage, scripts: bool
+) -> None:
     page = open_page(scripts=scripts)
     device = site.device()
     page.goto(f"{LIST}?name={device.identifier}")
@@ -50,7 +52,7 @@ def test_block_and_cancel_unblocking(site: Site, open_page: OpenPage, scripts: b
     assert site.call(device.identifier) == 403
 
 
-def test_unblock(site: Site, desktop: Page) -> None:
+def test_keyboard_can_unblock_a_device(site: Site, desktop: Page) -> None:
     device = site.device()
     site.block(device)
     desktop.goto(f"{LIST}?status=blocked&name={device.identifier}")
@@ -61,7 +63,7 @@ def test_unblock(site: Site, desktop: Page) -> None:
     assert site.call(device.identifier) == 200
 
 
-def test_rename_in_the_list(site: Site, desktop: Page) -> None:
+def test_keyboard_can_rename_a_device_in_the_list(site: Site, desktop: Page) -> None:
     device = site.device(name="Before")
     desktop.goto(f"{LIST}?name={device.identifier}")
     row = desktop.locator(device.element)
@@ -144,7 +146,7 @@ def test_skip_link_leads_to_the_content(site: Site, desktop: Page) -> None:
     expect(desktop.get_by_role("main").get_by_role("link").first).to_be_focused()
 
 
-def test_create_and_revoke_a_token(site: Site, desktop: Page) -> None:
+def test_keyboard_can_create_and_revoke_a_token(site: Site, desktop: Page) -> None:
     desktop.goto(TOKENS)
     tab_to(desktop, desktop.get_by_role("textbox", name="Name"))
     desktop.keyboard.type("by keyboard")

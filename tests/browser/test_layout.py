@@ -176,7 +176,7 @@ def assert_touch_target(element: Locator) -> None:
     ],
     ids=["rename", "block"],
 )
-def test_row_actions_are_large_enough(
+def test_touch_targets_in_list_rows_are_large_enough(
     site: Site, phone: Page, action: Callable[[Locator], Locator]
 ) -> None:
     device = site.device()
@@ -184,7 +184,7 @@ def test_row_actions_are_large_enough(
     assert_touch_target(action(phone.locator(device.element)))
 
 
-def test_rename_form_and_dialog_buttons_are_large_enough(site: Site, phone: Page) -> None:
+def test_touch_targets_in_rename_form_and_dialog_are_large_enough(site: Site, phone: Page) -> None:
     device = site.device()
     phone.goto(LIST)
     row = phone.locator(device.element)
@@ -195,7 +195,7 @@ def test_rename_form_and_dialog_buttons_are_large_enough(site: Site, phone: Page
         assert_touch_target(button)
 
 
-def test_filters_are_large_enough(site: Site, phone: Page) -> None:
+def test_touch_targets_of_filters_are_large_enough(site: Site, phone: Page) -> None:
     site.device()
     phone.goto(LIST)
     assert_touch_target(phone.get_by_label("Name or identifier"))
@@ -203,7 +203,7 @@ def test_filters_are_large_enough(site: Site, phone: Page) -> None:
         assert_touch_target(phone.locator("label").filter(has_text=label))
 
 
-def test_tapping_a_name_opens_the_device(site: Site, phone: Page) -> None:
+def test_tapping_a_name_opens_the_device_page(site: Site, phone: Page) -> None:
     device = site.device()
     phone.goto(LIST)
     phone.locator(device.element).get_by_role("link").tap()

@@ -8,7 +8,7 @@ from tests.browser.site import TOKENS, Site
 
 
 @IN_EVERY_WINDOW
-def test_create_and_revoke_a_token(
+def test_token_can_be_created_and_revoked(
     site: Site, page: Page, kind: tuple[int, bool], scripts: bool
 ) -> None:
     name = f"ticket scan {kind}"

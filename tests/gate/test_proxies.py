@@ -128,7 +128,9 @@ def test_identity_headers_from_the_client_are_dropped(proxied: Proxied, token: s
     assert [name for name in received if "_" in name] == []
 
 
-def test_websocket_upgrade_is_allowed(proxied: Proxied, headers: dict[str, str]) -> None:
+def test_websocket_upgrade_request_reaches_the_api(
+    proxied: Proxied, headers: dict[str, str]
+) -> None:
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
     assert proxied.call(headers | upgrade).status == 200
 
@@ -219,7 +221,7 @@ def test_preflight_request_reaches_the_api(proxied: Proxied) -> None:
 @pytest.mark.parametrize(
     ("method", "sent"), [("OPTIONS", {}), ("GET", PREFLIGHT), ("POST", PREFLIGHT)]
 )
-def test_options_or_preflight_headers_alone_do_not_bypass_the_gate(
+def test_options_method_or_preflight_headers_alone_do_not_bypass_the_gate(
     proxied: Proxied, method: str, sent: dict[str, str]
 ) -> None:
     forged = {"X-Original-Method": "OPTIONS", "X-Forwarded-Method": "OPTIONS"}

@@ -78,7 +78,7 @@ def test_any_path_below_verify_is_accepted(client: FlaskClient, token: str, path
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PURGE"])
-def test_original_method_and_path_can_be_those_of_the_subrequest(
+def test_subrequest_can_carry_the_original_method_and_path(
     client: FlaskClient, token: str, administrator: Administrator, method: str
 ) -> None:
     response = client.open(f"{VERIFY}/orders/17?x=1", method=method, headers=as_device(token))

@@ -37,7 +37,7 @@ async def deny() -> bool:
         pytest.param(lambda: object(), 500, id="no response"),
     ],
 )
-def test_pages_are_closed_unless_authorize_returns_true(
+def test_admin_pages_deny_access_unless_authorize_returns_true(
     url: str, closing: Close, authorize: Any, status: int
 ) -> None:
     app = Flask(__name__)
@@ -49,14 +49,16 @@ def test_pages_are_closed_unless_authorize_returns_true(
         assert response.result().status_code == status
 
 
-def test_authorized_user_sees_the_devices(client: FlaskClient) -> None:
+def test_authorized_user_can_see_the_devices(client: FlaskClient) -> None:
     client.get(f"{ORDERS}/", headers=phone())
     assert "phone-1" in client.get(ADMIN, auth=("ann", "")).text
     assert client.get(ADMIN).status_code == 403
 
 
 @pytest.mark.parametrize("path", ["", "/1"])
-def test_pages_do_not_mention_tokens_if_tokens_are_unused(client: FlaskClient, path: str) -> None:
+def test_admin_pages_do_not_mention_tokens_if_tokens_are_unused(
+    client: FlaskClient, path: str
+) -> None:
     client.get(f"{ORDERS}/", headers=phone())
     assert "token" not in client.get(f"{ADMIN}{path}", auth=("ann", "")).text.replace(
         "csrf_token", ""

@@ -56,7 +56,7 @@ def visitor(make_host: MakeHost) -> Visitor:
         ("/1/history", "History of till-1"),
     ],
 )
-def test_pages_extend_the_layout_of_the_host(visitor: Visitor, path: str, title: str) -> None:
+def test_admin_pages_extend_the_layout_of_the_host(visitor: Visitor, path: str, title: str) -> None:
     page = visitor.get(f"{ADMIN}{path}")
     assert page.root.one("title").text == f"{title} · API Devices · Lumière"
     assert page.root.one("header", class_="bar").one("a", class_="brand").text == "Lumière"
@@ -144,7 +144,7 @@ def test_host_and_extension_show_their_own_flash_messages_once(visitor: Visitor)
 # --- navigation, account and panels ------------------------------------------------------------
 
 
-def test_only_own_link_is_marked_as_current(visitor: Visitor) -> None:
+def test_only_the_api_devices_link_is_marked_as_current(visitor: Visitor) -> None:
     nav = visitor.get(f"{ADMIN}/1").root.one("nav", aria_label="API Devices")
     links = [(link.text, link["href"], link.get("aria-current")) for link in nav.all("a")]
     assert links == [("API Devices", ADMIN, "true"), ("Opening hours", "/", None)]

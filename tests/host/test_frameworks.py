@@ -201,7 +201,7 @@ REQUESTS = [
 
 
 @every_host
-def test_blocked_device_gets_403_whatever_it_requests(app: Flask, client: FlaskClient) -> None:
+def test_blocked_device_gets_403_on_every_path_and_method(app: Flask, client: FlaskClient) -> None:
     call(client, "/api/orders")
     block(app)
     for method, path in REQUESTS:
@@ -212,7 +212,7 @@ def test_blocked_device_gets_403_whatever_it_requests(app: Flask, client: FlaskC
 
 
 @every_host
-def test_own_error_handlers_keep_working(host: str, client: FlaskClient) -> None:
+def test_error_handlers_of_the_framework_keep_working(host: str, client: FlaskClient) -> None:
     unauthorized = client.get("/api/orders")
     assert unauthorized.status_code == 401
     assert unauthorized.json["status" if host == "smorest" else "message"]
@@ -222,13 +222,13 @@ def test_own_error_handlers_keep_working(host: str, client: FlaskClient) -> None
 
 
 @documented_host
-def test_own_validation_keeps_working(client: FlaskClient) -> None:
+def test_validation_of_the_framework_keeps_working(client: FlaskClient) -> None:
     invalid = call(client, "/api/orders", "POST", json={"amount": "many"})
     assert (invalid.status_code, "amount" in invalid.text) == (422, True)
 
 
 @documented_host
-def test_openapi_pages_keep_working(client: FlaskClient) -> None:
+def test_openapi_pages_of_the_framework_keep_working(client: FlaskClient) -> None:
     described = client.get("/openapi.json")
     assert described.status_code == 200
     assert set(described.json["paths"]) == {"/api/orders", "/api/stock"}

@@ -40,14 +40,14 @@ def abort_with_redirect() -> Any:
 
 
 @pytest.mark.parametrize("visitor", [redirect_to_login, abort_with_redirect], indirect=True)
-def test_redirect_to_the_login_loads_the_login_page(visitor: FlaskClient) -> None:
+def test_htmx_request_gets_401_and_a_redirect_to_the_login_page(visitor: FlaskClient) -> None:
     response = visitor.get(ADMIN, headers=HTMX)
     assert (response.status_code, response.headers["HX-Redirect"]) == (401, "/login")
     assert "Location" not in response.headers
 
 
 @pytest.mark.parametrize("visitor", [lambda: False], indirect=True)
-def test_error_page_becomes_a_status_message(visitor: FlaskClient) -> None:
+def test_htmx_request_gets_a_status_message_for_an_error_page(visitor: FlaskClient) -> None:
     response = visitor.get(ADMIN, headers=HTMX)
     assert (response.status_code, response.headers["HX-Reswap"]) == (403, "none")
     assert "The server responded with “403 FORBIDDEN”." in response.text
@@ -55,18 +55,18 @@ def test_error_page_becomes_a_status_message(visitor: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("visitor", [lambda: True], indirect=True)
-def test_unknown_device_becomes_a_status_message(visitor: FlaskClient) -> None:
+def test_htmx_request_gets_a_status_message_for_an_unknown_device(visitor: FlaskClient) -> None:
     response = visitor.get(f"{ADMIN}/1", headers=HTMX)
     assert (response.status_code, response.headers["HX-Reswap"]) == (404, "none")
     assert "This device does not exist." in response.text
 
 
 @pytest.mark.parametrize("visitor", [redirect_to_login], indirect=True)
-def test_browser_without_htmx_gets_the_redirect_itself(visitor: FlaskClient) -> None:
+def test_request_without_htmx_gets_the_redirect_of_the_host(visitor: FlaskClient) -> None:
     response = visitor.get(ADMIN)
     assert (response.status_code, response.location) == (302, "/login")
 
 
 @pytest.mark.parametrize("visitor", [lambda: False], indirect=True)
-def test_browser_without_htmx_gets_the_error_page_itself(visitor: FlaskClient) -> None:
+def test_request_without_htmx_gets_the_error_page_of_the_host(visitor: FlaskClient) -> None:
     assert "Page of the host" in visitor.get(ADMIN).text

@@ -64,7 +64,7 @@ def test_protect_applies_after_the_first_request(url: str, closing: Close) -> No
     assert client.get("/apiary", headers=phone()).status_code == 403
 
 
-def test_prefix_matches_whole_path_segments(url: str, closing: Close) -> None:
+def test_protected_prefix_matches_whole_path_segments(url: str, closing: Close) -> None:
     app = make_app(APIDevices(db=url), closing)
     client = app.test_client()
     client.get("/api/ping", headers=phone())

@@ -20,7 +20,7 @@ def etag(administrator: Administrator) -> str:
 
 
 @pytest.mark.parametrize(("method", "path", "body"), CHANGES)
-def test_change_with_matching_etag_is_made(
+def test_change_with_matching_etag_succeeds(
     administrator: Administrator, register: Register, method: str, path: str, body: Any
 ) -> None:
     register("phone-1")
@@ -60,7 +60,7 @@ def test_malformed_if_match_gets_412(
     assert administrator.request("POST", BLOCK, if_match=condition).status_code == 412
 
 
-def test_device_activity_keeps_the_etag(
+def test_requests_of_the_device_do_not_change_its_etag(
     client: FlaskClient, administrator: Administrator, token: str
 ) -> None:
     client.get(DEVICE, headers=as_device(token))

@@ -116,7 +116,7 @@ with AuthenticatedClient(sys.argv[1], sys.argv[2]) as client:
 """
 
 
-def test_generated_client_works(
+def test_generated_client_can_list_rename_block_and_unblock(
     server: RealServer, document: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "openapi.json").write_text(json.dumps(document))

@@ -94,14 +94,18 @@ def test_empty_result_repeats_the_search_and_links_to_the_full_list(admin: Visit
     assert empty.one("a")["href"] == LIST
 
 
-def test_message_when_no_device_is_blocked(admin: Visitor, register: Register) -> None:
+def test_blocked_filter_shows_a_message_if_no_device_is_blocked(
+    admin: Visitor, register: Register
+) -> None:
     register("phone-1")
     page = admin.get(f"{LIST}?status=blocked")
     assert "No devices are blocked." in page.text
     assert page.root.one("form", id="filters")
 
 
-def test_message_when_all_devices_are_blocked(admin: Visitor, register: Register) -> None:
+def test_active_filter_shows_a_message_if_all_devices_are_blocked(
+    admin: Visitor, register: Register
+) -> None:
     admin.change(f"{LIST}/{register('phone-1')}", "/block")
     page = admin.get(f"{LIST}?status=active")
     assert "All devices are blocked." in page.text

@@ -172,7 +172,7 @@ def test_htmx_gets_a_whole_page_on_request(
 
 
 @pytest.mark.parametrize("htmx", [False, True])
-def test_page_and_fragment_are_not_cached_together(
+def test_list_is_not_cached_and_varies_by_htmx_header(
     admin: Visitor, register: Register, htmx: bool
 ) -> None:
     register("phone-1")

@@ -55,7 +55,7 @@ def test_setup_link_works_only_once(app: Flask, anonymous: Visitor, link: str) -
         assert "has been used" in page.text
 
 
-def test_setup_page_opened_before_creates_no_second_account(
+def test_setup_form_opened_earlier_creates_no_second_account(
     app: Flask, anonymous: Visitor, link: str
 ) -> None:
     late = Visitor(app.test_client())
@@ -113,7 +113,7 @@ def test_invalid_form_shows_the_error_and_keeps_the_email(
     assert fill_in(anonymous, link).status == 303
 
 
-def test_email_address_of_a_private_network_is_accepted(anonymous: Visitor, link: str) -> None:
+def test_email_address_with_a_private_domain_is_accepted(anonymous: Visitor, link: str) -> None:
     assert fill_in(anonymous, link, email="ann@office.local").status == 303
 
 

@@ -63,7 +63,7 @@ def test_failed_sign_in_keeps_the_email_but_not_the_password(anonymous: Visitor)
 
 
 @pytest.mark.parametrize("missing", ["email", "password"])
-def test_empty_field_is_rejected(anonymous: Visitor, missing: str) -> None:
+def test_sign_in_with_an_empty_field_is_rejected(anonymous: Visitor, missing: str) -> None:
     assert submit_login(anonymous, **{missing: ""}).root.all("p", class_="error")
     assert not is_signed_in(anonymous)
 

@@ -79,7 +79,7 @@ def test_htmx_gets_the_token_section_and_the_status_message(admin: Visitor) -> N
     assert status["hx-target"] == "#apidevices-status"
 
 
-def test_newest_token_comes_first(admin: Visitor) -> None:
+def test_newest_token_is_listed_first(admin: Visitor) -> None:
     create(admin, "first")
     create(admin, "second")
     assert names(admin.get(TOKENS)) == ["second", "first"]
@@ -145,7 +145,7 @@ def test_invalid_form_shows_the_error_and_keeps_the_input(
     assert "No tokens yet." in page.text
 
 
-def test_error_is_attached_to_its_field(admin: Visitor) -> None:
+def test_form_error_is_linked_to_its_field(admin: Visitor) -> None:
     page = admin.change(TOKENS, TOKENS, name="box office", expires_on="2030-05-16")
     field = page.form(TOKENS).one("input", name="expires_on")
     assert field["aria-invalid"] == "true"
@@ -195,7 +195,7 @@ def test_revoked_token_is_listed_below_active_tokens(admin: Visitor, new_token: 
     assert rows(page)[1].all("form") == []
 
 
-def test_revoking_hides_a_token_that_was_just_created(admin: Visitor) -> None:
+def test_revoking_a_new_token_hides_its_text(admin: Visitor) -> None:
     page = create(admin, htmx=True)
     assert token_text(page) not in admin.submit(page, "/revoke", htmx=True).html
 

@@ -76,7 +76,7 @@ def failed_start(folder: Path, environment: dict[str, str]) -> str:
         ("APIDEVICES_TYPO", "1"),
     ],
 )
-def test_invalid_setting_stops_the_start_with_one_line(
+def test_invalid_setting_fails_startup_with_a_one_line_error(
     tmp_path: Path, variable: str, value: str
 ) -> None:
     valid = {"PORT": str(free_port()), "APIDEVICES_INSTANCE": str(tmp_path / "instance")}
@@ -84,12 +84,14 @@ def test_invalid_setting_stops_the_start_with_one_line(
     assert variable in failed_start(tmp_path, environment).partition(": ")[0]
 
 
-def test_port_in_use_stops_the_start_with_one_line(server: RealServer, tmp_path: Path) -> None:
+def test_port_in_use_fails_startup_with_a_one_line_error(
+    server: RealServer, tmp_path: Path
+) -> None:
     environment = {"PORT": str(server.port), "APIDEVICES_INSTANCE": str(tmp_path / "instance")}
     assert failed_start(tmp_path, environment).startswith("HOST, PORT: ")
 
 
-def test_invalid_setting_stops_a_command_with_one_line(make_server: StartServer) -> None:
+def test_invalid_setting_fails_a_command_with_a_one_line_error(make_server: StartServer) -> None:
     listed = make_server(APIDEVICES_REQUIRE_DEVICE_ID="perhaps").flask("apidevices", "list")
     assert listed.returncode != 0
     [line] = listed.stderr.splitlines()

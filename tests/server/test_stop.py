@@ -107,7 +107,9 @@ class Load(Threads):
                 self.stopping.wait(0.01)
 
 
-def test_graceful_stop_under_load_answers_every_request_in_flight(make_server: StartServer) -> None:
+def test_graceful_stop_under_load_completes_every_request_in_flight(
+    make_server: StartServer,
+) -> None:
     """A request is in flight if it was sent completely before the signal.
 
     Later requests may fail, because the server may close the connection at the same time.
@@ -141,7 +143,7 @@ def test_graceful_stop_writes_buffered_activity(make_server: StartServer) -> Non
     assert shown["last_active_at"] >= started_at
 
 
-def test_graceful_stop_closes_idle_connections_and_answers_the_others(
+def test_graceful_stop_closes_idle_connections_and_completes_requests(
     make_server: StartServer,
 ) -> None:
     with make_server(WEB_CONCURRENCY="1") as server:
@@ -156,7 +158,7 @@ def test_graceful_stop_closes_idle_connections_and_answers_the_others(
         server.process.wait(20)
 
 
-def test_killed_worker_loses_no_registration_that_it_answered(make_server: StartServer) -> None:
+def test_killed_worker_loses_no_acknowledged_registration(make_server: StartServer) -> None:
     acknowledged: list[str] = []
     done = threading.Event()
 

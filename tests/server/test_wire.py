@@ -129,7 +129,7 @@ def test_blocked_device_gets_403_for_every_method_and_path(
 
 @pytest.mark.parametrize("chunked", [True, False], ids=["chunked", "with length"])
 @pytest.mark.parametrize(("size", "status"), [(MAX_BYTES, 201), (MAX_BYTES + 1, 413)])
-def test_upload_over_the_wire(
+def test_upload_is_stored_up_to_the_size_limit_and_gets_413_above(
     server: RealServer, token: str, chunked: bool, size: int, status: int
 ) -> None:
     body = b"7" * size  # valid JSON even if it were cut off
