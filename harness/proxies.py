@@ -10,14 +10,14 @@ from urllib.request import urlopen
 from harness.real_server import ROOT, free_port, launch, wait_until
 
 Replacements = Mapping[str, str]
-"""Text in a configuration in deploy/ -> the text to use instead."""
+"""Text in a configuration in deploy/ -> the text to replace it with."""
 
 
 def _configuration(name: str, replacements: Replacements) -> str:
     text = (ROOT / "deploy" / name).read_text()
-    for published, replacement in replacements.items():
-        assert published in text
-        text = text.replace(published, replacement)
+    for original, replacement in replacements.items():
+        assert original in text
+        text = text.replace(original, replacement)
     return text
 
 
@@ -49,12 +49,12 @@ PROXIES: Mapping[str, Callable[[Path, int, Replacements], list[str]]] = {
 
 @contextmanager
 def running_proxy(
-    name: str, folder: Path, gate: int, api: int, instead: Replacements | None = None
+    name: str, folder: Path, gate: int, api: int, overrides: Replacements | None = None
 ) -> Iterator[int]:
     """Run a proxy with its files in ``folder`` and yield its port."""
     port = free_port()
     replacements = {"127.0.0.1:8000": f"127.0.0.1:{gate}", "127.0.0.1:9000": f"127.0.0.1:{api}"}
-    command = PROXIES[name](folder, port, {**replacements, **(instead or {})})
+    command = PROXIES[name](folder, port, {**replacements, **(overrides or {})})
     log = folder / "log"
     process = launch(command, log, cwd=folder, env={**os.environ, "HOME": str(folder)})
 
@@ -65,7 +65,7 @@ def running_proxy(
                 return True
         except HTTPError as error:
             error.close()
-            return True  # any response means that it is up
+            return True  # any response means that the proxy is up
         except OSError:
             return False
 

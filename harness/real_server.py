@@ -123,7 +123,7 @@ class RealServer:
         try:
             wait_until(self._has_started, 30)
         except BaseException:
-            self._end()
+            self._terminate()
             raise
         return self
 
@@ -133,7 +133,7 @@ class RealServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        status = self._end()
+        status = self._terminate()
         if error is None:
             assert status == 0, self.log
             assert "Traceback" not in self.log, self.log
@@ -223,7 +223,7 @@ class RealServer:
         assert self.process.poll() is None, f"the server did not start:\n{self.log}"
         return self.is_ready()
 
-    def _end(self) -> int:
+    def _terminate(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:

@@ -92,7 +92,7 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @contextmanager
-def only(variables: Variables) -> Iterator[None]:
+def only_settings(variables: Variables) -> Iterator[None]:
     """Set these variables and unset all other settings of the application."""
     with pytest.MonkeyPatch.context() as environment:
         for variable in filter(is_app_setting, list(os.environ)):
@@ -231,7 +231,7 @@ def administrator(app: Flask, new_token: NewToken) -> Administrator:
     return Administrator(app, new_token("devices:read", "devices:write", name="administrator"))
 
 
-class Clock:
+class FakeClock:
     """The application's clock."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,8 +242,8 @@ class Clock:
 
 
 @pytest.fixture
-def the_clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch)
+def fake_clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    return FakeClock(monkeypatch)
 
 
 class Register(Protocol):

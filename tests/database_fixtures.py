@@ -8,7 +8,7 @@ import pytest
 
 from harness.databases import FILE, Databases, PostgresDatabases, SqliteDatabases, Variables
 from harness.postgres import UNSAFE_AND_FAST, Postgres
-from tests.conftest import make_standalone_app, only, state_of
+from tests.conftest import make_standalone_app, only_settings, state_of
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,7 @@ def _supports_database(item: pytest.Item) -> bool:
 def migrated(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Variables:
     """A database with all tables, for tests to copy: migrating takes longer than most tests."""
     variables = databases.empty(tmp_path_factory.mktemp("migrated"))
-    with only(variables):
+    with only_settings(variables):
         app = make_standalone_app()
         with app.app_context():
             import_module("apidevices.standalone.migrations").upgrade()

@@ -15,7 +15,7 @@ from tests.conftest import (
     NOON,
     UPLOADS,
     Administrator,
-    Clock,
+    FakeClock,
     MakeApp,
     NewToken,
     as_device,
@@ -86,11 +86,13 @@ def test_revoked_token_gets_401_immediately(client: FlaskClient, db: Database, t
     assert code(client.get(DEVICE, headers=as_device(token))) == "401 token_invalid"
 
 
-def test_expired_token_gets_401(client: FlaskClient, the_clock: Clock, new_token: NewToken) -> None:
+def test_expired_token_gets_401(
+    client: FlaskClient, fake_clock: FakeClock, new_token: NewToken
+) -> None:
     token = new_token(expires_at=NOON)
-    the_clock.set(NOON - timedelta(microseconds=1))
+    fake_clock.set(NOON - timedelta(microseconds=1))
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
-    the_clock.set(NOON)
+    fake_clock.set(NOON)
     assert code(client.get(DEVICE, headers=as_device(token))) == "401 token_invalid"
 
 
@@ -190,14 +192,14 @@ def test_blocked_device_gets_403_on_every_path_and_method(
 
 
 def test_denied_request_updates_only_denial_fields(
-    client: FlaskClient, administrator: Administrator, the_clock: Clock, token: str
+    client: FlaskClient, administrator: Administrator, fake_clock: FakeClock, token: str
 ) -> None:
-    the_clock.set(NOON)
+    fake_clock.set(NOON)
     client.post(UPLOADS, headers=as_device(token, model="iPhone 14"), json={})
     administrator.block(reason="lost")
     before, history = administrator.device(), administrator.history()
     for seconds in (1, 2, 3):
-        the_clock.set(NOON + timedelta(seconds=seconds))
+        fake_clock.set(NOON + timedelta(seconds=seconds))
         response = client.post(UPLOADS, headers=as_device(token, model="iPhone 15"), json={})
         assert code(response) == "403 device_blocked"
     assert administrator.device() == {

@@ -28,7 +28,7 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
+def package_copy(tmp_path: Path) -> Path:
     """A folder with a copy of the package and of the contracts."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     ignored = shutil.ignore_patterns("__pycache__")
@@ -36,8 +36,8 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_imports_follow_the_contracts(copy: Path) -> None:
-    result = lint_imports(copy)
+def test_imports_follow_the_contracts(package_copy: Path) -> None:
+    result = lint_imports(package_copy)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -68,18 +68,20 @@ def test_imports_follow_the_contracts(copy: Path) -> None:
     ],
 )
 def test_forbidden_import_breaks_its_contract(
-    copy: Path, module: str, statement: str, contract: str
+    package_copy: Path, module: str, statement: str, contract: str
 ) -> None:
-    with (copy / "apidevices" / f"{module}.py").open("a") as file:
+    with (package_copy / "apidevices" / f"{module}.py").open("a") as file:
         file.write(f"\n{statement}\n")
-    result = lint_imports(copy)
+    result = lint_imports(package_copy)
     assert result.returncode == 1, result.stdout + result.stderr
     assert f"{contract} BROKEN" in result.stdout
 
 
-def test_new_core_module_cannot_import_the_standalone_application(copy: Path) -> None:
-    (copy / "apidevices" / "new.py").write_text("from apidevices.standalone import uploads\n")
-    result = lint_imports(copy)
+def test_new_core_module_cannot_import_the_standalone_application(package_copy: Path) -> None:
+    (package_copy / "apidevices" / "new.py").write_text(
+        "from apidevices.standalone import uploads\n"
+    )
+    result = lint_imports(package_copy)
     assert result.returncode == 1, result.stdout + result.stderr
     assert "apidevices.new -> apidevices.standalone.uploads" in result.stdout
 

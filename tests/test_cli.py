@@ -12,7 +12,7 @@ from apidevices.database import Database
 from apidevices.models import AuditEntry
 from apidevices.standalone.models import User
 from tests.command_line import Cli
-from tests.conftest import DEVICE, DEVICES, NOON, Clock, Register, as_device, state_of
+from tests.conftest import DEVICE, DEVICES, NOON, FakeClock, Register, as_device, state_of
 
 
 @pytest.fixture
@@ -117,12 +117,14 @@ def test_blocked_device_gets_403_until_it_is_unblocked(cli: Cli, client: FlaskCl
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
 
 
-def test_block_prints_the_time_of_the_block(cli: Cli, register: Register, the_clock: Clock) -> None:
+def test_block_prints_the_time_of_the_block(
+    cli: Cli, register: Register, fake_clock: FakeClock
+) -> None:
     register("phone-1")
-    the_clock.set(NOON)
+    fake_clock.set(NOON)
     blocked = "phone-1 has been blocked since 2030-05-17 12:00:00 UTC\n"
     assert cli.succeed("block", "phone-1") == blocked
-    the_clock.set(NOON + timedelta(days=1))
+    fake_clock.set(NOON + timedelta(days=1))
     assert cli.succeed("block", "phone-1") == blocked
     assert cli.succeed("unblock", "phone-1") == "phone-1 is not blocked\n"
 
@@ -150,12 +152,12 @@ def test_created_token_is_limited_to_its_scopes(cli: Cli, client: FlaskClient) -
     assert client.post(f"{DEVICES}/1/block", headers=headers).status_code == 403
 
 
-def test_created_token_expires(cli: Cli, client: FlaskClient, the_clock: Clock) -> None:
-    the_clock.set(NOON)
+def test_created_token_expires(cli: Cli, client: FlaskClient, fake_clock: FakeClock) -> None:
+    fake_clock.set(NOON)
     token = cli.succeed("create-token", "test", "--expires-days", "2").strip()
-    the_clock.set(NOON + timedelta(days=2, seconds=-1))
+    fake_clock.set(NOON + timedelta(days=2, seconds=-1))
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
-    the_clock.set(NOON + timedelta(days=2))
+    fake_clock.set(NOON + timedelta(days=2))
     assert client.get(DEVICE, headers=as_device(token)).status_code == 401
 
 

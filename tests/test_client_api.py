@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from apidevices.database import Database
 from apidevices.standalone.models import Upload
 from apidevices.standalone.uploads import MAX_BYTES
-from tests.conftest import DEVICE, NOON, UPLOADS, Administrator, Clock, as_device
+from tests.conftest import DEVICE, NOON, UPLOADS, Administrator, FakeClock, as_device
 
 
 def upload(
@@ -28,8 +28,8 @@ def stored(db: Database) -> list[str]:
 # --- the device --------------------------------------------------------------------------------
 
 
-def test_device_gets_its_own_data(client: FlaskClient, the_clock: Clock, token: str) -> None:
-    the_clock.set(NOON)
+def test_device_gets_its_own_data(client: FlaskClient, fake_clock: FakeClock, token: str) -> None:
+    fake_clock.set(NOON)
     response = client.get(DEVICE, headers=as_device(token, os="iOS", model="iPhone 14"))
     assert response.status_code == 200
     assert response.json == {
@@ -75,9 +75,9 @@ def test_head_response_has_no_body(client: FlaskClient, token: str) -> None:
 
 
 def test_upload_is_stored_with_device_and_token(
-    client: FlaskClient, db: Database, the_clock: Clock, token: str
+    client: FlaskClient, db: Database, fake_clock: FakeClock, token: str
 ) -> None:
-    the_clock.set(NOON)
+    fake_clock.set(NOON)
     response = upload(client, token, b'{"count": 3}')
     assert response.status_code == 201
     assert response.json == {"id": 1, "received_at": "2030-05-17T12:00:00.000000Z"}
@@ -89,9 +89,9 @@ def test_upload_is_stored_with_device_and_token(
 
 
 def test_upload_sets_last_upload_at(
-    client: FlaskClient, administrator: Administrator, the_clock: Clock, token: str
+    client: FlaskClient, administrator: Administrator, fake_clock: FakeClock, token: str
 ) -> None:
-    the_clock.set(NOON)
+    fake_clock.set(NOON)
     upload(client, token, b"[]")
     assert administrator.device()["last_upload_at"] == "2030-05-17T12:00:00.000000Z"
 

@@ -9,12 +9,12 @@ from apidevices.config import Settings
 from apidevices.identity import DEFAULT_HEADERS
 from apidevices.standalone.settings import ServerSettings, extension_settings
 from harness.real_server import ROOT
-from tests.conftest import MakeApp, only
+from tests.conftest import MakeApp, only_settings
 
 
 def read(variables: dict[str, str]) -> ServerSettings:
     """Read the server settings from these environment variables only."""
-    with only(variables):
+    with only_settings(variables):
         return ServerSettings.from_environ()
 
 

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from apidevices.config import Settings
 from apidevices.standalone.settings import ServerSettings
 from harness.real_server import ROOT
-from tests.conftest import only
+from tests.conftest import only_settings
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_environment_of_the_compose_file_is_valid(services: dict[str, Any]) -> N
     known = {name.upper() for name in ServerSettings.model_fields}
     known |= {f"APIDEVICES_{name.upper()}" for name in Settings.model_fields}
     assert set(environment) <= known
-    with only({**environment, "SECRET_KEY": "s" * 32}):
+    with only_settings({**environment, "SECRET_KEY": "s" * 32}):
         ServerSettings.from_environ()
 
 

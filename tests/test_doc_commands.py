@@ -13,7 +13,7 @@ import pytest
 from apidevices.config import Settings
 from apidevices.standalone.settings import ServerSettings
 from harness.real_server import ROOT, RealServer
-from tests.conftest import DEVICE, StartServer, as_device, only
+from tests.conftest import DEVICE, StartServer, as_device, only_settings
 
 NOT_RUN_HERE = {
     "git clone … apidevices && cd apidevices": "creates this checkout",
@@ -67,7 +67,7 @@ def test_documented_command_works(
     if variables := re.fullmatch(r"((?:[A-Z_]+=\S+ )+)make run", command):
         values = dict(variable.split("=", 1) for variable in variables[1].split())
         known = {f"APIDEVICES_{name.upper()}" for name in Settings.model_fields}
-        with only(values):
+        with only_settings(values):
             ServerSettings.from_environ()
         assert set(values) <= known | {name.upper() for name in ServerSettings.model_fields}
         return

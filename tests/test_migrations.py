@@ -29,7 +29,7 @@ from apidevices.standalone import accounts, uploads
 from apidevices.standalone.migrations import upgrade
 from apidevices.standalone.settings import ServerSettings
 from harness.databases import FILE, Databases
-from tests.conftest import MakeApp, only, state_of
+from tests.conftest import MakeApp, only_settings, state_of
 
 DATA = Path(__file__).parent / "data"
 
@@ -194,7 +194,7 @@ def schema(engine: Engine) -> dict[str, Any]:
 def other_database(databases: Databases, tmp_path: Path) -> Iterator[Engine]:
     """A second database, without tables."""
     variables = databases.empty(tmp_path / "other")
-    with only(variables):
+    with only_settings(variables):
         settings = ServerSettings.from_environ()
     settings.apidevices_instance.mkdir()
     engine = create_engine(settings.url, poolclass=NullPool)

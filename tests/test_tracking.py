@@ -15,7 +15,7 @@ from tests.conftest import (
     NOON,
     UPLOADS,
     Administrator,
-    Clock,
+    FakeClock,
     MakeApp,
     NewToken,
     as_device,
@@ -70,10 +70,10 @@ def test_device_is_registered_once(
 
 
 def test_changed_details_write_one_history_entry(
-    client: FlaskClient, administrator: Administrator, new_token: NewToken, the_clock: Clock
+    client: FlaskClient, administrator: Administrator, new_token: NewToken, fake_clock: FakeClock
 ) -> None:
     client.get(DEVICE, headers=as_device(new_token(), os="iOS", os_version="18", model="iPhone"))
-    the_clock.set(NOON)
+    fake_clock.set(NOON)
     updated = as_device(new_token(name="second"), os="iOS", os_version="26", model="iPhone 14")
     client.get(DEVICE, headers=updated, environ_overrides={"REMOTE_ADDR": "198.51.100.7"})
     entry, _ = administrator.history()
@@ -189,13 +189,13 @@ def times(device: dict[str, Any]) -> tuple[str, str | None, str]:
 def test_every_method_counts_as_activity_but_only_post_as_upload(
     client: FlaskClient,
     administrator: Administrator,
-    the_clock: Clock,
+    fake_clock: FakeClock,
     token: str,
     method: str,
 ) -> None:
-    the_clock.set(NOON)
+    fake_clock.set(NOON)
     client.get(DEVICE, headers=as_device(token))
-    the_clock.set(NOON + timedelta(seconds=1))
+    fake_clock.set(NOON + timedelta(seconds=1))
     client.open("/api/v1/no/such/path", method=method, headers=as_device(token))
     later = "2030-05-17T12:00:01.000000Z"
     uploaded = later if method == "POST" else None
@@ -203,30 +203,30 @@ def test_every_method_counts_as_activity_but_only_post_as_upload(
 
 
 def test_first_request_of_a_device_can_be_an_upload(
-    client: FlaskClient, administrator: Administrator, the_clock: Clock, token: str
+    client: FlaskClient, administrator: Administrator, fake_clock: FakeClock, token: str
 ) -> None:
-    the_clock.set(NOON)
+    fake_clock.set(NOON)
     client.post(UPLOADS, headers=as_device(token), json={})
     assert times(administrator.device()) == ("2030-05-17T12:00:00.000000Z",) * 3
 
 
 def test_activity_times_never_go_backwards(
-    client: FlaskClient, administrator: Administrator, the_clock: Clock, token: str
+    client: FlaskClient, administrator: Administrator, fake_clock: FakeClock, token: str
 ) -> None:
-    the_clock.set(NOON)
+    fake_clock.set(NOON)
     client.post(UPLOADS, headers=as_device(token), json={})
     before = times(administrator.device())
-    the_clock.set(NOON - timedelta(hours=1))
+    fake_clock.set(NOON - timedelta(hours=1))
     client.post(UPLOADS, headers=as_device(token), json={})
     assert times(administrator.device()) == before
 
 
 def test_last_activity_of_blocked_device_is_the_time_of_its_block(
-    client: FlaskClient, administrator: Administrator, the_clock: Clock, token: str
+    client: FlaskClient, administrator: Administrator, fake_clock: FakeClock, token: str
 ) -> None:
-    the_clock.set(NOON)
+    fake_clock.set(NOON)
     client.get(DEVICE, headers=as_device(token))
-    the_clock.set(NOON + timedelta(hours=1))
+    fake_clock.set(NOON + timedelta(hours=1))
     administrator.block()
     blocked = administrator.device()
     assert blocked["last_activity_at"] == blocked["blocked_at"] == "2030-05-17T13:00:00.000000Z"
@@ -235,9 +235,9 @@ def test_last_activity_of_blocked_device_is_the_time_of_its_block(
 
 
 def test_request_without_device_updates_last_use_of_token(
-    app: Flask, client: FlaskClient, db: Database, the_clock: Clock, token: str
+    app: Flask, client: FlaskClient, db: Database, fake_clock: FakeClock, token: str
 ) -> None:
-    the_clock.set(NOON)
+    fake_clock.set(NOON)
     client.get("/api/v1/other", headers=as_device(token, None))
     state_of(app).activity.flush()
     assert tokens.find(db, token).last_used_at == NOON

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-import app as product
+import app as standalone
 from apidevices import devices, tokens
 from apidevices.activity import ActivityBuffer
 from apidevices.database import Database
@@ -40,7 +40,7 @@ class FlakyDatabase(Database):
 @pytest.fixture
 def flaky_db(app: Flask) -> FlakyDatabase:
     with app.app_context():
-        return FlakyDatabase(product.db.engine)
+        return FlakyDatabase(standalone.db.engine)
 
 
 @pytest.fixture

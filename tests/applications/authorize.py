@@ -20,7 +20,7 @@ ADMIN = "/settings/api-devices"
 FORM = '<form method="post"><input name="csrf_token" value="unused"></form>'
 
 
-def code_of(document: Path, heading: str) -> str:
+def code_below(document: Path, heading: str) -> str:
     """Return the code below a heading of a document."""
     section = document.read_text().partition(f"\n### {heading}\n")[2]
     found = re.match(r"[^#]*?```python\n(.*?)```", section, re.DOTALL)
@@ -48,7 +48,7 @@ def flask_login(folder: Path, document: Path) -> Flask:
     """Return a host with Flask-Login, whose users are ann, an administrator, and ben."""
     from flask_login import LoginManager, UserMixin, login_user
 
-    app, _ = make_host(folder, code_of(document, "Flask-Login"))
+    app, _ = make_host(folder, code_below(document, "Flask-Login"))
     app.config["USE_SESSION_FOR_NEXT"] = True
     manager = LoginManager(app)
     manager.login_view = "sign_in"
@@ -75,7 +75,7 @@ def flask_security(folder: Path, document: Path) -> Flask:
     from flask_security import Security, SQLAlchemyUserDatastore, hash_password
     from flask_security.models import fsqla_v3
 
-    app, db = make_host(folder, code_of(document, "Flask-Security"))
+    app, db = make_host(folder, code_below(document, "Flask-Security"))
     app.config["SECURITY_PASSWORD_SALT"] = "host secret"
     app.config["SECURITY_PASSWORD_HASH"] = "plaintext"
     app.config["SECURITY_PASSWORD_SCHEMES"] = ["plaintext"]
@@ -101,7 +101,7 @@ def flask_security(folder: Path, document: Path) -> Flask:
 
 def plain_session(folder: Path, document: Path) -> Flask:
     """Return a host that keeps its user in the session: ann, an administrator, or ben."""
-    app, _ = make_host(folder, code_of(document, "A plain session"))
+    app, _ = make_host(folder, code_below(document, "A plain session"))
 
     @app.route("/login", methods=["GET", "POST"])
     def login() -> ResponseReturnValue:

@@ -82,7 +82,7 @@ class Host:
             env=clean_environment(**self._variables),
         )
         try:
-            wait_until(self._answers, 90)
+            wait_until(self._is_up, 90)
         except BaseException:
             self._stop()
             raise
@@ -113,7 +113,7 @@ class Host:
         headers = {} if device is None else {"X-Device-ID": device, "X-Device-Model": "Libra"}
         return self.browser().request(method, path, headers=headers, auth=auth)
 
-    def _answers(self) -> bool:
+    def _is_up(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()
         try:
             self.browser().get("/")

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.database("sqlite")
 
 
 @dataclass(frozen=True)
-class Proxied:
+class ProxiedApi:
     """A proxy on ``port``, with the API and the gate that it uses."""
 
     port: int
@@ -61,11 +61,13 @@ def token(gate: RealServer) -> str:
 
 
 @contextmanager
-def in_front(name: str, folder: Path, gate: RealServer, api: Upstream) -> Iterator[Proxied]:
+def running_in_front_of(
+    name: str, folder: Path, gate: RealServer, api: Upstream
+) -> Iterator[ProxiedApi]:
     if shutil.which(name) is None and "CI" not in os.environ:
         pytest.skip(f"{name} is not installed.")
     with running_proxy(name, folder, gate.port, api.port) as port:
-        yield Proxied(port, api, gate)
+        yield ProxiedApi(port, api, gate)
 
 
 @pytest.fixture(scope="module", params=list(PROXIES))
@@ -74,8 +76,8 @@ def proxied(
     tmp_path_factory: pytest.TempPathFactory,
     gate: RealServer,
     api: Upstream,
-) -> Iterator[Proxied]:
-    with in_front(request.param, tmp_path_factory.mktemp("proxy"), gate, api) as running:
+) -> Iterator[ProxiedApi]:
+    with running_in_front_of(request.param, tmp_path_factory.mktemp("proxy"), gate, api) as running:
         yield running
 
 
@@ -91,14 +93,14 @@ def headers(token: str, identifier: str) -> dict[str, str]:
     return as_device(token, identifier)
 
 
-def change(proxied: Proxied, token: str, identifier: str, action: str) -> None:
+def change(proxied: ProxiedApi, token: str, identifier: str, action: str) -> None:
     [device] = devices(proxied.gate, token, identifier)
     path = f"/api/v1/devices/{device['id']}/{action}"
     assert proxied.gate.call("POST", path, as_device(token, None)).status == 200
 
 
 def test_allowed_request_reaches_the_api_unchanged(
-    proxied: Proxied, headers: dict[str, str]
+    proxied: ProxiedApi, headers: dict[str, str]
 ) -> None:
     response = proxied.call(headers, "POST", "/orders?day=1", "three tickets")
     assert response.status == 200
@@ -111,14 +113,14 @@ def test_allowed_request_reaches_the_api_unchanged(
 
 
 def test_api_receives_headers_that_identify_the_caller(
-    proxied: Proxied, headers: dict[str, str], identifier: str
+    proxied: ProxiedApi, headers: dict[str, str], identifier: str
 ) -> None:
     received = proxied.call(headers).json["headers"]
     assert (received["x-device-id"], received["x-device-name"]) == (identifier, identifier)
     assert received["x-token-name"] == "shop"
 
 
-def test_identity_headers_from_the_client_are_dropped(proxied: Proxied, token: str) -> None:
+def test_identity_headers_from_the_client_are_dropped(proxied: ProxiedApi, token: str) -> None:
     forged = {"X-Device-Name": "boss", "X-Token-Name": "root"}
     forged |= {"X_Device_Name": "boss", "X-Device_Name": "boss", "X_Token_Name": "root"}
     received = proxied.call(as_device(token, None) | forged).json["headers"]
@@ -129,7 +131,7 @@ def test_identity_headers_from_the_client_are_dropped(proxied: Proxied, token: s
 
 
 def test_websocket_upgrade_request_reaches_the_api(
-    proxied: Proxied, headers: dict[str, str]
+    proxied: ProxiedApi, headers: dict[str, str]
 ) -> None:
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
     assert proxied.call(headers | upgrade).status == 200
@@ -139,7 +141,12 @@ def test_websocket_upgrade_request_reaches_the_api(
     ("method", "path"), [("GET", "/orders"), ("POST", "/orders"), ("GET", "/no/such/path")]
 )
 def test_blocked_device_does_not_reach_the_api(
-    proxied: Proxied, token: str, headers: dict[str, str], identifier: str, method: str, path: str
+    proxied: ProxiedApi,
+    token: str,
+    headers: dict[str, str],
+    identifier: str,
+    method: str,
+    path: str,
 ) -> None:
     proxied.call(headers)
     change(proxied, token, identifier, "block")
@@ -152,13 +159,13 @@ def test_blocked_device_does_not_reach_the_api(
     assert proxied.call(headers, "GET", "/orders").status == 200
 
 
-def test_404_of_the_api_reaches_the_client(proxied: Proxied, headers: dict[str, str]) -> None:
+def test_404_of_the_api_reaches_the_client(proxied: ProxiedApi, headers: dict[str, str]) -> None:
     assert proxied.call(headers, path="/no/such/path").status == 404
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_only_post_counts_as_upload(
-    proxied: Proxied, token: str, headers: dict[str, str], identifier: str, method: str
+    proxied: ProxiedApi, token: str, headers: dict[str, str], identifier: str, method: str
 ) -> None:
     forged = {"X-Original-Method": "POST", "X-Forwarded-Method": "POST"} if method == "GET" else {}
     proxied.call(headers | forged, method)
@@ -174,7 +181,7 @@ def test_only_post_counts_as_upload(
 
 
 def test_history_has_the_address_of_the_client(
-    proxied: Proxied, token: str, headers: dict[str, str], identifier: str
+    proxied: ProxiedApi, token: str, headers: dict[str, str], identifier: str
 ) -> None:
     proxied.call(headers | {"X-Forwarded-For": "203.0.113.9"})
     [device] = devices(proxied.gate, token, identifier)
@@ -191,7 +198,7 @@ def test_history_has_the_address_of_the_client(
     ],
 )
 def test_missing_or_invalid_token_gets_401(
-    proxied: Proxied, sent: dict[str, str], status: int, problem: str
+    proxied: ProxiedApi, sent: dict[str, str], status: int, problem: str
 ) -> None:
     response = proxied.call(sent)
     assert (response.status, response.json["code"]) == (status, problem)
@@ -199,7 +206,7 @@ def test_missing_or_invalid_token_gets_401(
     assert "Retry-After" not in response.headers
 
 
-def test_invalid_identifier_gets_400(proxied: Proxied, token: str) -> None:
+def test_invalid_identifier_gets_400(proxied: ProxiedApi, token: str) -> None:
     response = proxied.call(as_device(token, "a,b"))
     assert (response.status, response.json["code"]) == (400, "device_id_invalid")
 
@@ -211,7 +218,7 @@ PREFLIGHT = {
 }
 
 
-def test_preflight_request_reaches_the_api(proxied: Proxied) -> None:
+def test_preflight_request_reaches_the_api(proxied: ProxiedApi) -> None:
     response = proxied.call(PREFLIGHT, "OPTIONS")
     assert (response.status, response.json["method"]) == (200, "OPTIONS")
     received = response.json["headers"]
@@ -222,7 +229,7 @@ def test_preflight_request_reaches_the_api(proxied: Proxied) -> None:
     ("method", "sent"), [("OPTIONS", {}), ("GET", PREFLIGHT), ("POST", PREFLIGHT)]
 )
 def test_options_method_or_preflight_headers_alone_do_not_bypass_the_gate(
-    proxied: Proxied, method: str, sent: dict[str, str]
+    proxied: ProxiedApi, method: str, sent: dict[str, str]
 ) -> None:
     forged = {"X-Original-Method": "OPTIONS", "X-Forwarded-Method": "OPTIONS"}
     proxied.api.seen.clear()
@@ -251,7 +258,7 @@ def test_requests_are_denied_while_the_gate_does_not_respond(
 ) -> None:
     with make_server(APIDEVICES_PROXIES="1") as gate:
         headers = as_device(gate.create_token("shop"))
-        with in_front(name, tmp_path, gate, api) as proxied:
+        with running_in_front_of(name, tmp_path, gate, api) as proxied:
             assert proxied.call(headers).status == 200
             end(gate)
             api.seen.clear()

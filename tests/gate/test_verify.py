@@ -14,7 +14,7 @@ from tests.conftest import NOON, Administrator, MakeApp, as_device, on_the_wire
 
 VERIFY = "/verify"
 
-ORIGINAL = [
+ORIGINAL_REQUEST_HEADERS = [
     pytest.param("X-Original-Method", "X-Original-URI", id="nginx"),
     pytest.param("X-Forwarded-Method", "X-Forwarded-Uri", id="Caddy, Traefik"),
 ]
@@ -60,7 +60,7 @@ def test_device_is_registered_with_its_details(
     assert administrator.device()["model"] == "Pixel 9"
 
 
-@pytest.mark.parametrize(("method", "uri"), ORIGINAL)
+@pytest.mark.parametrize(("method", "uri"), ORIGINAL_REQUEST_HEADERS)
 def test_only_post_counts_as_upload(
     client: FlaskClient, token: str, administrator: Administrator, method: str, uri: str
 ) -> None:
@@ -119,7 +119,7 @@ def test_problem_is_repeated_in_a_header(client: FlaskClient) -> None:
 def test_unavailable_database_gets_503(
     make_app: MakeApp, databases: Databases, tmp_path: Path
 ) -> None:
-    client = make_app(**databases.unavailable(tmp_path / "away")).test_client()
+    client = make_app(**databases.unavailable(tmp_path / "unavailable")).test_client()
     response = client.get(VERIFY, headers=as_device("x"))
     assert (code(response), response.headers["Retry-After"]) == ("503 unavailable", "2")
 
@@ -127,7 +127,7 @@ def test_unavailable_database_gets_503(
 PREFLIGHT = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
 
 
-@pytest.mark.parametrize(("method", "_uri"), ORIGINAL)
+@pytest.mark.parametrize(("method", "_uri"), ORIGINAL_REQUEST_HEADERS)
 def test_preflight_request_is_allowed_and_not_recorded(
     client: FlaskClient, administrator: Administrator, method: str, _uri: str
 ) -> None:

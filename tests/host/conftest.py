@@ -129,7 +129,7 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-def known(app: Flask) -> list[str]:
+def known_identifiers(app: Flask) -> list[str]:
     return [device.identifier for device in listing.find_all(state_of(app).db, Filters())]
 
 

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import create_engine, event
 
 from apidevices import APIDevices, ConfigError
-from tests.host.conftest import Close, block, known, make_app, phone
+from tests.host.conftest import Close, block, known_identifiers, make_app, phone
 
 
 @pytest.mark.parametrize("make_db", [str, create_engine], ids=["url", "engine"])
@@ -18,7 +18,7 @@ def test_database_can_be_a_url_or_an_engine(
 ) -> None:
     app = make_app(APIDevices(db=make_db(url)), closing)
     assert app.test_client().get("/api/ping", headers=phone()).status_code == 200
-    assert known(app) == ["phone-1"]
+    assert known_identifiers(app) == ["phone-1"]
 
 
 @pytest.mark.parametrize("url", ["mysql://db/shop", "not a URL"])
@@ -32,7 +32,7 @@ def test_applications_in_one_process_are_isolated(tmp_path: Path, closing: Close
         make_app(APIDevices(db=f"sqlite:///{tmp_path}/{name}.sqlite3"), closing) for name in "ab"
     )
     first.test_client().get("/api/ping", headers=phone())
-    assert (known(first), known(second)) == (["phone-1"], [])
+    assert (known_identifiers(first), known_identifiers(second)) == (["phone-1"], [])
 
 
 def test_one_extension_serves_several_applications(url: str, closing: Close) -> None:

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask
 from flask.testing import FlaskClient
 
 from apidevices import APIDevices
-from tests.host.conftest import Close, block, known, phone
+from tests.host.conftest import Close, block, known_identifiers, phone
 
 flask_cors = pytest.importorskip("flask_cors")
 
@@ -71,7 +71,7 @@ def test_preflight_request_reaches_the_host(app: Flask, client: FlaskClient) -> 
     assert response.status_code == 200
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
     assert response.headers["Access-Control-Allow-Headers"] == "authorization, x-device-id"
-    assert known(app) == []
+    assert known_identifiers(app) == []
 
 
 @pytest.mark.parametrize("missing", ["Origin", "Access-Control-Request-Method"])

@@ -63,7 +63,7 @@ def test_host_hook_that_returns_a_response_does_not_bypass_a_block(
 # --- on_denied ---------------------------------------------------------------------------------
 
 
-def own_format(problem: ProblemDetails) -> tuple[dict[str, Any], int] | None:
+def host_format(problem: ProblemDetails) -> tuple[dict[str, Any], int] | None:
     """Return 451 in the host's format, or None for the default if the identifier is invalid."""
     if problem.code == "device_id_invalid":
         return None
@@ -72,7 +72,7 @@ def own_format(problem: ProblemDetails) -> tuple[dict[str, Any], int] | None:
 
 @pytest.mark.parametrize("path", ["/api/ping", "/api/nothing"])
 def test_on_denied_replaces_the_response(url: str, closing: Close, path: str) -> None:
-    app = make_app(APIDevices(db=url, on_denied=own_format), closing)
+    app = make_app(APIDevices(db=url, on_denied=host_format), closing)
     client = app.test_client()
     client.get("/api/ping", headers=phone())
     block(app)
@@ -82,23 +82,23 @@ def test_on_denied_replaces_the_response(url: str, closing: Close, path: str) ->
 
 
 def test_on_denied_can_be_async(url: str, closing: Close) -> None:
-    async def own_format(problem: ProblemDetails) -> str:
+    async def host_format(problem: ProblemDetails) -> str:
         return problem.title
 
-    app = make_app(APIDevices(db=url, on_denied=own_format), closing)
+    app = make_app(APIDevices(db=url, on_denied=host_format), closing)
     with ThreadPoolExecutor() as threads:  # async views need a thread without an event loop
         response = threads.submit(app.test_client().get, "/api/ping", headers=phone("a,b"))
         assert response.result().text == "Device identifier invalid"
 
 
 def test_on_denied_returning_none_keeps_the_default_response(url: str, closing: Close) -> None:
-    app = make_app(APIDevices(db=url, on_denied=own_format), closing)
+    app = make_app(APIDevices(db=url, on_denied=host_format), closing)
     response = app.test_client().get("/api/ping", headers=phone("a,b"))
     assert (response.status_code, response.get_json()["code"]) == (400, "device_id_invalid")
 
 
 def test_on_denied_applies_to_device_blocked_during_the_request(url: str, closing: Close) -> None:
-    extension = APIDevices(db=url, on_denied=own_format)
+    extension = APIDevices(db=url, on_denied=host_format)
     app = make_app(extension, closing)
 
     @app.get("/api/late")
@@ -121,7 +121,7 @@ def test_problem_details_include_response_headers(url: str, closing: Close) -> N
 
 
 def test_gate_does_not_call_on_denied(url: str, closing: Close) -> None:
-    extension = APIDevices(db=url, on_denied=own_format)
+    extension = APIDevices(db=url, on_denied=host_format)
     app = make_app(extension, closing)
     app.register_blueprint(extension.gate)
     response = app.test_client().get("/verify", headers=phone())

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from flask.views import MethodView
 
 from apidevices import APIDevices
-from tests.host.conftest import Close, block, known
+from tests.host.conftest import Close, block, known_identifiers
 
 # Not installed where the oldest supported versions are tested.
 apiflask = pytest.importorskip("apiflask")
@@ -178,7 +178,7 @@ def test_authenticated_devices_are_recorded(app: Flask, client: FlaskClient) -> 
         assert call(client, path, device=device).status_code == 200
     posted = call(client, "/api/orders", "POST", "phone-3", json={"amount": 2})
     assert (posted.status_code, posted.json) == (200, {"amount": 2})
-    assert sorted(known(app)) == ["phone-1", "phone-2", "phone-3"]
+    assert sorted(known_identifiers(app)) == ["phone-1", "phone-2", "phone-3"]
 
 
 @every_host
@@ -186,7 +186,7 @@ def test_rejected_requests_are_not_recorded(app: Flask, client: FlaskClient) -> 
     response = client.get("/api/orders", headers={"X-Device-ID": "phone-1"})
     assert response.status_code == 401
     assert call(client, "/api/nothing").status_code == 404
-    assert known(app) == []
+    assert known_identifiers(app) == []
 
 
 REQUESTS = [

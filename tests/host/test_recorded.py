@@ -8,12 +8,12 @@ from flask.testing import FlaskClient
 
 from apidevices import APIDevices, devices
 from tests.conftest import state_of
-from tests.host.conftest import KEY, ORDERS, Close, known, make_app, phone
+from tests.host.conftest import KEY, ORDERS, Close, known_identifiers, make_app, phone
 
 
 def test_successful_request_registers_its_device(app: Flask, client: FlaskClient) -> None:
     assert client.get(f"{ORDERS}/", headers=phone()).status_code == 200
-    assert known(app) == ["phone-1"]
+    assert known_identifiers(app) == ["phone-1"]
 
 
 @pytest.mark.parametrize("path", [f"{ORDERS}/", f"{ORDERS}/mine", "/shop/api/nothing"])
@@ -21,13 +21,13 @@ def test_request_rejected_by_host_is_not_recorded(
     app: Flask, client: FlaskClient, path: str
 ) -> None:
     assert client.get(path, headers={"X-Device-ID": "phone-1"}).status_code in (401, 404)
-    assert known(app) == []
+    assert known_identifiers(app) == []
 
 
 @pytest.mark.parametrize("status", [302, 400, 403, 404, 422, 500])
 def test_unsuccessful_request_is_not_recorded(app: Flask, client: FlaskClient, status: int) -> None:
     assert client.get(f"{ORDERS}/{status}", headers=phone()).status_code == status
-    assert known(app) == []
+    assert known_identifiers(app) == []
 
 
 def test_view_gets_current_device_on_its_first_request(client: FlaskClient) -> None:
@@ -75,7 +75,7 @@ def test_async_and_class_based_views_are_recorded(
     with ThreadPoolExecutor() as threads:
         response = threads.submit(client.get, f"{ORDERS}/{path}", headers=phone())
         assert response.result().status_code == 200
-    assert known(app) == ["phone-1"]
+    assert known_identifiers(app) == ["phone-1"]
 
 
 def test_invalid_identifier_gets_400(client: FlaskClient) -> None:
@@ -86,11 +86,11 @@ def test_invalid_identifier_gets_400(client: FlaskClient) -> None:
 def test_automatic_options_response_is_not_recorded(app: Flask, client: FlaskClient) -> None:
     response = client.options("/shop/open/stock", headers={"X-Device-ID": "phone-1"})
     assert response.status_code == 200
-    assert known(app) == []
+    assert known_identifiers(app) == []
 
 
 def test_request_state_does_not_leak_into_the_next_request(app: Flask, client: FlaskClient) -> None:
     with app.app_context():  # test suites may keep an application context open
         client.get(f"{ORDERS}/401", headers=phone())
         assert client.get("/shop/who").json == {"device": None}
-    assert known(app) == []
+    assert known_identifiers(app) == []

@@ -4,10 +4,10 @@ import pytest
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
 
-import app as product
+import app as standalone
 from apidevices.standalone.migrations import upgrade
 from harness.databases import Databases, Variables
-from tests.conftest import NOON, Clock, MakeApp, Register, only, state_of
+from tests.conftest import NOON, FakeClock, MakeApp, Register, only_settings, state_of
 from tests.pages.visitor import Visitor
 
 ANN = "ann@example.org"
@@ -26,8 +26,8 @@ def signed_in(
     Password hashing is slow on purpose, so the tests share one sign-in.
     """
     database = databases.copy(migrated, tmp_path_factory.mktemp("signed-in") / "instance")
-    with only(database | {"SECRET_KEY": SECRET_KEY}):
-        app = product.create_app()
+    with only_settings(database | {"SECRET_KEY": SECRET_KEY}):
+        app = standalone.create_app()
         cookie = create_and_sign_in(app).client.get_cookie(COOKIE)
         assert cookie is not None
         state_of(app).close()
@@ -61,8 +61,8 @@ def signed_in_visitor(app: Flask, cookie: str) -> Visitor:
 
 
 @pytest.fixture(autouse=True)
-def _noon(the_clock: Clock) -> None:
-    the_clock.set(NOON)
+def _noon(fake_clock: FakeClock) -> None:
+    fake_clock.set(NOON)
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ def test_invalid_form_shows_an_error_and_keeps_the_password(
     app: Flask, admin: Visitor, typed: dict[str, str]
 ) -> None:
     page = change(admin, **typed)
-    assert page.is_whole
+    assert page.is_full_page
     assert page.root.all("p", class_="error")
     assert PASSWORD not in page.html
     assert can_sign_in(app, PASSWORD)

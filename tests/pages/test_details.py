@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from flask import Flask
 
-from tests.conftest import DEVICE, NOON, UPLOADS, Clock, NewToken, Register, as_device, state_of
+from tests.conftest import DEVICE, NOON, UPLOADS, FakeClock, NewToken, Register, as_device, state_of
 from tests.pages.conftest import ANN
 from tests.pages.markup import Node
 from tests.pages.visitor import Page, Visitor
@@ -41,9 +41,9 @@ def history(page: Page) -> list[Node]:
 class Phone:
     """A device that calls the API at given times."""
 
-    def __init__(self, app: Flask, the_clock: Clock, token: str) -> None:
+    def __init__(self, app: Flask, fake_clock: FakeClock, token: str) -> None:
         self._app = app
-        self._clock = the_clock
+        self._clock = fake_clock
         self.token = token
 
     def call(self, at: datetime = NOON, *, body: str | None = None, **details: str) -> int:
@@ -61,8 +61,8 @@ class Phone:
 
 
 @pytest.fixture
-def phone(app: Flask, the_clock: Clock, new_token: NewToken) -> Phone:
-    return Phone(app, the_clock, new_token(name="box office"))
+def phone(app: Flask, fake_clock: FakeClock, new_token: NewToken) -> Phone:
+    return Phone(app, fake_clock, new_token(name="box office"))
 
 
 def details(admin: Visitor) -> Page:
@@ -109,10 +109,10 @@ def test_missing_details_are_shown_as_dashes(admin: Visitor, phone: Phone) -> No
 
 
 def test_details_show_when_by_whom_and_why_a_device_was_blocked(
-    admin: Visitor, phone: Phone, the_clock: Clock
+    admin: Visitor, phone: Phone, fake_clock: FakeClock
 ) -> None:
     phone.call()
-    the_clock.set(NOON + HOUR)
+    fake_clock.set(NOON + HOUR)
     page = admin.submit(details(admin), "/block", reason="Lost on the train")
     page = admin.follow(page)
     assert timestamp(fact(page, "Blocked at")) == "2030-05-17T13:00:00.000000Z"
@@ -217,7 +217,7 @@ def test_history_with_an_invalid_position_starts_at_the_newest_entry(
 def test_unknown_device_is_not_found(admin: Visitor, device: str, path: str) -> None:
     page = admin.get(f"{LIST}/{device}{path}")
     assert page.status == 404
-    assert page.is_whole
+    assert page.is_full_page
 
 
 def test_details_link_back_to_the_list(admin: Visitor, register: Register) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from flask import Flask
 
-from tests.conftest import DEVICE, NOON, Administrator, Clock, as_device
+from tests.conftest import DEVICE, NOON, Administrator, FakeClock, as_device
 from tests.pages.device_changes import from_both_pages, page_path, plain_and_htmx
 from tests.pages.device_list import LIST
 from tests.pages.visitor import Visitor
@@ -45,7 +45,7 @@ def test_too_long_name_is_rejected_and_stays_in_the_form(
     administrator.rename("Before")
     response = admin.change(page_path(source, phone), f"/{phone}/name", htmx=htmx, name="x" * 256)
     assert response.status == 422
-    assert response.is_whole is not htmx
+    assert response.is_full_page is not htmx
     field = response.form("/name").one("input", name="name")
     assert field["value"] == "x" * 256
     assert field["aria-invalid"] == "true"
@@ -89,12 +89,12 @@ def test_blocked_device_is_denied_until_it_is_unblocked(
 
 @plain_and_htmx
 def test_blocking_a_blocked_device_keeps_the_first_time_and_reason(
-    admin: Visitor, administrator: Administrator, the_clock: Clock, phone: int, htmx: bool
+    admin: Visitor, administrator: Administrator, fake_clock: FakeClock, phone: int, htmx: bool
 ) -> None:
     page = admin.get(LIST)
     admin.submit(page, f"/{phone}/block", htmx=htmx, reason="First")
     before = administrator.device()
-    the_clock.set(NOON + timedelta(hours=1))
+    fake_clock.set(NOON + timedelta(hours=1))
     again = admin.submit(page, f"/{phone}/block", htmx=htmx, reason="Second")
     assert again.status == (200 if htmx else 303)
     assert administrator.device() == before

@@ -38,7 +38,7 @@ def test_plain_form_returns_to_its_page_with_a_message(
     response = admin.change(page_path(source, phone), f"/{phone}/{action}", **typed)
     assert urlsplit(response.location).path == page_path(source, phone)
     page = admin.follow(response)
-    assert page.is_whole
+    assert page.is_full_page
     assert page.announced == message
     assert admin.get(page.path).announced == ""
 

@@ -70,7 +70,7 @@ def test_wrong_method_gets_405_with_allowed_methods(
 def test_internal_error_page_reveals_no_internals(admin: Visitor, path: str) -> None:
     page = admin.get(path)
     assert page.status == 500
-    assert page.is_whole
+    assert page.is_full_page
     assert "Something went wrong on the server." in page.text
     assert_no_internals(page)
 
@@ -93,7 +93,7 @@ def test_unavailable_database_gets_503_with_retry_after(admin: Visitor) -> None:
     page = admin.get(LIST)
     assert page.status == 503
     assert page.headers["Retry-After"]
-    assert page.is_whole
+    assert page.is_full_page
     assert "Try again" in page.text
     assert_no_internals(page)
 
@@ -101,7 +101,7 @@ def test_unavailable_database_gets_503_with_retry_after(admin: Visitor) -> None:
 def test_oversized_form_is_rejected(admin: Visitor) -> None:
     page = admin.post("/settings/api-tokens", name="x" * 2 * 1024 * 1024)
     assert page.status == 413
-    assert page.is_whole
+    assert page.is_full_page
     assert_no_internals(page)
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from tests.conftest import NOON, UPLOADS, Clock, Register, as_device
+from tests.conftest import NOON, UPLOADS, FakeClock, Register, as_device
 from tests.pages.device_list import LIST, cell, device_names, minutes, rows
 from tests.pages.visitor import Visitor
 
@@ -26,11 +26,11 @@ def test_devices_with_equal_activity_are_ordered_by_id(admin: Visitor, register:
 
 
 def test_blocked_device_is_ordered_by_the_time_of_its_block(
-    admin: Visitor, register: Register, the_clock: Clock
+    admin: Visitor, register: Register, fake_clock: FakeClock
 ) -> None:
     device = register("blocked", at=NOON - minutes(30))
     register("active", at=NOON - minutes(20))
-    the_clock.set(NOON - minutes(10))
+    fake_clock.set(NOON - minutes(10))
     admin.change(f"{LIST}/{device}", "/block")
     page = admin.get(LIST)
     assert device_names(page) == ["blocked", "active"]
@@ -168,7 +168,7 @@ def test_htmx_gets_a_whole_page_on_request(
 ) -> None:
     for number in range(devices):
         register(f"phone-{number}")
-    assert admin.get(LIST, htmx=True, **headers).is_whole
+    assert admin.get(LIST, htmx=True, **headers).is_full_page
 
 
 @pytest.mark.parametrize("htmx", [False, True])
@@ -182,10 +182,10 @@ def test_list_is_not_cached_and_varies_by_htmx_header(
 
 
 def test_row_shows_relative_and_exact_time(
-    admin: Visitor, register: Register, the_clock: Clock
+    admin: Visitor, register: Register, fake_clock: FakeClock
 ) -> None:
     register("phone-1", at=NOON)
-    the_clock.set(NOON + timedelta(days=3))
+    fake_clock.set(NOON + timedelta(days=3))
     shown = rows(admin.get(LIST))[0].one("time")
     assert shown.text == "3 days ago (2030-05-17 12:00:00 UTC)"
     assert shown["title"] == "2030-05-17 12:00:00 UTC"

@@ -8,7 +8,7 @@ from tests.pages.visitor import Page, Visitor
 
 
 @pytest.fixture
-def many(register: Register) -> list[str]:
+def many_devices(register: Register) -> list[str]:
     """The identifiers of 125 devices, which fill two and a half pages, in list order."""
     identifiers = [f"phone-{number:03}" for number in range(125)]
     for number, identifier in enumerate(identifiers):
@@ -22,22 +22,22 @@ def page_link(page: Page, rel: str) -> str:
     return page.root.one("nav", aria_label="Pagination").one("a", rel=rel)["href"]
 
 
-def test_pages_of_fifty_contain_every_device_once(admin: Visitor, many: list[str]) -> None:
+def test_pages_of_fifty_contain_every_device_once(admin: Visitor, many_devices: list[str]) -> None:
     first = admin.get(LIST)
     second = admin.get(page_link(first, "next"))
     third = admin.get(page_link(second, "next"))
     assert [len(rows(page)) for page in (first, second, third)] == [50, 50, 25]
-    assert device_names(first) + device_names(second) + device_names(third) == many
+    assert device_names(first) + device_names(second) + device_names(third) == many_devices
 
 
-def test_paging_back_shows_the_same_pages(admin: Visitor, many: list[str]) -> None:
+def test_paging_back_shows_the_same_pages(admin: Visitor, many_devices: list[str]) -> None:
     second = admin.get(page_link(admin.get(LIST), "next"))
     back = admin.get(page_link(admin.get(page_link(second, "next")), "prev"))
     assert device_names(back) == device_names(second)
-    assert device_names(admin.get(page_link(back, "prev"))) == many[:50]
+    assert device_names(admin.get(page_link(back, "prev"))) == many_devices[:50]
 
 
-@pytest.mark.usefixtures("many")
+@pytest.mark.usefixtures("many_devices")
 def test_first_page_has_no_newer_link_and_last_page_no_older_link(admin: Visitor) -> None:
     first = admin.get(LIST)
     last = admin.get(page_link(admin.get(page_link(first, "next")), "next"))
@@ -47,7 +47,7 @@ def test_first_page_has_no_newer_link_and_last_page_no_older_link(admin: Visitor
     assert "Older" not in last.root.one("nav", aria_label="Pagination").text
 
 
-@pytest.mark.usefixtures("many")
+@pytest.mark.usefixtures("many_devices")
 def test_pages_keep_the_filters(admin: Visitor) -> None:
     first = admin.get(f"{LIST}?name=phone-0&status=active")
     second = admin.get(page_link(first, "next"))
@@ -90,7 +90,7 @@ def test_single_page_has_no_pagination(admin: Visitor, register: Register) -> No
 
 
 def test_page_and_api_list_devices_in_the_same_order(
-    admin: Visitor, administrator: Administrator, many: list[str]
+    admin: Visitor, administrator: Administrator, many_devices: list[str]
 ) -> None:
     named = [device["identifier"] for device in administrator.devices()]
-    assert named == device_names(admin.get(LIST)) == many[:50]
+    assert named == device_names(admin.get(LIST)) == many_devices[:50]

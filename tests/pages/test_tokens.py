@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from apidevices.database import Database
 from apidevices.models import ApiToken
-from tests.conftest import DEVICE, DEVICES, NOON, Clock, NewToken, as_device
+from tests.conftest import DEVICE, DEVICES, NOON, FakeClock, NewToken, as_device
 from tests.pages.markup import Node
 from tests.pages.visitor import Page, Visitor
 
@@ -105,13 +105,13 @@ def test_scopes_have_descriptions_and_are_unchecked(admin: Visitor) -> None:
 
 
 def test_token_is_valid_until_the_end_of_its_expiry_date(
-    app: Flask, admin: Visitor, the_clock: Clock
+    app: Flask, admin: Visitor, fake_clock: FakeClock
 ) -> None:
     page = create(admin, expires_on="2030-05-17")
     assert rows(page)[0].all("td")[3].one("time")["datetime"] == "2030-05-17T23:59:59.999999Z"
-    the_clock.set(NOON + timedelta(hours=11, minutes=59))
+    fake_clock.set(NOON + timedelta(hours=11, minutes=59))
     assert call(app, token_text(page)) == 200
-    the_clock.set(NOON + timedelta(hours=12))
+    fake_clock.set(NOON + timedelta(hours=12))
     assert call(app, token_text(page)) == 401
     assert "Expired" in rows(admin.get(TOKENS))[0].one("td", class_="name").text
 
@@ -136,7 +136,7 @@ def test_invalid_form_shows_the_error_and_keeps_the_input(
     fields = {"name": "box office", "expires_on": "2030-06-01", **typed}
     page = admin.change(TOKENS, TOKENS, htmx=htmx, **fields)
     assert page.status == 422
-    assert page.is_whole is not htmx
+    assert page.is_full_page is not htmx
     [error] = page.form(TOKENS).all("p", class_="error")
     assert message in error.text
     form = page.form(TOKENS)

@@ -28,7 +28,7 @@ class Page:
         return self.root.text
 
     @property
-    def is_whole(self) -> bool:
+    def is_full_page(self) -> bool:
         """Whether this is a whole page, not a fragment."""
         return bool(self.root.all("main"))
 
@@ -41,7 +41,7 @@ class Page:
     @property
     def announced(self) -> str:
         """The text of the status line."""
-        if self.is_whole:
+        if self.is_full_page:
             return self.root.one(id="apidevices-status", role="status").text
         return self.root.one("hx-partial", hx_target="#apidevices-status").text
 
@@ -126,7 +126,7 @@ def check(page: Page) -> None:
     for script in page.root.all("script"):
         assert script["src"].startswith("/")
         assert script.text == ""
-    if page.is_whole:
+    if page.is_full_page:
         for attribute in ("aria-labelledby", "aria-describedby", "for", "popovertarget"):
             values = [node[attribute] for node in page.root.all() if node.get(attribute)]
             referenced = {name for names in values for name in names.split()}

@@ -23,7 +23,7 @@ def primary() -> Iterator[Postgres]:
 
 @pytest.fixture
 def standby(primary: Postgres) -> Iterator[Postgres]:
-    with Postgres(*UNSAFE_AND_FAST, follows=primary) as running:
+    with Postgres(*UNSAFE_AND_FAST, primary=primary) as running:
         yield running
 
 

@@ -137,7 +137,7 @@ def torture(
             if any(unexpected in line for unexpected in UNEXPECTED_IN_LOG)
         ]
         if postgres is not None:
-            audit.inconsistencies += postgres.broken_pages()
+            audit.inconsistencies += postgres.corrupt_pages()
             log += [line for line in postgres.log.splitlines() if "deadlock detected" in line]
     return Report(plan, ledger, audit, deployment.slowest_restart, log)
 
