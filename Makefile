@@ -19,13 +19,13 @@ torture: .venv/installed-dev  ## Kill the server and database under load for hal
 	$(BIN)/python -m pytest --hypothesis-profile=torture tests/test_history_replay.py
 	$(BIN)/python -m tests.torture $(ARGS)
 
-bench: .venv/installed-bench  ## Run the benchmarks, or some: ARGS='1 2 --quick'
+bench: .venv/installed-bench  ## Run all benchmarks, or some parts: ARGS='1 2 --quick'
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: .venv/installed-dev  ## Take the screenshots in the README
 	@exec $(BIN)/python -m harness.screenshots
 
-lint: .venv/installed-dev  ## Check style, types and templates
+lint: .venv/installed-dev  ## Check style, types, imports and templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -38,7 +38,7 @@ format: .venv/installed-dev  ## Format code and templates
 	$(BIN)/ruff format .
 	$(BIN)/djlint --reformat --quiet templates
 
-clean:  ## Delete installed and built files, but no data
+clean:  ## Delete installed and built files, and keep data
 	rm -rf .venv dist build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 .venv/bin/python:

@@ -27,7 +27,7 @@ def measure(run: Run) -> Table:
             f"deploy/nginx.conf with one worker, {fleet.CALLERS:,} known devices at random,"
             f" {CONNECTIONS} keep-alive connections.",
             "The API is gunicorn with a trivial view. The gate is the standalone application with"
-            " default settings. Client, nginx, API, gate and database share the CPU.",
+            " default settings. The client, nginx, API, gate and database share the CPU.",
         ],
     )
     check(shutil.which("nginx"), "nginx is not installed")
@@ -63,16 +63,16 @@ def measure(run: Run) -> Table:
                     )
                     loads[name].append(load)
         baseline = loads["nginx only"]
-        for name, own in loads.items():
-            ratios = [a.rate / b.rate for a, b in zip(own, baseline, strict=True)]
+        for name, variant_loads in loads.items():
+            ratios = [a.rate / b.rate for a, b in zip(variant_loads, baseline, strict=True)]
             table.rows.append(
                 {
                     "database": backend.name,
                     "what": name,
-                    "requests/s": median([load.rate for load in own]),
-                    "of nginx only": median(ratios),
-                    "p50 ms": median([load.p50_ms for load in own]),
-                    "p99 ms": median([load.p99_ms for load in own]),
+                    "requests/s": median([load.rate for load in variant_loads]),
+                    "vs. nginx only": median(ratios),
+                    "p50 ms": median([load.p50_ms for load in variant_loads]),
+                    "p99 ms": median([load.p99_ms for load in variant_loads]),
                 }
             )
     return table

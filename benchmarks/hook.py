@@ -27,7 +27,7 @@ from benchmarks.report import Table, Times
 from harness.counting_proxy import counting_proxy
 
 CALLS = 100
-"""Calls of each step per round."""
+"""Number of calls of each step per round."""
 
 FLASK, HOOK, CHECK = "Flask without a hook", "Flask with the hook", "Tracker.check"
 STEPS = (
@@ -49,7 +49,8 @@ def measure(run: Run) -> Table:
         notes=[
             f"{fleet.CALLERS:,} known devices send all seven headers, unchanged."
             " The activity thread writes as in production.",
-            "Flask with and without the hook: everything that Flask does before it calls the view."
+            "“Flask with the hook” and “Flask without a hook”: everything that Flask does before it"
+            " calls the view."
             " “Other”: median of Tracker.check minus the medians of its steps.",
         ],
     )
@@ -95,10 +96,8 @@ def _measure_steps(
 def _steps(app: Flask, token: str) -> dict[str, Step]:
     """Return the timed steps. Each takes a WSGI environment and returns microseconds."""
     state = state_of(app)
-    reader, lookup = (
-        IdentityReader(state.settings.headers),
-        make_lookup(state.db.engine, tokens=True),
-    )
+    reader = IdentityReader(state.settings.headers)
+    lookup = make_lookup(state.db.engine, tokens=True)
     token_digest, now = digest(token), clock.now()
     untracked_app = untracked.create_app(ServerSettings())
 

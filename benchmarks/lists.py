@@ -23,13 +23,13 @@ from benchmarks.databases import DAYS, Backend, application, state_of
 from benchmarks.report import Table, Times
 
 PAGE = "/settings/api-devices"
-# As browsers send them.
+# The headers that browsers send.
 HEADERS = {"HX-Request": "true", "Accept-Encoding": "gzip, deflate, br, zstd"}
 
 MILLION = 1_000_000
 
 TIME_BUDGET = 8.0
-"""Seconds. A case that exceeds them gets no more samples once it has ``MIN_SAMPLES``."""
+"""Seconds per case. A case over its budget gets no more samples once it has ``MIN_SAMPLES``."""
 MIN_SAMPLES = 5
 
 _EMAIL = "benchmark@example.org"
@@ -66,8 +66,8 @@ def measure(run: Run) -> Table:
     table = Table(
         "3. List, search and filters: server time in milliseconds, median / 95th percentile",
         notes=[
-            "“query” is the call of listing.page that the page makes. “page” is the whole"
-            " compressed response to HTMX, for a signed-in user.",
+            "“query” is the page's call to listing.page. “page” is the whole response to HTMX,"
+            " compressed, for a signed-in user.",
             f"One sample per round. Cases that take over {TIME_BUDGET:.0f} seconds in total have"
             f" fewer samples, at least {MIN_SAMPLES}.",
             f"15% of the devices have names, 2% are blocked. Times are spread over {DAYS} days.",

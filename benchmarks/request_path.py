@@ -35,8 +35,8 @@ VARIANTS = {
 """Module -> name in the table."""
 
 MIN_BALANCE = 0.7
-"""Minimum CPU time of the least busy worker, relative to the busiest one. The kernel distributes
-keep-alive connections over the workers at random, and a bad distribution halves the throughput."""
+"""Minimum CPU time of the least busy worker, relative to the busiest one. The kernel assigns
+keep-alive connections to workers at random, and an uneven assignment halves the throughput."""
 
 MAX_ATTEMPTS = 6
 
@@ -55,12 +55,12 @@ def measure(run: Run) -> Table:
     table = Table(
         "1. Request path: requests per second of a whole server",
         notes=[
-            f"{fleet.CALLERS:,} known devices at random with all seven headers and a token. 1 of 5"
+            f"{fleet.CALLERS:,} known devices at random with all seven headers and a token. 1 in 5"
             f" requests is a POST. {CONNECTIONS} keep-alive connections.",
             "Each server is gunicorn as the standalone application runs it (gthread, 2 workers, 8"
             " threads, default settings), restarted for each round. Client, server and database"
             " share the CPU.",
-            "CPU is the CPU time of the server processes, excluding the database. It varies less"
+            "“CPU” is the CPU time of the server processes, excluding the database. It varies less"
             " with other load on the machine.",
             "On SQLite, all variants commit with the default synchronous=FULL. Rounds in which one"
             " worker got most of the connections are repeated.",
@@ -130,7 +130,7 @@ def _summary(results: Mapping[str, list[RoundResult]], variant: str) -> dict[str
         "requests/s": median(rates),
         "lowest": min(rates),
         "highest": max(rates),
-        "of no hook": _ratio(results, variant, "untracked"),
+        "vs. no hook": _ratio(results, variant, "untracked"),
         "p50 ms": median([load.p50_ms for load in loads]),
         "p99 ms": median([load.p99_ms for load in loads]),
         "CPU µs/request": median([result.cpu_us for result in results[variant]]),

@@ -64,10 +64,10 @@ def measure(run: Run) -> Table:
             f" clients with keep-alive connections call both as one of {DEVICES} devices, which"
             " are blocked and unblocked at the same time.",
             "Observed: requests that started after the response to a change and ended before the"
-            " next change was requested. Wrongly accepted, wrongly denied: those among them with"
-            " the wrong status.",
-            "Last acceptance: time from the response to a block until the last accepted request"
-            " ended. That request had started before the response. 0 if there was none.",
+            " next change was requested. Wrongly accepted, wrongly denied: observed requests that"
+            " got the wrong status.",
+            "Last acceptance: time from the response to a block until the end of the last accepted"
+            " request, which started before that response. 0 if there was none.",
         ],
     )
     for backend in run.backends:
@@ -196,7 +196,7 @@ class _Controller:
                 show_progress(f"{len(self.changes):,} of {2 * times:,} changes of each device")
 
     def _change(self, action: str, expected: int) -> Change:
-        """Block or unblock the device through the management API. Retry if it is unavailable.
+        """Block or unblock the device through the management API. Retry after a 503 response.
 
         Raises:
             BenchmarkFailed: The change failed.

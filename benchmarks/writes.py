@@ -103,7 +103,7 @@ def _count_entries(run: Run, url: str, kind: str) -> int:
 
 
 def _flush(run: Run, url: str) -> float:
-    """Buffer a request of each device and time the flush. Return devices per second."""
+    """Buffer one request from each device and time the flush. Return devices per second."""
     with application(url, run.folder) as app:
         state = state_of(app)
         with state.db.read() as session:

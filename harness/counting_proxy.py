@@ -11,9 +11,10 @@ _IN_TRANSACTION = (b"Z\0\0\0\5T", b"Z\0\0\0\5E")  # ReadyForQuery in a transacti
 
 
 class CountingProxy(ThreadingTCPServer):
-    """Forwards all data. A round trip is everything that a client sends before the server answers.
+    """Forwards all data and counts round trips.
 
-    ``in_transaction`` counts the answers after which a transaction is open.
+    A round trip is all data that the client sends before the server responds. ``in_transaction``
+    counts the responses that leave a transaction open.
 
     Args:
         server_port: The local port of the PostgreSQL server.
@@ -55,7 +56,7 @@ class _Connection(BaseRequestHandler):
 
 @contextmanager
 def counting_proxy(server_port: int) -> Iterator[CountingProxy]:
-    """Run a proxy in a thread."""
+    """Run a proxy in a thread. Yield it."""
     with CountingProxy(server_port) as proxy:
         threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
         try:

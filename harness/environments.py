@@ -1,4 +1,4 @@
-"""Virtual environments that tests install wheels and pinned packages into."""
+"""Virtual environments with wheels and pinned packages, for tests."""
 
 import fcntl
 import os
@@ -67,7 +67,7 @@ def share_between_workers(
 ) -> Path:
     """Call ``build`` with a new folder, once per test run, and return the path that it returns.
 
-    Other pytest-xdist workers wait for it and get the same path.
+    Other pytest-xdist workers wait until it has returned, and get the same path.
 
     Raises:
         RuntimeError: ``build`` failed in another worker.

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server. It comes as a wheel, so that nothing needs to be installed."""
+"""A real PostgreSQL server, from a wheel, so that PostgreSQL needs no system package."""
 
 import os
 import pwd
@@ -29,14 +29,14 @@ def _wheel() -> Path:
 
 WHEEL = _wheel()
 UNSAFE_AND_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
-"""Settings for servers that no test kills."""
+"""Settings for servers that tests do not kill."""
 
 
 class Postgres:
     """A PostgreSQL server on a free local port that needs no password.
 
-    The context manager starts the server, and at the end stops it and deletes its data. In between
-    tests may kill it and start it again.
+    Entering the context manager starts the server. Leaving it stops the server and deletes its
+    data. In between, tests can kill and restart the server.
 
     Args:
         settings: ``name=value`` pairs for its configuration.
@@ -60,7 +60,7 @@ class Postgres:
             self._as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": ()}
             os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
             if installation == WHEEL:
-                # The user nobody may not be able to read the virtual environment.
+                # The user "nobody" may not have access to the virtual environment.
                 installation = self._copy(installation)
         self._bin = installation / "bin"
         self._log = self._folder / "log"
@@ -135,10 +135,10 @@ class Postgres:
             assert time.monotonic() < deadline, f"PostgreSQL did not start:\n{self.log}"
             time.sleep(0.05)
             if self._process.poll() is not None:
-                self._launch()  # after a kill, processes of the old server may have been in the way
+                self._launch()  # after a kill, leftover child processes can prevent the first start
 
     def stop(self) -> None:
-        """Stop the server: close all connections and write everything committed."""
+        """Stop the server with a fast shutdown, which closes all connections."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(60)
@@ -149,7 +149,7 @@ class Postgres:
         self._process.wait()
 
     def corrupt_pages(self) -> list[str]:
-        """Stop the server and return the errors found in page checksums."""
+        """Stop the server and return the errors that pg_checksums reports."""
         self.stop()
         try:
             self._run("pg_checksums", "--check")

@@ -1,4 +1,4 @@
-"""Real proxies that run the configurations in deploy/ on free ports."""
+"""Real proxies with the configurations in deploy/, on free ports."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping

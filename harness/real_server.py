@@ -1,4 +1,4 @@
-"""The real server in its own processes, started in the same way as by ``make run``."""
+"""The real server in its own processes, started as by ``make run``."""
 
 import http.client
 import json
@@ -31,7 +31,7 @@ def is_app_setting(variable: str) -> bool:
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """Return this process's environment with ``variables`` as the only settings."""
+    """Return this process's environment, with only ``variables`` as application settings."""
     inherited = {name: value for name, value in os.environ.items() if not is_app_setting(name)}
     return inherited | variables
 
@@ -66,7 +66,7 @@ def launch(command: Sequence[str | Path], log: Path, **options: Any) -> subproce
 
 @dataclass(frozen=True)
 class Response:
-    """A response."""
+    """An HTTP response that has been read completely."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -86,8 +86,8 @@ class Response:
 class RealServer:
     """A server on a free port with its own instance folder.
 
-    The context manager starts the server and waits until it is ready. At the end it stops the
-    server with SIGTERM and checks the exit status and the log.
+    Entering the context manager starts the server and waits until it is ready. Leaving it stops
+    the server with SIGTERM and checks the exit status and the log.
 
     Args:
         instance: The instance folder. The log is written next to it.
@@ -189,7 +189,7 @@ class RealServer:
         return created.stdout.strip()
 
     def devices(self) -> list[dict[str, Any]]:
-        """Return all devices, as the command line lists them."""
+        """Return all devices that ``flask apidevices list`` prints."""
         listed = self.flask("apidevices", "list", "--json")
         assert listed.returncode == 0, listed.stderr
         found: list[dict[str, Any]] = json.loads(listed.stdout)

@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def _has_fonts() -> bool:
-    """Return whether the Noto fonts are installed, which contain the scripts of all names."""
+    """Return whether the Noto fonts, which cover the scripts of all names, are installed."""
     if shutil.which("fc-list") is None:
         return False
     found = subprocess.run(["fc-list", "Noto Sans CJK JP"], capture_output=True, check=True)
