@@ -30,7 +30,8 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 
 NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
 
-# No deadline: the duration of an example depends on the machine more than on the code.
+# No deadline: the duration of an example depends on the machine more than on the code. The torture
+# profile differs only in tests/test_history_replay.py, which runs more examples with it.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.register_profile("torture", deadline=None)
 hypothesis.settings.load_profile("tests")
@@ -38,7 +39,7 @@ hypothesis.settings.load_profile("tests")
 
 def make_standalone_app() -> Flask:
     """Create the standalone application from the settings in the environment."""
-    # Import late: the tests of host applications also run without its dependencies.
+    # Imported here, because the tests of host applications also run without its dependencies.
     import app as standalone
 
     return standalone.create_app()
@@ -58,7 +59,7 @@ def as_device(token: str, identifier: str | None = "phone-1", **details: str) ->
 
 
 def on_the_wire(text: str) -> str:
-    """Return text as a WSGI server passes on UTF-8 from a client."""
+    """Decode the UTF-8 bytes of a text as Latin-1, as WSGI servers do with header values."""
     return text.encode().decode("latin-1")
 
 
@@ -175,7 +176,7 @@ def new_token(db: Database) -> NewToken:
 
 @pytest.fixture
 def token(new_token: NewToken) -> str:
-    """A token without scopes, as devices use it."""
+    """A token without scopes, like the tokens of devices."""
     return new_token()
 
 
@@ -232,7 +233,7 @@ def administrator(app: Flask, new_token: NewToken) -> Administrator:
 
 
 class FakeClock:
-    """The application's clock."""
+    """Sets the application's clock. It runs normally until the first ``set``."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch

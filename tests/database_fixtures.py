@@ -20,7 +20,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def databases(request: pytest.FixtureRequest) -> Databases:
-    """The kind of database: every test that needs a database runs on SQLite and PostgreSQL."""
+    """The kind of database. Tests that need a database run once on each kind."""
     if request.param == "sqlite":
         return SqliteDatabases()
     return PostgresDatabases(request.getfixturevalue("postgres"))

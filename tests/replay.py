@@ -16,8 +16,9 @@ def details(device: dict[str, Any]) -> Details:
 def replay(history: Iterable[dict[str, Any]]) -> Details:
     """Return the details after applying all entries of a history, given as JSON, oldest first.
 
-    The history is inconsistent, and an ``AssertionError`` is raised, unless the first entry is its
-    only registration and each change differs from the value before it and names that value.
+    Raises:
+        AssertionError: The history is inconsistent. Only its first entry may be a registration, and
+            each change must name the previous value and differ from it.
     """
     known: Details = {}
     for number, entry in enumerate(history):

@@ -1,4 +1,4 @@
-"""Every command in the documentation is run here or by another test."""
+"""Run every command in the documentation that no other test runs."""
 
 import json
 import os
@@ -20,9 +20,9 @@ NOT_RUN_HERE = {
     "make run": "tests/server/test_start.py runs the same program",
     "make demo": "tests/server/test_demo.py runs the same program",
     "make test": "runs this test",
-    "pip install apidevices": "test_wheel.py installs the wheel",
-    "python examples/box_office/app.py": "test_examples.py runs it",
-    "flask apidevices upgrade": "test_wheel.py runs it in a host",
+    "pip install apidevices": "tests/test_wheel.py installs the wheel",
+    "python examples/box_office/app.py": "tests/test_examples.py runs it",
+    "flask apidevices upgrade": "tests/test_wheel.py runs it in a host",
     "createuser apidevices --pwprompt": "part of PostgreSQL",
     "createdb apidevices --owner=apidevices": "part of PostgreSQL",
     "sqlite3 instance/apidevices.sqlite3 \".backup 'backup.sqlite3'\"": "part of SQLite",

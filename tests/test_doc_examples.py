@@ -1,4 +1,4 @@
-"""The Python examples and the anchors in the documents."""
+"""The Python examples and the anchors in the documentation."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def authorize_example(heading: str) -> Callable[[], Any]:
     section = (ROOT / "docs/flask.md").read_text().partition(f"\n### {heading}\n")[2]
     [code] = re.findall(r"```python\n(.*?)```", section.partition("\n##")[0], re.DOTALL)
     names: dict[str, Any] = {}
-    exec(code, names)  # noqa: S102 - our own documentation
+    exec(code, names)  # noqa: S102 - runs code from the documentation
     authorize: Callable[[], Any] = names["authorize"]
     return authorize
 

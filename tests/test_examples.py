@@ -1,4 +1,4 @@
-"""The example applications: a box office, and a host whose names collide."""
+"""The example applications: a box office, and a host whose names collide with API Devices."""
 
 import sys
 from collections.abc import Iterator

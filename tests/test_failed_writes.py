@@ -1,4 +1,4 @@
-"""An error in a write transaction is raised as it is, even if the rollback fails as well."""
+"""An error in a write transaction propagates unchanged, even if the rollback fails."""
 
 import pytest
 from sqlalchemy.orm import Session

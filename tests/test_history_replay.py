@@ -1,7 +1,7 @@
-"""Whatever operations run, and however they race, each history replays to the current details.
+"""After any concurrent operations, each device's history replays to its current details.
 
-``make test`` runs a few random sequences of operations; with ``--hypothesis-profile=torture``, the
-test runs up to 5,000 steps.
+``make test`` runs a few random sequences of operations. With ``--hypothesis-profile=torture``, the
+test runs 100 sequences of up to 50 operations.
 """
 
 import sys
@@ -28,7 +28,7 @@ from tests.conftest import DEVICE, DEVICES, Administrator, as_device
 from tests.replay import Details, details, replay
 
 EXAMPLES = {"tests": 3, "torture": 100}
-"""How many sequences of operations to run in each hypothesis profile."""
+"""Hypothesis profile -> number of sequences of operations to run."""
 
 STEPS = 50
 """The maximum number of operations in a sequence."""
@@ -41,7 +41,7 @@ fleet_numbers = count()
 
 
 class Fleet(RuleBasedStateMachine):
-    """Operations on three new devices, and what the responses tell about their state."""
+    """Operations on three new devices, and the state that the devices must have afterwards."""
 
     def __init__(self, app: Flask, administrator: Administrator, token: str) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Fleet(RuleBasedStateMachine):
         self._name = f"fleet-{next(fleet_numbers)}"
         self._ids: dict[int, int] = {}
         self._names: dict[int, str | None] = {}
-        self._details_at_block: dict[int, Details] = {}  # of the devices that are blocked
+        self._details_at_block: dict[int, Details] = {}  # only for blocked devices
 
     @rule(number=device_numbers, reported=reports)
     def report(self, number: int, reported: Details) -> None:
@@ -153,7 +153,7 @@ class Fleet(RuleBasedStateMachine):
         *,
         may_be_denied: bool = False,
     ) -> None:
-        """Assert that each value is from one of the concurrent reports, or else unchanged."""
+        """Assert that each value comes from one of the concurrent reports or is unchanged."""
         current = self._details(number)
         for field in DETAILS:
             allowed = [each.get(field) for each in reported if field in each]

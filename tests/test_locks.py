@@ -18,7 +18,7 @@ from tests.conftest import NOON, Register
 
 pytestmark = pytest.mark.database("postgresql")
 
-NEVER = 3600.0  # a flush interval longer than any test: the test flushes explicitly
+NEVER = 3600.0  # a flush interval longer than any test, so that only explicit flushes run
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Commands without a usable database say what is missing and create no files."""
+"""Commands without a usable database report what is missing and create no files."""
 
 import subprocess
 from collections.abc import Callable, Iterator

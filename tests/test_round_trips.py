@@ -19,7 +19,7 @@ UNKNOWN_PATH = "/api/v1/nowhere"
 
 @pytest.fixture
 def proxy(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[CountingProxy]:
-    # Flushes of the background thread would be counted as round trips of a request.
+    # The proxy would also count the flushes of the background thread.
     monkeypatch.setattr(ActivityBuffer, "flush", lambda _buffer: None)
     with counting_proxy(postgres.port) as running:
         yield running

@@ -25,7 +25,7 @@ def signal(name: str) -> Signal:
 
 @pytest.fixture
 def received(app: Flask) -> Iterator[Received]:
-    """The signals that the application sends during a test, as names and details."""
+    """The signals that the application sends during a test, as (name, details)."""
     received: Received = []
     with ExitStack() as stack:
         for name in NAMES:

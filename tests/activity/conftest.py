@@ -1,4 +1,4 @@
-"""A buffer that flushes only when told to, on a database that can become unavailable."""
+"""An activity buffer that only tests flush, on a database that can become unavailable."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +17,11 @@ from apidevices.models import ApiToken, DeviceActivity
 from tests.conftest import NOON
 
 NEVER = 3600.0
-"""A flush interval longer than any test: the test flushes explicitly."""
+"""A flush interval longer than any test, so that only explicit flushes run."""
 
 
 def after(seconds: int) -> datetime:
+    """Return the time this many seconds after noon."""
     return NOON + timedelta(seconds=seconds)
 
 

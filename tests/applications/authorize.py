@@ -1,6 +1,6 @@
-"""Hosts whose ``authorize`` is the code of docs/flask.md, for three kinds of login.
+"""Host applications that use the ``authorize`` examples of docs/flask.md, one per kind of login.
 
-Also a program, which checks the host of Flask-Security in an environment without test packages.
+Run as a program, this module checks the Flask-Security host without any test packages.
 """
 
 import re
@@ -21,7 +21,7 @@ FORM = '<form method="post"><input name="csrf_token" value="unused"></form>'
 
 
 def code_below(document: Path, heading: str) -> str:
-    """Return the code below a heading of a document."""
+    """Return the Python code below a heading of a document."""
     section = document.read_text().partition(f"\n### {heading}\n")[2]
     found = re.match(r"[^#]*?```python\n(.*?)```", section, re.DOTALL)
     assert found, f"{document} has no code for {heading}."
@@ -29,7 +29,7 @@ def code_below(document: Path, heading: str) -> str:
 
 
 def make_host(folder: Path, code: str) -> tuple[Flask, SQLAlchemy]:
-    """Return an application with the admin pages, whose ``authorize`` the code defines."""
+    """Return an application with the admin pages and the ``authorize`` function from the code."""
     namespace: dict[str, Any] = {}
     exec(code, namespace)  # noqa: S102
     app, db = Flask(__name__), SQLAlchemy()
@@ -45,7 +45,7 @@ def make_host(folder: Path, code: str) -> tuple[Flask, SQLAlchemy]:
 
 
 def flask_login(folder: Path, document: Path) -> Flask:
-    """Return a host with Flask-Login, whose users are ann, an administrator, and ben."""
+    """Return a host with Flask-Login. Its users are ann, an administrator, and ben."""
     from flask_login import LoginManager, UserMixin, login_user
 
     app, _ = make_host(folder, code_below(document, "Flask-Login"))
@@ -71,7 +71,7 @@ def flask_login(folder: Path, document: Path) -> Flask:
 
 
 def flask_security(folder: Path, document: Path) -> Flask:
-    """Return a host with Flask-Security, whose users are ann, an administrator, and ben."""
+    """Return a host with Flask-Security. Its users are ann, an administrator, and ben."""
     from flask_security import Security, SQLAlchemyUserDatastore, hash_password
     from flask_security.models import fsqla_v3
 
@@ -100,7 +100,7 @@ def flask_security(folder: Path, document: Path) -> Flask:
 
 
 def plain_session(folder: Path, document: Path) -> Flask:
-    """Return a host that keeps its user in the session: ann, an administrator, or ben."""
+    """Return a host that stores the user in the session: ann, an administrator, or ben."""
     app, _ = make_host(folder, code_below(document, "A plain session"))
 
     @app.route("/login", methods=["GET", "POST"])
@@ -122,10 +122,10 @@ HOSTS: dict[str, Callable[[Path, Path], Flask]] = {
 
 
 def visit(app: Flask, user: str) -> tuple[str, int]:
-    """Open the admin pages, sign in where they redirect to, and follow the redirect from there.
+    """Open the admin pages, sign in on the page that they redirect to, and open them again.
 
     Returns:
-        Where the visitor was redirected before signing in, and the status of the page afterwards.
+        The path of the sign-in page, and the status of the admin pages after signing in.
     """
     client = app.test_client()
     anonymous = client.get(ADMIN)

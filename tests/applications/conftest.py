@@ -1,4 +1,4 @@
-"""Run third-party applications over HTTP, each in a virtual environment with our wheel."""
+"""Run third-party applications, each in a virtual environment with the API Devices wheel."""
 
 import re
 import sys
@@ -13,11 +13,11 @@ from harness.environments import build_wheel, make_environment, run, share_betwe
 from harness.real_server import ROOT, clean_environment, free_port, launch, wait_until
 
 EXAMPLES = ROOT / "examples" / "third_party"
-"""The folder with the modules that connect the applications to API Devices."""
+"""The folder with the modules that integrate API Devices into the applications."""
 
 ADMIN = "/settings/api-devices"
 
-# Use no proxy, and keep no connection open.
+# Ignore proxy variables, and keep no idle connections.
 CLIENT: dict[str, Any] = {
     "timeout": 30,
     "trust_env": False,
@@ -51,7 +51,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> MakeEnvironment:
 class Host:
     """A third-party application in its own process.
 
-    As a context manager it starts the server and stops it at the end.
+    Entering the context manager starts the server. Leaving it stops the server.
 
     Args:
         programs: The bin folder of its environment.
@@ -98,7 +98,7 @@ class Host:
         assert "Traceback" not in self._log.read_text(), self._log.read_text()
 
     def run(self, program: str, *arguments: str, status: int = 0) -> str:
-        """Run a program of the environment and return what it prints."""
+        """Run a program of the environment and return its output."""
         options: dict[str, Any] = {"cwd": self._folder, "status": status, **self._variables}
         return run(self.programs / program, *arguments, **options)
 
@@ -109,7 +109,7 @@ class Host:
     def call(
         self, path: str, device: str | None, auth: tuple[str, str] | None, method: str = "GET"
     ) -> httpx.Response:
-        """Call the API of the application as a device with the credentials of a user."""
+        """Call the API of the application as a device, with a user's credentials."""
         headers = {} if device is None else {"X-Device-ID": device, "X-Device-Model": "Libra"}
         return self.browser().request(method, path, headers=headers, auth=auth)
 
@@ -133,19 +133,19 @@ class Browser(httpx.Client):
     """Keeps cookies, and submits forms with their CSRF token."""
 
     def submit(self, page: str, path: str | None = None, **fields: str) -> httpx.Response:
-        """Submit the form of a page, to another path if one is given."""
+        """Submit the form of a page to ``path``, by default to the page itself."""
         found = re.search(r'name="csrf_token"[^>]* value="(.+?)"', self.get(page).text)
-        assert found, f"There is no form at {page}."
+        assert found, f"There is no form on {page}."
         return self.post(path or page, data={"csrf_token": found[1], **fields})
 
     def devices(self) -> dict[str, str]:
-        """Return the identifiers of all devices that the admin pages list, each with its page."""
+        """Return the identifier of each listed device and the path of its page."""
         listed = self.get(ADMIN)
         assert listed.status_code == 200
         pages = [f"{ADMIN}/{row}" for row in re.findall(r'<tr id="device-(\d+)"', listed.text)]
         return {self._identifier(page): page for page in pages}
 
-    def act(self, device: str, action: str) -> None:
+    def change(self, device: str, action: str) -> None:
         """Block or unblock a device on the admin pages."""
         page = self.devices()[device]
         response = self.submit(page, f"{page}/{action}")
@@ -163,7 +163,7 @@ def statuses(host: Host, device: str, paths: list[str], auth: tuple[str, str]) -
 def check_blocking(
     host: Host, administrator: Browser, auth: tuple[str, str], expected: dict[str, int]
 ) -> None:
-    """Check that a blocked device is denied while another one with the same credentials isn't.
+    """Check that a block denies one device but not another with the same credentials.
 
     Args:
         host: The application.
@@ -175,12 +175,12 @@ def check_blocking(
     for device in ("device-a", "device-b"):
         assert statuses(host, device, paths, auth) == allowed
     assert {"device-a", "device-b"} <= set(administrator.devices())
-    administrator.act("device-a", "block")
+    administrator.change("device-a", "block")
     denied = host.call(paths[0], "device-a", auth)
     assert denied.headers["Content-Type"] == "application/problem+json"
     assert denied.json()["code"] == "device_blocked"
     assert statuses(host, "device-a", paths, auth) == [403] * len(paths)
     assert host.call(paths[0], "device-a", auth, "PROPFIND").status_code == 403
     assert statuses(host, "device-b", paths, auth) == allowed
-    administrator.act("device-a", "unblock")
+    administrator.change("device-a", "unblock")
     assert statuses(host, "device-a", paths, auth) == allowed

@@ -1,4 +1,4 @@
-"""The code of docs/flask.md that decides who may open the admin pages."""
+"""The ``authorize`` examples of docs/flask.md, which control access to the admin pages."""
 
 from pathlib import Path
 

@@ -13,9 +13,9 @@ from tests.applications.conftest import (
     check_blocking,
 )
 
-AUTH = ("admin", "admin123")  # of the account that calibre-web creates
+AUTH = ("admin", "admin123")  # calibre-web's default account
 
-# Calibre itself creates libraries; calibre-web's models describe the tables of one.
+# calibre-web has models of a library's tables, but only Calibre can create a library.
 LIBRARY = """
 import calibreweb.__main__
 from cps.db import Base, Library_Id

@@ -1,4 +1,4 @@
-"""ihatemoney: an application factory, Flask-RESTful, migrations, and devices in its database."""
+"""ihatemoney: an application factory with Flask-RESTful, and devices in the same database."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +46,7 @@ def ihatemoney(
     variables = {
         "IHATEMONEY_SETTINGS_FILE_PATH": str(settings),
         "FLASK_APP": "ihatemoney_devices",
-        "https_proxy": "http://127.0.0.1:1",  # keeps it from asking for exchange rates
+        "https_proxy": "http://127.0.0.1:1",  # prevents requests for exchange rates
     }
     host = Host(programs, folder, SERVE, variables)
     host.run("flask", "apidevices", "upgrade")

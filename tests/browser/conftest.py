@@ -60,7 +60,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Monitor:
-    """Records console errors and requested hosts, which no page may have.
+    """Records console errors and requested hosts, so that tests fail on unexpected ones.
 
     Chromium logs each 4xx and 5xx response as a console error. Tests that cause one add it to
     ``expected_statuses``.
@@ -145,7 +145,7 @@ def windows(browser: Browser) -> WindowPool:
 
 @pytest.fixture(autouse=True)
 def _databases(databases: Databases) -> None:
-    """Parametrize every test by database: some tests request their server only at run time."""
+    """Parametrize each test by database, because some request their server only at run time."""
 
 
 @pytest.fixture
@@ -271,13 +271,13 @@ IN_EVERY_WINDOW = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys
 
 @pytest.fixture
 def scripts(kind: tuple[int, bool]) -> bool:
-    """Whether JavaScript is enabled in this test run."""
+    """Whether JavaScript is enabled in the window that the test is parametrized with."""
     return kind[1]
 
 
 @pytest.fixture
 def page(open_page: OpenPage, kind: tuple[int, bool]) -> Page:
-    """A page on the shared site, in the kind of window of this test run."""
+    """A page on the shared site, in the window that the test is parametrized with."""
     width, scripts = kind
     return open_page(width=width, scripts=scripts)
 

@@ -38,7 +38,7 @@ class Device:
 
 
 class Site:
-    """A server with two accounts and an API token for devices and for management."""
+    """A server with two accounts, and an API token for devices and the management API."""
 
     def __init__(self, server: RealServer) -> None:
         self.server = server

@@ -1,4 +1,4 @@
-"""Pages on another origin call the API, and an API behind the gate, from a real browser."""
+"""Cross-origin calls from a browser, to the API and to an API behind the gate."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.gate.upstream import upstream
 pytestmark = pytest.mark.database("sqlite")
 
 Fetch = Callable[..., Any]
-"""Calls a URL from a page on an origin; returns [status, JSON], or None if CORS forbids it."""
+"""Calls a URL from a page on an origin. Returns [status, JSON], or None if CORS forbids it."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def url(
     allowed_origin: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    """The URL of the API, and of another API behind each proxy that asks the gate."""
+    """The URL of the API, or of another API behind a proxy and the gate."""
     if request.param == "API":
         yield f"{server.url}{DEVICE}"
         return

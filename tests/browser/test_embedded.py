@@ -1,4 +1,4 @@
-"""The admin pages in a host's layout: styles and scripts of both stay apart."""
+"""The admin pages in a host's layout: neither affects the styles and scripts of the other."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What an open page shows when a request fails, the session ends, or another user was faster."""
+"""An open page when a request fails, the session ends, or another user changes the device."""
 
 import re
 

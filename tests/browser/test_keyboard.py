@@ -14,7 +14,7 @@ pytestmark = pytest.mark.database("sqlite")
 
 
 def tab_to(page: Page, element: Locator) -> None:
-    """Press Tab until an element has the focus."""
+    """Press Tab until the element has focus."""
     for _ in range(40):
         page.keyboard.press("Tab")
         if element.evaluate("element => element === document.activeElement"):

@@ -58,7 +58,7 @@ def run(*command: str | Path, call: Call | None = None, cwd: Path | None = None)
 
 @pytest.fixture(scope="session", params=["requests", "httpx", "aiohttp", "fetch", "axios", "go"])
 def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    """Every published snippet that needs no browser, except curl, which can't limit waits."""
+    """Each published snippet that needs no browser, except the one for curl."""
     name: str = request.param
     folder = tmp_path_factory.mktemp(f"client-{name}")
     if name == "go":

@@ -33,7 +33,7 @@ class Client(Protocol):
 
 @dataclass(frozen=True)
 class Scenario:
-    """The replies of the server, and the outcome and number of requests that must result."""
+    """The replies of the server, and the expected outcome and number of requests."""
 
     script: tuple[Reply, ...]
     outcome: str
@@ -94,7 +94,7 @@ SCENARIOS = {
 
 
 def play(client: Client, scenario: Scenario) -> None:
-    """Run a client against a server that follows the script, and check the result."""
+    """Run a client against a server with the scripted replies, and check the result."""
     body = '{"count": 3}' if scenario.method == "POST" else None
     with scripted_api(*scenario.script) as api:
         call = Call(api.url, scenario.method, body, longest_wait=scenario.longest_wait)

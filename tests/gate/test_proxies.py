@@ -23,7 +23,7 @@ pytestmark = pytest.mark.database("sqlite")
 
 @dataclass(frozen=True)
 class ProxiedApi:
-    """A proxy on ``port``, with the API and the gate that it uses."""
+    """An API behind a proxy on ``port`` that asks the gate about each request."""
 
     port: int
     api: Upstream
@@ -248,10 +248,10 @@ def hang(gate: RealServer) -> None:
 
 
 @pytest.mark.parametrize("name", list(PROXIES))
-@pytest.mark.parametrize("end", [stop, hang])
+@pytest.mark.parametrize("disable", [stop, hang])
 def test_requests_are_denied_while_the_gate_does_not_respond(
     name: str,
-    end: Callable[[RealServer], None],
+    disable: Callable[[RealServer], None],
     make_server: StartServer,
     api: Upstream,
     tmp_path: Path,
@@ -260,10 +260,10 @@ def test_requests_are_denied_while_the_gate_does_not_respond(
         headers = as_device(gate.create_token("shop"))
         with running_in_front_of(name, tmp_path, gate, api) as proxied:
             assert proxied.call(headers).status == 200
-            end(gate)
+            disable(gate)
             api.seen.clear()
             response = proxied.call(headers)
-            for worker in gate.workers if end is hang else ():
+            for worker in gate.workers if disable is hang else ():
                 os.kill(worker, signal.SIGCONT)
     assert (response.status, response.json["code"]) == (503, "unavailable")
     assert response.headers["Content-Type"] == "application/problem+json"

@@ -1,4 +1,4 @@
-"""A host application, a shop with its own authentication, and the extension in it."""
+"""A host application: a shop with its own authentication that uses the extension."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -29,7 +29,7 @@ Close = Callable[[Flask], Flask]
 
 @pytest.fixture
 def closing() -> Iterator[Close]:
-    """Registers an application to be closed after the test, and returns it."""
+    """Returns its argument, an application, and closes it after the test."""
     apps: list[Flask] = []
 
     def add(app: Flask) -> Flask:
@@ -43,7 +43,7 @@ def closing() -> Iterator[Close]:
 
 @pytest.fixture
 def app(url: str, closing: Close) -> Flask:
-    """A shop whose API authenticates its devices by a shared key."""
+    """A shop whose API authenticates devices with a shared key."""
     db = SQLAlchemy()
     extension = APIDevices(db=db, authorize=lambda: request.authorization is not None)
     app = Flask(__name__)

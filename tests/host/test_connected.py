@@ -1,4 +1,4 @@
-"""Databases and applications that the extension can be used with."""
+"""Supported databases, and several applications in one process."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -158,7 +158,7 @@ def test_panel_is_a_section_of_the_details_page(visitor: Visitor) -> None:
 
 @pytest.fixture
 def make_page(url: str, closing: Close) -> Callable[..., Page]:
-    """Returns a details page in the extension's frame, with the given content of the host."""
+    """Creates a host with these options and returns a details page in the extension's frame."""
 
     def make(**slots: Any) -> Page:
         app = Flask(__name__)

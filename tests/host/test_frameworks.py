@@ -1,4 +1,4 @@
-"""APIs made with APIFlask, Flask-RESTful and Flask-Smorest, with API Devices beside them."""
+"""API Devices in applications built with APIFlask, Flask-RESTful and Flask-Smorest."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from flask.views import MethodView
 from apidevices import APIDevices
 from tests.host.conftest import Close, block, known_identifiers
 
-# Not installed where the oldest supported versions are tested.
+# Not installed when the oldest supported versions are tested.
 apiflask = pytest.importorskip("apiflask")
 flask_restful = pytest.importorskip("flask_restful")
 flask_smorest = pytest.importorskip("flask_smorest")
@@ -143,7 +143,7 @@ HOSTS: dict[str, Callable[[APIDevices], Flask]] = {
 
 @pytest.fixture
 def host(request: pytest.FixtureRequest) -> str:
-    """The framework of the application, a key of HOSTS."""
+    """The framework of the application: a key of HOSTS."""
     return str(request.param)
 
 

@@ -14,7 +14,7 @@ HTMX = {"HX-Request": "true"}
 
 @pytest.fixture
 def visitor(url: str, closing: Close, request: pytest.FixtureRequest) -> FlaskClient:
-    """A client of a host with its own error pages; ``authorize`` is the test's parameter."""
+    """A client of a host with its own error pages. The test's parameter is ``authorize``."""
     app = Flask(__name__)
     app.config["SECRET_KEY"] = "s" * 32
     extension = APIDevices(db=url, authorize=request.param)

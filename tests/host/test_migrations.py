@@ -1,4 +1,4 @@
-"""The host's own migrations, run by Flask-Migrate or Alembic, and the extension's tables."""
+"""The extension's tables in hosts that run migrations with Flask-Migrate or Alembic."""
 
 import subprocess
 import sys
@@ -123,11 +123,11 @@ def command(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Command
         settings = tmp_path / "alembic.ini"
         alembic.command.init(Config(settings), str(tmp_path / "migrations"))
         lines = settings.read_text().splitlines()
-        given = [line for line in lines if not line.startswith("sqlalchemy.url")]
-        given.insert(given.index("[alembic]") + 1, f"sqlalchemy.url = {url.replace('%', '%%')}")
-        settings.write_text("\n".join(given))
-    add(tmp_path, "first")
-    add(tmp_path, "second")
+        kept = [line for line in lines if not line.startswith("sqlalchemy.url")]
+        kept.insert(kept.index("[alembic]") + 1, f"sqlalchemy.url = {url.replace('%', '%%')}")
+        settings.write_text("\n".join(kept))
+    add_revision(tmp_path, "first")
+    add_revision(tmp_path, "second")
     return chosen
 
 
@@ -150,7 +150,7 @@ def make_tables(url: str, closing: Close) -> Engine:
     return create_engine(url, poolclass=NullPool)
 
 
-def add(folder: Path, revision: str) -> None:
+def add_revision(folder: Path, revision: str) -> None:
     (folder / "migrations" / "versions" / f"{revision}.py").write_text(REVISIONS[revision])
 
 
@@ -168,7 +168,7 @@ def test_upgrade_can_run_within_a_host_migration(run: Run, command: Command, url
 def test_failing_host_migration_rolls_back_the_upgrade(
     run: Run, command: Command, url: str, tmp_path: Path
 ) -> None:
-    add(tmp_path, "failing")
+    add_revision(tmp_path, "failing")
     failed = run(*command, "upgrade", "head", status=1)
     assert "This migration fails." in failed.stderr
     assert tables(url) == set()

@@ -1,4 +1,4 @@
-"""Shortcuts to the identifiers on a page of the list."""
+"""Helpers that return the identifiers on a page of the list."""
 
 from datetime import timedelta
 

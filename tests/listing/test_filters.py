@@ -98,7 +98,7 @@ def test_rare_text_of_the_latest_devices_is_counted_exactly(
         register(f"tablet-{number}")
     for number in range(2):
         register(f"kiosk-{number}", LATER)
-    monkeypatch.setattr(limits, "COMMON_MATCHES", 2)  # the first scan finds as many
+    monkeypatch.setattr(limits, "COMMON_MATCHES", 2)  # as many as the first scan finds
     assert listing.page(db, Filters("kiosk")).count == Count(2, exact=True)
 
 

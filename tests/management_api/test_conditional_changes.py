@@ -1,4 +1,4 @@
-"""Changes with If-Match apply only if nobody else modified the device."""
+"""Changes with If-Match succeed only if the device has not been modified in the meantime."""
 
 from typing import Any
 

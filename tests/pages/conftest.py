@@ -73,7 +73,7 @@ def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBy
 
 @pytest.fixture
 def template(signed_in: tuple[Variables, str]) -> Variables:
-    """The database that each application gets a copy of. It has one account."""
+    """The database to copy for each test. It has one account."""
     return signed_in[0]
 
 

@@ -24,7 +24,7 @@ POLICY = {
     "frame-ancestors": "'none'",
 }
 
-# Every kind of HTML response: the visitor, the path, the status.
+# Every kind of HTML response: (visitor, path, status).
 RESPONSES = [
     ("admin", LIST, 200),
     ("admin", f"{LIST}/1", 200),

@@ -197,11 +197,11 @@ def test_long_history_continues_on_another_page(admin: Visitor, register: Regist
         device = register("phone-1", application_version=str(version))
     page = admin.get(f"{LIST}/{device}")
     [older] = [link for link in page.root.all("a") if link.text == "Older entries"]
-    rest = admin.get(older["href"])
+    second_page = admin.get(older["href"])
     assert len(history(page)) == 50
-    assert len(history(rest)) == 10
-    assert [entry.one("ins").text for entry in history(rest)][-1] == "0"
-    assert "Older entries" not in rest.text
+    assert len(history(second_page)) == 10
+    assert [entry.one("ins").text for entry in history(second_page)][-1] == "0"
+    assert "Older entries" not in second_page.text
 
 
 @pytest.mark.parametrize("before", ["x", "-1", "99999999999999999999"])

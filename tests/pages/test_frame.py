@@ -1,4 +1,4 @@
-"""The settings frame, which hosts share: it contains nothing of a particular application."""
+"""Templates that all hosts share: they refer to nothing in the standalone application."""
 
 import re
 from pathlib import Path

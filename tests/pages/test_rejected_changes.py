@@ -14,7 +14,7 @@ def csrf_token(visitor: Visitor, path: str, action: str) -> str:
 
 @plain_and_htmx
 @each_action
-@pytest.mark.parametrize("forged", ["missing", "invented", "of another session"])
+@pytest.mark.parametrize("forged", ["missing", "invalid", "from another session"])
 def test_form_without_valid_csrf_token_is_rejected(
     admin: Visitor,
     anonymous: Visitor,
@@ -28,9 +28,9 @@ def test_form_without_valid_csrf_token_is_rejected(
         administrator.block()
     before = administrator.device()
     fields = {"name": "New", "reason": "New"}
-    if forged == "invented":
+    if forged == "invalid":
         fields["csrf_token"] = "x"
-    elif forged == "of another session":
+    elif forged == "from another session":
         fields["csrf_token"] = csrf_token(anonymous, "/login", "/login")
     response = admin.post(f"{LIST}/{phone}/{action}", htmx=htmx, **fields)
     assert response.status == 400

@@ -73,7 +73,7 @@ def test_setup_form_opened_earlier_creates_no_second_account(
         lambda link: f"{link[: link.rindex('.')]}.{link[: link.rindex('.') : -1]}",
         lambda link: link.partition(".")[0],
     ],
-    ids=["invented", "wrong signature", "no signature"],
+    ids=["not a setup token", "wrong signature", "no signature"],
 )
 def test_invalid_setup_link_is_not_found(
     anonymous: Visitor, link: str, tamper: Callable[[str], str]

@@ -29,14 +29,14 @@ class Page:
 
     @property
     def is_full_page(self) -> bool:
-        """Whether this is a whole page, not a fragment."""
+        """Whether this is a full page, not a fragment."""
         return bool(self.root.all("main"))
 
     @property
     def location(self) -> str:
         """The redirect target, without scheme and host."""
-        place = urlsplit(self.headers["Location"])
-        return place._replace(scheme="", netloc="").geturl()
+        target = urlsplit(self.headers["Location"])
+        return target._replace(scheme="", netloc="").geturl()
 
     @property
     def announced(self) -> str:
@@ -57,7 +57,7 @@ class Page:
 
 
 class Visitor:
-    """A test client. It checks the rules that every page must follow on each response."""
+    """A test client. It checks each response against the rules for all pages."""
 
     def __init__(self, client: FlaskClient) -> None:
         self.client = client

@@ -1,4 +1,4 @@
-"""Concurrent requests to several workers: no duplicate rows, and blocks hold everywhere."""
+"""Concurrent requests to several workers: no duplicate rows, and blocks apply to all workers."""
 
 import threading
 import time
@@ -20,11 +20,11 @@ def call_simultaneously(
     server: RealServer, count: int, headers: Callable[[int], dict[str, str]]
 ) -> Counter[int]:
     """Make requests simultaneously, each on its own connection, and count the statuses."""
-    together = threading.Barrier(count)
+    barrier = threading.Barrier(count)
 
     def call(number: int) -> int:
         with closing(server.connect()) as connection:
-            together.wait(20)
+            barrier.wait(20)
             connection.request("GET", DEVICE, headers=headers(number))
             return Response.read(connection.getresponse()).status
 

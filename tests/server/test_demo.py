@@ -65,9 +65,10 @@ def times(page: str) -> list[str]:
 
 def test_demo_shows_active_devices_until_ctrl_c_and_leaves_no_files(tmp_path: Path) -> None:
     port = str(free_port())
-    own = tmp_path / "own"
-    real = {"APIDEVICES_INSTANCE": str(own), "DATABASE_URL": f"sqlite:///{own}.sqlite3"}
-    with running(tmp_path, PORT=port, **real) as demo:
+    # The demo must not touch the configured instance folder and database.
+    user = tmp_path / "user"
+    settings = {"APIDEVICES_INSTANCE": str(user), "DATABASE_URL": f"sqlite:///{user}.sqlite3"}
+    with running(tmp_path, PORT=port, **settings) as demo:
         url, browser = demo.sign_in()
         assert url == f"http://127.0.0.1:{port}"
 
@@ -83,7 +84,7 @@ def test_demo_shows_active_devices_until_ctrl_c_and_leaves_no_files(tmp_path: Pa
         assert demo.process.wait(30) == 0
     assert "Traceback" not in demo.printed
     assert list(demo.temporary.iterdir()) == []
-    assert list(tmp_path.glob("own*")) == []
+    assert list(tmp_path.glob("user*")) == []
 
 
 def test_demo_exits_with_1_if_its_server_is_killed(tmp_path: Path) -> None:

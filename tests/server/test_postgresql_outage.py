@@ -36,9 +36,9 @@ def status(server: RealServer, token: str, identifier: str = "phone-1") -> int:
     return response.status
 
 
-@pytest.mark.parametrize("end", [Postgres.stop, Postgres.kill])
+@pytest.mark.parametrize("shut_down", [Postgres.stop, Postgres.kill])
 def test_server_recovers_from_a_postgresql_restart(
-    primary: Postgres, tmp_path: Path, end: Callable[[Postgres], None]
+    primary: Postgres, tmp_path: Path, shut_down: Callable[[Postgres], None]
 ) -> None:
     with RealServer(tmp_path / "instance", variables={"DATABASE_URL": primary.url()}) as server:
         token = server.create_token()
@@ -46,7 +46,7 @@ def test_server_recovers_from_a_postgresql_restart(
         headers = as_device(token) | {"Content-Type": "application/json"}
         sent = server.call("POST", UPLOADS, headers, b"[]").json["received_at"]
         workers = server.workers
-        end(primary)
+        shut_down(primary)
         wait_until(lambda: status(server, token) == 503)  # killed processes take a moment to exit
         assert {status(server, token) for _ in range(20)} == {503}
         assert server.call("GET", "/livez").status == 200
@@ -72,7 +72,7 @@ def test_requests_get_503_while_postgresql_hangs(primary: Postgres, tmp_path: Pa
             started_at = time.monotonic()
             assert status(server, token) == 503
             assert time.monotonic() - started_at < 10
-            for _ in range(2):  # no probe waits for the one before it
+            for _ in range(2):  # a probe must not wait for the previous one
                 assert server.call("GET", "/readyz").status == 503
             assert server.call("GET", "/livez").status == 200
             assert time.monotonic() - started_at < 20

@@ -1,4 +1,4 @@
-"""Server stop, graceful or killed: requests in flight are answered, and nothing stored is lost."""
+"""Stopping or killing the server: requests in flight complete, and no stored data is lost."""
 
 import http.client
 import json

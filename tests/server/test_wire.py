@@ -132,7 +132,7 @@ def test_blocked_device_gets_403_for_every_method_and_path(
 def test_upload_is_stored_up_to_the_size_limit_and_gets_413_above(
     server: RealServer, token: str, chunked: bool, size: int, status: int
 ) -> None:
-    body = b"7" * size  # valid JSON even if it were cut off
+    body = b"7" * size  # valid JSON even if truncated
     pieces = (body[start : start + 60_000] for start in range(0, size, 60_000))
     headers = {**as_device(token, "uploader"), "Content-Type": "application/json"}
     with closing(server.connect()) as connection:

@@ -24,7 +24,7 @@ def main() -> int:
         description="Kill the server and its database under load, and check that no acknowledged"
         " write is lost.",
     )
-    parser.add_argument("--database", choices=DATABASES, help="only use this database")
+    parser.add_argument("--database", choices=DATABASES, help="test only this database")
     parser.add_argument(
         "--kills", type=int, default=200, help="how many times to kill workers or masters"
     )

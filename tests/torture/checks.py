@@ -1,4 +1,4 @@
-"""Compare the final state with what was acknowledged.
+"""Compare the final state with the acknowledged operations.
 
 Devices and histories are read with the command line and the API. SQL is only used for data that
 these don't expose, and to check that the tables are consistent.
@@ -61,8 +61,8 @@ class Audit:
     """Compares a ledger with a server and its database after the load has ended.
 
     Args:
-        ledger: what was acknowledged.
-        allowed_age: how many seconds of activity before a kill may be lost.
+        ledger: The acknowledged operations.
+        allowed_age: Seconds of activity before a kill that may be lost.
     """
 
     def __init__(self, ledger: Ledger, allowed_age: float) -> None:
@@ -94,7 +94,7 @@ class Audit:
         self.inconsistencies += [f"no client registered {identifier}" for identifier in found]
 
     def check_database(self, url: str) -> None:
-        """Compare the ledger with the database; ``url`` as in ``DATABASE_URL``."""
+        """Compare the ledger with the database. ``url`` has the format of ``DATABASE_URL``."""
         checked = ServerSettings(database_url=url).url
         engine = create_engine(checked, **engine_options(checked, 1))
         with engine.connect() as connection:
@@ -180,7 +180,7 @@ class Audit:
 
 
 def check_sqlite(connection: Connection) -> Iterator[str]:
-    """Return what SQLite's own checks find wrong with the file."""
+    """Yield the errors that SQLite's own checks report."""
     run = connection.exec_driver_sql
     if (found := run("PRAGMA integrity_check").fetchall()) != [("ok",)]:
         yield f"integrity_check: {found}"
@@ -191,7 +191,7 @@ def check_sqlite(connection: Connection) -> Iterator[str]:
 
 
 def check_postgresql(connection: Connection) -> Iterator[str]:
-    """Return the indexes that differ from their table; amcheck may not be installed."""
+    """Yield the indexes that differ from their table, without amcheck: it may not be installed."""
     run = connection.exec_driver_sql
     for index, table, columns, condition in run(_INDEXES).fetchall():
         found = []

@@ -1,8 +1,8 @@
 """The load: clients that simulate devices, and an administrator. Both keep the ledger.
 
 Each client makes one request at a time and owns its devices. The stored state of a device is
-therefore what was acknowledged last, or what was requested since. Clients never reuse a value, so
-that the late effect of a request without a response can't be mistaken for a later change.
+therefore the last acknowledged state, or one that was requested later. Clients never reuse a value,
+so that the late effect of a request without a response can't be mistaken for a later change.
 """
 
 import http.client
@@ -62,7 +62,7 @@ class Client(ABC, threading.Thread):
     def _request(
         self, method: str, path: str, headers: dict[str, str], body: object = None
     ) -> Response | None:
-        """Make a request; return None if the outcome is unknown."""
+        """Make a request. Return its response, or None if the outcome is unknown."""
         if self._rng.random() < 0.2:
             self._connection.close()  # the next request reconnects
         content = None if body is None else json.dumps(body)
@@ -133,7 +133,7 @@ class DeviceClient(Client):
             response = self._request("GET", DEVICE, headers)
         if response is None:
             return
-        # Whether the administrator neither blocked nor unblocked the device during the request.
+        # True if the administrator did not block or unblock the device during the request.
         block_certain = blocked_before.certain and blocked_before is device.blocked
         if response.status == 403 and response.json["code"] == "device_blocked":
             device.details = details_before
@@ -201,7 +201,7 @@ class AdministratorClient(Client):
     def _retry(
         self, device: DeviceRecord, operation: str, method: str, path: str, body: object = None
     ) -> Response | None:
-        """Repeat a request until it gets a response; return None if stopped or not successful."""
+        """Repeat a request until it gets a response. Return None if stopped or unsuccessful."""
         device.requested[operation] += 1
         while not self._stop_requested.is_set():
             headers = as_device(self._token, None)

@@ -1,4 +1,4 @@
-"""The processes under torture: killed at random, restarted like a supervisor would."""
+"""Kill the processes of a deployment at random, and restart them like a supervisor."""
 
 import os
 import random
@@ -16,10 +16,10 @@ class Deployment:
     """The server and its PostgreSQL.
 
     Args:
-        server: the running server.
-        postgres: the running PostgreSQL; None if the server uses SQLite.
-        ledger: records the kills.
-        rng: makes all random choices.
+        server: The running server.
+        postgres: The running PostgreSQL server. None if the server uses SQLite.
+        ledger: Records the kills.
+        rng: Makes all random choices.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class Deployment:
         kills[victim]()
 
     def _kill_worker(self) -> None:
-        """Kill a worker, possibly one that is still starting; the master replaces it."""
+        """Kill a worker, possibly one that is still starting. The master replaces it."""
         if workers := _children(self._server.process.pid):
             with suppress(ProcessLookupError):
                 os.kill(self._rng.choice(workers), signal.SIGKILL)
             self._ledger.record_kill("worker", workers=True)
 
     def _kill_master(self) -> None:
-        """Kill only the master: its workers notice, finish their requests and exit."""
+        """Kill only the master. Its workers notice, finish their requests and exit."""
         self._server.process.kill()
         self._ledger.record_kill("master", workers=False)
         self._start_server()
@@ -76,7 +76,7 @@ class Deployment:
         if self._rng.random() < 0.2:
             self._launch()
             time.sleep(self._rng.uniform(0, 2))
-            self._kill_server("server during its start")
+            self._kill_server("server during startup")
         self._launch()
         while not (_children(self._server.process.pid) and self._server.is_ready()):
             assert time.monotonic() < started + seconds, "the server did not restart"

@@ -16,7 +16,7 @@ from tests.replay import Details
 T = TypeVar("T")
 
 STALL = 0.25
-"""Seconds without any acknowledged write after which writes are taken to be impossible."""
+"""If no write is acknowledged for this many seconds, writes are assumed to be impossible."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Ledger:
         self._lock = threading.Lock()
 
     def record_response(self, outcome: str, started: float) -> None:
-        """Count a request by its status, or by the error that it failed with."""
+        """Count a request by its status or its error."""
         now = time.time()
         with self._lock:
             self.responses[outcome] += 1
@@ -108,7 +108,7 @@ class Ledger:
                 self._unavailable.append(Span(started, now))
 
     def record_acknowledged(self, operation: str, *, written: bool = True) -> None:
-        """Count an acknowledged operation; ``written`` if it had to wait for the disk."""
+        """Count an acknowledged operation. ``written``: whether it had to wait for the disk."""
         with self._lock:
             self.acknowledged[operation] += 1
             if written:
@@ -120,7 +120,7 @@ class Ledger:
             self.wrong_responses.append(description)
 
     def record_kill(self, victim: str, *, workers: bool) -> None:
-        """Record a kill; ``workers`` if it included workers, whose unflushed activity is lost."""
+        """Record a kill. ``workers``: whether it hit workers, which lose unflushed activity."""
         self.kills[victim] += 1
         if workers:
             self._worker_kills.append(time.time())
@@ -147,8 +147,8 @@ class Ledger:
     def age_when_killed(self, call: Span) -> float | None:
         """Return the seconds from the response to a call until the next kill of a worker.
 
-        Periods in which no write of any client was acknowledged are not counted: the database was
-        unavailable or the disk was busy. None if no worker has been killed since.
+        Periods without any acknowledged write are not counted: the database was unavailable or the
+        disk was busy. Return None if no worker has been killed since.
         """
         # Counted from the start of the call: a response can reach its client after the kill.
         kill = min((kill for kill in self._worker_kills if kill >= call.started), default=None)

@@ -21,7 +21,7 @@ ALLOWED_DELAY = 0.5
 the flush thread waits to be scheduled and its write waits for other writes."""
 
 UNEXPECTED_IN_LOG = ("Traceback", "Internal Server Error", "Error handling request")
-"""Texts that must not appear in the server's log, whatever was killed."""
+"""Text that must not appear in the server's log, no matter what was killed."""
 
 DEVICE_CLIENTS = 8
 WORKERS = 3
@@ -33,10 +33,10 @@ class Plan:
 
     Args:
         database: ``sqlite`` or ``postgresql``.
-        kills: how many times to kill workers or masters.
-        seed: makes the choice of victims reproducible.
-        postmaster_kills: how many times to kill PostgreSQL.
-        max_pause: seconds between two kills, at most.
+        kills: Number of times to kill workers or masters.
+        seed: Makes the choice of victims reproducible.
+        postmaster_kills: Number of times to kill PostgreSQL.
+        max_pause: Maximum seconds between two kills.
     """
 
     database: str
@@ -74,7 +74,7 @@ class Report:
 
     @property
     def failures(self) -> list[str]:
-        """All failures, one line each; empty after a successful run."""
+        """All failures, one line each. Empty after a successful run."""
         audit = self.audit
         kinds = {
             "lost": audit.lost,
