@@ -20,3 +20,5 @@ def test_killing_processes_under_load_loses_no_acknowledged_write(
 ) -> None:
     report = torture(plan, tmp_path)
     assert report.failures == [], report.rows
+    assert report.ledger.acknowledged["registrations"] > 0
+    assert report.ledger.acknowledged["uploads"] > 0
