@@ -29,7 +29,7 @@ STANDALONE_COMMANDS = [
     ("create-token", "test"),
     ("revoke-token", "test"),
     ("create-user", "ann@example.com", "--password-stdin"),
-    ("create-user", "ann@example.com"),  # before it prompts for a password
+    ("create-user", "ann@example.com"),  # must fail before the password prompt
 ]
 
 

@@ -30,14 +30,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def standalone_programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of an environment with the standalone application."""
     folder = tmp_path_factory.mktemp("installed")
     return environment(folder, "-c", ROOT / "constraints.txt", f"{wheel}[standalone,postgresql]")
 
 
 @pytest.fixture(scope="module")
-def core(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def core_programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of an environment with only the extension."""
     folder = tmp_path_factory.mktemp("core")
     return environment(folder, "-c", ROOT / "constraints.txt", wheel)
@@ -129,9 +129,11 @@ def documented_lines(document: str) -> str:
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/flask.md"])
-def test_documented_lines_protect_an_api(core: Path, tmp_path: Path, document: str) -> None:
-    run_documented_host(core, tmp_path, document)
-    tables = run(core / "python", "-c", TABLES, cwd=tmp_path)
+def test_documented_lines_protect_an_api(
+    core_programs: Path, tmp_path: Path, document: str
+) -> None:
+    run_documented_host(core_programs, tmp_path, document)
+    tables = run(core_programs / "python", "-c", TABLES, cwd=tmp_path)
     assert "apidevices_devices" in tables
     assert "users" not in tables
     assert "uploads" not in tables
@@ -143,24 +145,28 @@ print(*inspect(create_engine("sqlite:///devices.sqlite3")).get_table_names())
 """
 
 
-def test_extension_installs_few_dependencies(core: Path, tmp_path: Path) -> None:
-    listed = run(core / "python", "-m", "pip", "list", "--format=freeze", cwd=tmp_path)
+def test_extension_installs_few_dependencies(core_programs: Path, tmp_path: Path) -> None:
+    listed = run(core_programs / "python", "-m", "pip", "list", "--format=freeze", cwd=tmp_path)
     names = {line.partition("==")[0].lower() for line in listed.splitlines()}
     names -= {"pip", "setuptools"}
     assert len(names) <= 25, names
     assert not names & {"flask-security", "gunicorn", "psycopg", "flask-migrate", "argon2-cffi"}
 
 
-def test_host_lists_only_commands_that_work_there(core: Path, tmp_path: Path) -> None:
+def test_host_lists_only_commands_that_work_there(core_programs: Path, tmp_path: Path) -> None:
     (tmp_path / "host.py").write_text(HOST % documented_lines("README.md"))
-    offered = run(core / "flask", "--app", "host", "apidevices", "--help", cwd=tmp_path)
+    offered = run(core_programs / "flask", "--app", "host", "apidevices", "--help", cwd=tmp_path)
     assert "block" in offered
     for command in ("create-user", "simulate", "create-token"):
         assert command not in offered
 
 
-def test_program_without_the_standalone_extra_names_the_extra(core: Path, tmp_path: Path) -> None:
-    done = subprocess.run([core / "apidevices"], cwd=tmp_path, capture_output=True, text=True)
+def test_program_without_the_standalone_extra_names_the_extra(
+    core_programs: Path, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [core_programs / "apidevices"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert "pip install 'apidevices[standalone]'" in done.stderr
     assert "Traceback" not in done.stderr
@@ -178,12 +184,12 @@ SERVE = [("apidevices", "serve"), ("python", "-m", "apidevices")]
 
 @pytest.mark.parametrize("command", SERVE)
 def test_installed_wheel_runs_the_server(
-    installed: Path, tmp_path: Path, command: tuple[str, ...]
+    standalone_programs: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     server = RealServer(
         tmp_path / "instance",
-        program=(str(installed / command[0]), *command[1:]),
-        flask=(str(installed / "apidevices"),),
+        program=(str(standalone_programs / command[0]), *command[1:]),
+        flask=(str(standalone_programs / "apidevices"),),
     )
     with server:
         options = ("ann@example.org", "--password-stdin")
@@ -192,8 +198,8 @@ def test_installed_wheel_runs_the_server(
         token = server.flask("create-token", "x").stdout.strip()
         assert server.call("GET", DEVICE, as_device(token)).status == 200
         assert "phone-1" in server.flask("list").stdout
-        assert is_healthy(installed, server.port)
-    assert not is_healthy(installed, server.port)
+        assert is_healthy(standalone_programs, server.port)
+    assert not is_healthy(standalone_programs, server.port)
 
 
 def is_healthy(programs: Path, port: int) -> bool:
@@ -238,10 +244,10 @@ def test_host_tests_pass_with_the_oldest_versions(wheel: Path, tmp_path: Path) -
     ids=["apidevices", "flask"],
 )
 def test_command_outside_a_checkout_names_the_missing_database_and_creates_nothing(
-    installed: Path, tmp_path: Path, command: tuple[str, ...]
+    standalone_programs: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     done = subprocess.run(
-        [installed / command[0], *command[1:], "list"],
+        [standalone_programs / command[0], *command[1:], "list"],
         cwd=tmp_path,
         env=clean_environment(),
         capture_output=True,
@@ -253,11 +259,11 @@ def test_command_outside_a_checkout_names_the_missing_database_and_creates_nothi
     assert list(tmp_path.iterdir()) == []
 
 
-def test_installed_wheel_runs_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
+def test_installed_wheel_runs_in_an_empty_folder(standalone_programs: Path, tmp_path: Path) -> None:
     server = RealServer(
         tmp_path / "instance",
-        program=(str(installed / "python"), "-m", "apidevices.app"),
-        flask=(str(installed / "flask"), "--app", "apidevices.app"),
+        program=(str(standalone_programs / "python"), "-m", "apidevices.app"),
+        flask=(str(standalone_programs / "flask"), "--app", "apidevices.app"),
     )
     with server:
         assert server.setup_links

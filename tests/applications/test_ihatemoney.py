@@ -105,7 +105,7 @@ def test_pages_and_login_of_ihatemoney_keep_working(
 def test_flask_db_check_ignores_the_tables_of_api_devices(ihatemoney: Host) -> None:
     site_packages = next(Path(ihatemoney.programs.parent).glob("lib/*/site-packages"))
     folder = f"--directory={site_packages}/ihatemoney/migrations"
-    # ihatemoney's models differ from its own migrations.
+    # The check fails because ihatemoney's models differ from its own migrations.
     differences = ihatemoney.run("flask", "db", "check", folder, status=1)
     assert "Detected" in differences
     assert "apidevices" not in differences

@@ -14,7 +14,7 @@ from tests.conftest import state_of
 
 pytestmark = pytest.mark.database("sqlite")
 
-GREEN = "rgb(11, 122, 75)"  # the accent of the host in its light scheme
+GREEN = "rgb(11, 122, 75)"  # the accent color of the host in the light scheme
 HOST_RED = "rgb(138, 21, 56)"
 
 

@@ -92,7 +92,7 @@ def test_nested_blueprint_is_protected_with_its_parent(app: Flask, extension: AP
     parent, nested = Blueprint("parent", __name__), make_api("nested", url_prefix="/nested")
     extension.protect(parent)
     parent.register_blueprint(nested)
-    app.register_blueprint(parent)  # no prefix: only the nested one has one
+    app.register_blueprint(parent)  # only the nested blueprint has a prefix
     client = with_blocked_phone(app)
     assert statuses(client, "/nested/ping", "/nested/nothing", "/nothing") == [403, 403, 404]
 

@@ -70,7 +70,7 @@ def test_name_and_status_filters_combine(db: Database, register: Register) -> No
         ("", "blocked", Count(1, exact=True)),
         ("device", "all", Count(3, exact=False)),
         ("device-5", "all", Count(1, exact=True)),
-        # The few blocked devices are counted exactly; "active" is at least the limit minus these.
+        # Few devices are blocked, so these are counted exactly and subtracted from the limit.
         ("device", "blocked", Count(1, exact=True)),
         ("device", "active", Count(2, exact=False)),
     ],

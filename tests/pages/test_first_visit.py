@@ -39,7 +39,7 @@ def test_empty_list_polls_until_the_first_device_appears(
     def poll() -> Page:
         return admin.get(poller["hx-get"], htmx=True, HX_Request_Type="full")
 
-    assert poll().status == 204  # HTMX swaps nothing
+    assert poll().status == 204  # HTMX leaves the page unchanged
     register("phone-1")
     page = poll()
     assert page.root.one(id=poller["hx-select"].removeprefix("#"))

@@ -13,7 +13,7 @@ from tests.pages.visitor import Visitor
 
 LIST = "/settings/api-devices"
 YEAR = 365 * 24 * 3600
-SURFACES = ("#f7f8fa", "#1b1f25")  # --surface in app.css: the lowest contrast of each scheme
+SURFACES = ("#f7f8fa", "#1b1f25")  # --surface in app.css, where text has the lowest contrast
 
 
 @pytest.fixture

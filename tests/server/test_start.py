@@ -34,7 +34,7 @@ def test_secret_key_is_stored_before_workers_start(tmp_path: Path, program: Sequ
     server.launch()
     try:
         wait_until(lambda: server.workers, 30)
-        assert (server.instance / "secret_key").exists()  # workers must share it
+        assert (server.instance / "secret_key").exists()  # so that all workers share it
         wait_until(server.is_ready, 30)
     finally:
         server.stop()
