@@ -174,7 +174,7 @@ db = Database(engine)
 while True:
     with db.write():
         print("writes", flush=True)
-        time.sleep(0.02)
+        time.sleep(0.005)
 """
 
 

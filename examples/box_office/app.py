@@ -26,7 +26,7 @@ login = LoginManager()
 csrf = CSRFProtect()
 api = Blueprint("api", __name__, url_prefix="/api")
 pages = Blueprint("pages", __name__)
-# All scanners share one key, so it can't tell them apart, and changing it would stop them all.
+# All scanners share one key, so it doesn't tell them apart, and changing it would stop them all.
 API_KEY = os.environ.get("BOX_OFFICE_KEY", "scan-me")
 
 

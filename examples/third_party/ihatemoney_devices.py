@@ -1,4 +1,6 @@
-"""ihatemoney with API Devices: see which phones use the budgets, and block one of them.
+"""ihatemoney with API Devices: see which clients use the API, and block one of them.
+
+Only clients that send the X-Device-ID header are listed.
 
     pip install apidevices ihatemoney gunicorn
     export IHATEMONEY_SETTINGS_FILE_PATH=/etc/ihatemoney/ihatemoney.cfg
