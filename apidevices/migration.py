@@ -32,12 +32,12 @@ def upgrade(connection: Connection | None = None, *, branch: str = DEVICES) -> N
     Tables of the host application are not touched.
 
     Args:
-        connection: run in this connection's transaction, which may be that of a host's migration.
+        connection: Run in this connection's transaction, which may be that of a host's migration.
             By default, run in a new transaction on the current application's database.
-        branch: the branch of the migrations to upgrade.
+        branch: The branch of the migrations to upgrade.
 
     Raises:
-        RuntimeError: called from a host's migration in Alembic's offline mode (``--sql``), which
+        RuntimeError: Called from a host's migration in Alembic's offline mode (``--sql``), which
             has no connection.
     """
     host = _installed_operations()

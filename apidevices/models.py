@@ -49,7 +49,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         """Convert to UTC.
 
         Raises:
-            ValueError: the datetime is naive.
+            ValueError: The datetime is naive.
         """
         if value is None:
             return None

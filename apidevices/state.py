@@ -79,13 +79,13 @@ def build(
     """Build the state of an application. Trackers with the same token requirement are shared.
 
     Args:
-        settings: the application's settings.
-        db: the database that stores the devices.
-        tokens: whether requests to protected views must have an API Devices token.
-        authorize: see ``APIDevices``.
-        actor: see ``APIDevices``.
-        on_denied: see ``APIDevices``.
-        slots: the host application's additions to the admin pages.
+        settings: The application's settings.
+        db: The database that stores the devices.
+        tokens: Whether requests to protected views must have an API Devices token.
+        authorize: See ``APIDevices``.
+        actor: See ``APIDevices``.
+        on_denied: See ``APIDevices``.
+        slots: The host application's additions to the admin pages.
     """
     activity = ActivityBuffer(
         db, interval=settings.activity_interval, limit=settings.activity_limit

@@ -20,9 +20,9 @@ class ActivityBuffer:
     """Activity that has not been written to the database yet. Each process has its own buffer.
 
     Args:
-        db: the database to write to.
-        interval: seconds between two flushes.
-        limit: how many devices, and how many (device, token) pairs, to keep at most while the
+        db: The database to write to.
+        interval: Seconds between two flushes.
+        limit: How many devices, and how many (device, token) pairs, to keep at most while the
             database is unavailable.
     """
 

@@ -18,9 +18,9 @@ class BulkStatement:
     thread compete with request threads for the GIL on every row.
 
     Args:
-        db: the database to run on.
-        build: builds the statement from the columns of the table expression ``new``.
-        columns: the type of each column; only times and numbers are supported.
+        db: The database to run on.
+        build: Builds the statement from the columns of the table expression ``new``.
+        columns: The type of each column; only times and numbers are supported.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ def engine_for(source: Engine | URL | str) -> Engine:
     If a PostgreSQL engine uses a driver other than psycopg, create a second engine for its URL.
 
     Raises:
-        ConfigError: the database is neither SQLite nor PostgreSQL.
+        ConfigError: The database is neither SQLite nor PostgreSQL.
     """
     if isinstance(source, Engine):
         if source.dialect.name == "sqlite" or source.dialect.driver == postgresql.DRIVER:

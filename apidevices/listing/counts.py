@@ -37,8 +37,8 @@ def count_common(query: ListQuery, found: Sequence[Device]) -> Count:
     """Count the devices that match a text that more than ``COUNT_LIMIT`` devices contain.
 
     Args:
-        query: the query that found the page.
-        found: the devices of the page, and one more if there is a next page.
+        query: The query that found the page.
+        found: The devices of the page, and one more if there is a next page.
     """
     if len(query.blocked) > 1:
         return Count(limits.COUNT_LIMIT, exact=False)

@@ -39,10 +39,10 @@ class ListQuery:
     """The filters, cursor and page size of a query, bound to a session.
 
     Args:
-        session: the session to run in; for a page, all its queries must see one snapshot.
-        filters: which devices to return.
-        cursor: where to start; None for the most recently active device.
-        limit: how many devices to return at most; None for all.
+        session: The session to run in; for a page, all its queries must see one snapshot.
+        filters: Which devices to return.
+        cursor: Where to start; None for the most recently active device.
+        limit: How many devices to return at most; None for all.
     """
 
     def __init__(

@@ -33,9 +33,9 @@ def scan(query: ListQuery, number: int | None, skip: int = 0) -> Sequence[Device
     """Read the next devices from the activity indexes and keep those that contain the text.
 
     Args:
-        query: the query to answer.
-        number: how many devices to read, matching or not; None for all.
-        skip: how many devices to skip first.
+        query: The query to answer.
+        number: How many devices to read, matching or not; None for all.
+        skip: How many devices to skip first.
     """
     positions = query.positions(number, skip)
     if query.text:  # filter first: whole rows are only loaded for matches
@@ -53,10 +53,10 @@ def continue_scan(
     """Continue a scan in growing slices, until the page is full or the scan reaches its limit.
 
     Args:
-        query: the query to answer.
-        found: the devices found so far.
-        scanned: how many devices have been read so far.
-        until: how many devices to read at most, including ``scanned``.
+        query: The query to answer.
+        found: The devices found so far.
+        scanned: How many devices have been read so far.
+        until: How many devices to read at most, including ``scanned``.
     """
     until = min(until, query.list_length)
     while len(found) <= limits.PAGE_SIZE and scanned < until:

@@ -99,7 +99,7 @@ class Lookup(ABC):
         """Return the valid token with this digest and the device with this identifier.
 
         Raises:
-            LookupFailed: the database is unavailable.
+            LookupFailed: The database is unavailable.
         """
         try:
             connection = self._idle.pop()
