@@ -44,7 +44,7 @@ def register(app: Flask, app_state: State, protection: Protection) -> None:
 
 
 def current_caller() -> Caller | None:
-    """Record the current request and return its caller; None outside a protected API.
+    """Record the current request and return its caller: see ``APIDevices.current_caller``.
 
     Raises:
         Problem: The device has just been blocked, or the database is unavailable.

@@ -45,7 +45,8 @@ def issue(
     """Create a token and return it with its plain text, which is not stored.
 
     Raises:
-        InvalidInput: The name is empty or too long, a scope is unknown, or the expiry has passed.
+        InvalidInput: The name is empty or too long, a scope is unknown, or the expiry is in the
+            past or more than 100 years ahead.
     """
     name = clean_text(name)
     if not name:

@@ -62,7 +62,7 @@ class PendingCall(NamedTuple):
 
 
 class Tracker:
-    """Checks and records requests; created once per application.
+    """Checks and records requests, either with API Devices tokens or without.
 
     Args:
         db: The database to which devices are written.

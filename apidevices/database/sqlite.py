@@ -150,7 +150,7 @@ def connect_statements() -> list[str]:
 
 
 def sqlite_module() -> ModuleType:
-    """Return the DB-API module with the newest SQLite available."""
+    """Return the DB-API module: ``pysqlite3``, which has a newer SQLite, or else ``sqlite3``."""
     try:
         from pysqlite3 import dbapi2
     except ImportError:

@@ -19,7 +19,11 @@ class Instance:
 
     @property
     def secret_key(self) -> str:
-        """The configured key, the stored key, or the key that `create` will store."""
+        """The configured key, the stored key, or the key that ``create`` will store.
+
+        Raises:
+            ConfigError: The stored key can't be read.
+        """
         if self._key_file is None:
             return self._configured
         try:
