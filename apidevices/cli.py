@@ -213,7 +213,7 @@ def create_token(name: str, scopes: Sequence[str], expires_days: int | None) -> 
 @commands.command()
 @click.argument("token")
 def revoke_token(token: str) -> None:
-    """Revoke a token. TOKEN is its name, its listed prefix or the token itself."""
+    """Revoke a token. TOKEN is its name, its prefix from the token list or the token itself."""
     db = existing_database()
     found = tokens.find(db, token)
     tokens.revoke(db, found.id, **_audit_context())
@@ -248,7 +248,7 @@ def _find(identifier: str) -> Device:
 
 
 def fail(message: str) -> NoReturn:
-    """Print one line to stderr and exit with 1."""
+    """Print one line to stderr and exit with status 1."""
     click.echo(" ".join(message.split()), err=True)
     sys.exit(1)
 

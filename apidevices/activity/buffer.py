@@ -41,7 +41,8 @@ class ActivityBuffer:
         self._interval = interval
         self._limit = limit
         self._reset()
-        # The parent writes what it has recorded, and its thread does not exist in the child.
+        # A forked child starts empty: the parent writes what it has recorded, and the parent's
+        # thread does not exist in the child.
         after_fork(self._reset)
         at_exit(self.close)
 

@@ -56,7 +56,7 @@ DEVICE = f"{DEVICES}/<int:device_id>"
 
 
 def _integer(number: object) -> object:
-    """Convert floats such as 7.0 to integers, because JSON does not tell them apart."""
+    """Convert floats such as 7.0 to integers, because JSON does not distinguish them."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
@@ -201,7 +201,7 @@ def block_devices() -> ResponseReturnValue:
 
 @blueprint.before_request
 def _check_token() -> ResponseReturnValue | None:
-    # Always needs a token, regardless of how the application protects its own API.
+    # This API always requires a token, regardless of how the application protects its own API.
     operation = operation_of(current_app.view_functions[str(request.endpoint)])
     if operation is None:
         return None  # the OpenAPI document and page are public

@@ -32,7 +32,7 @@ class BulkStatement:
         self._sql = str(statement.compile(dialect=self._backend.bulk_dialect))
 
     def run(self, connection: Connection, rows: Sequence[Sequence[Value]]) -> None:
-        """Run the statement for these rows, whose values are in the order of the columns."""
+        """Run the statement for these rows. Their values must be in the order of the columns."""
         if rows:
             parameters = self._backend.bulk_parameters(self._names, rows)
             connection.exec_driver_sql(self._sql, parameters)
