@@ -93,7 +93,9 @@ class HistoryJson(Answer):
     kind: Literal["registered", "changed"]
     at: Time
     changes: dict[str, Annotated[ChangeJson, BeforeValidator(_old_and_new)]]
-    token: TokenJson | None = Field(description="The token of the request that reported it.")
+    token: TokenJson | None = Field(
+        description="The token of the request that reported the change."
+    )
     address: str | None = Field(description="The client IP address of that request.")
 
 
@@ -110,7 +112,7 @@ class BlockedJson(Answer):
     """The result of blocking several devices."""
 
     blocked: list[int] = Field(
-        description="IDs of the blocked devices, including those that were blocked before."
+        description="IDs of the blocked devices, including those that were already blocked."
     )
     not_found: list[int] = Field(description="IDs that belong to no device.")
 

@@ -1,7 +1,7 @@
-"""Names for applications that build on the extension, in addition to those in ``apidevices``.
+"""Additional names for applications that extend API Devices itself.
 
-The standalone application uses them to add tables, API routes, pages and commands of its own. A
-host application does not need them.
+The standalone application uses them to add its own tables, API routes, pages and commands. Host
+applications need only the names in ``apidevices``.
 """
 
 from apidevices import audit, clock, devices, tokens

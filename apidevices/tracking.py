@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class Caller(NamedTuple):
-    """The caller of a request: its token, if tokens are checked, and its device, if it sent one.
+    """The caller of a request: its token, if tokens are required, and its device, if identified.
 
     ``device_name`` is the name that an administrator gave to the device, or None.
     """
@@ -70,8 +70,8 @@ class Tracker:
         activity: Buffers activity times until they are written.
         reader: Reads the device headers.
         tokens: Whether requests must carry an API Devices token. If false, the application
-            authenticates its callers itself, and requests that it rejects must leave no trace. So
-            a request is recorded in a second step, after the application has accepted it.
+            authenticates its callers itself, and requests that it rejects must leave no trace. A
+            request is therefore recorded in a second step, after the application has accepted it.
         require_device_id: Whether requests must carry a device identifier.
     """
 

@@ -7,11 +7,11 @@ The list is sorted by latest activity. Two kinds of index can find a page of it:
 - The *text index* finds all devices whose name or identifier contains a text, but unsorted.
   Sorting these matches is slow if the text is common.
 
-Whether a text is rare or common only turns out along the way. ``pages.page`` therefore tries
-these strategies from top to bottom and stops at the first one that finds the page:
+Whether a text is rare or common becomes known only during the search. ``pages.page`` therefore
+tries these strategies from top to bottom and stops at the first one that finds the page:
 
 =====================================  ==================  =======================  ==============
-strategy (limit)                       used when           why                      cost, at most
+strategy (limit)                       used when           why                      maximum cost
 =====================================  ==================  =======================  ==============
 1. ``in_order``                        there is no text    the activity indexes     read 1 page
                                                            have the list's order
@@ -24,7 +24,7 @@ strategy (limit)                       used when           why                  
                                        or exceeded its     fills the page soon      devices
                                        limit
 5. ``sort_matches`` (``SORT_LIMIT``)   step 4 did not      all matches may have     sort 50,000
-                                       fill the page       been inactive for long   matches
+                                       fill the page       long been inactive       matches
 6. ``continue_scan`` (no limit)        step 5 exceeded     with so many matches,    read the
                                        its limit           the page is full before  whole list
                                                            the end of the list

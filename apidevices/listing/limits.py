@@ -16,4 +16,4 @@ LONG_SCAN = 5_000
 """Devices to scan for a text before more than ``COUNT_LIMIT`` matches are sorted."""
 
 SORT_LIMIT = 50_000
-"""Matches to sort at most. Beyond this, scanning a list of a million devices takes no longer."""
+"""Maximum matches to sort. With more, scanning a list of a million devices takes no longer."""

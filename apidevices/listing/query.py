@@ -86,7 +86,7 @@ class ListQuery:
         return self.session.scalar(select(func.count()).select_from(limited)) or 0
 
     def positions(self, number: int | None, skip: int) -> Subquery:
-        """Return a subquery for ids and times of the next devices, using the activity indexes."""
+        """Return a subquery for ids and times of the next devices, from the activity indexes."""
         parts = []
         for blocked in self.blocked:
             part = select(activity.device_id, activity.last_activity_at).where(

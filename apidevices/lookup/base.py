@@ -1,4 +1,4 @@
-"""The parts that all drivers' lookups share: statement, result types and connections."""
+"""What the lookups of all drivers share: statement, result types and connections."""
 
 from abc import ABC, abstractmethod
 from collections import deque
