@@ -37,7 +37,7 @@ from apidevices.problems import (
     as_problem,
 )
 from apidevices.rendering import render
-from apidevices.representation import Answer, DeviceJson, Time, device_json, version
+from apidevices.representation import DeviceJson, ResponseBody, Time, device_json, etag
 from apidevices.request_hook import current_caller
 from apidevices.state import current as current_state
 from apidevices.state import database
@@ -54,7 +54,6 @@ __all__ = [
     "WITH_BODY",
     "APIDevicesError",
     "ActivityBuffer",
-    "Answer",
     "ApiToken",
     "Base",
     "ConfigError",
@@ -66,6 +65,7 @@ __all__ = [
     "Group",
     "Id",
     "InvalidInput",
+    "ResponseBody",
     "Time",
     "TokenMissing",
     "UTCDateTime",
@@ -82,6 +82,7 @@ __all__ = [
     "device_json",
     "devices",
     "engine_options",
+    "etag",
     "existing_database",
     "fail",
     "harden",
@@ -97,5 +98,4 @@ __all__ = [
     "status_response",
     "tokens",
     "upgrade_branch",
-    "version",
 ]

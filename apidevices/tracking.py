@@ -94,7 +94,7 @@ class Tracker:
         self._check = self._check_with_token if tokens else self._check_device
 
     @property
-    def how_to_identify(self) -> str:
+    def missing_identifier_message(self) -> str:
         """The message for a client that sent no device identifier although one is required."""
         return f"Send the device identifier in the {self._reader.header} header."
 
@@ -168,7 +168,7 @@ class Tracker:
             raise DeviceIdInvalid(str(error)) from error
         if identifier is None:
             if self._require_device_id:
-                raise DeviceIdRequired(self.how_to_identify)
+                raise DeviceIdRequired(self.missing_identifier_message)
             return None
         device = self._lookup.find(None, identifier, now).device
         if device is not None and device.blocked:
@@ -194,7 +194,7 @@ class Tracker:
         if identifier is not None:
             device_id = self._record(request, identifier, device, valid_token.id, now)
         elif self._require_device_id:
-            raise DeviceIdRequired(self.how_to_identify)
+            raise DeviceIdRequired(self.missing_identifier_message)
         else:
             self._activity.record_token_use(valid_token.id, now)
         return Caller(

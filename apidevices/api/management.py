@@ -34,8 +34,8 @@ from apidevices.representation import (
     DevicePage,
     HistoryPage,
     device_json,
+    etag,
     history_json,
-    version,
 )
 from apidevices.request_hook import check_request, current_caller
 from apidevices.text import MAX_LENGTH
@@ -249,14 +249,14 @@ def _change_arguments() -> dict[str, Any]:
     is_conditional, etags = "If-Match" in request.headers, request.if_match
 
     def check(device: Device) -> None:
-        if is_conditional and version(device) not in etags:
+        if is_conditional and etag(device) not in etags:
             raise PreconditionFailed
 
     return {"actor": _actor(), "now": clock.now(), "check": check}
 
 
 def _device_response(device: Device) -> ResponseReturnValue:
-    return device_json(device), {"ETag": f'"{version(device)}"'}
+    return device_json(device), {"ETag": f'"{etag(device)}"'}
 
 
 def _page_response(key: str, rows: list[dict[str, Any]], cursor: object) -> ResponseReturnValue:

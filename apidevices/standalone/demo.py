@@ -148,18 +148,18 @@ def _call(server: subprocess.Popen[bytes], url: str, tokens: Mapping[str, str]) 
     """Call the API as the devices would, each at its own rate, until the server stops."""
     rates = {station: 1 / station.interval for station in STATIONS if station.interval}
     fleet = {station: station.device() for station in rates}
-    chance = random.Random()  # noqa: S311 - nothing here is a secret
+    rng = random.Random()  # noqa: S311 - nothing here is a secret
     with urllib3.PoolManager(timeout=10, retries=False) as http:
         while server.poll() is None:
-            [station] = chance.choices(list(rates), list(rates.values()))
+            [station] = rng.choices(list(rates), list(rates.values()))
             device = fleet[station]
-            if chance.random() < UPDATES:
+            if rng.random() < UPDATES:
                 device.application_version = APPLICATIONS[device.application][-1]
             headers = device.headers() | {"Authorization": f"Bearer {tokens[device.application]}"}
             with suppress(urllib3.exceptions.HTTPError):
-                if chance.random() < UPLOADS:
-                    scans = {"kind": "scan", "count": chance.randint(1, 40), "ok": True}
+                if rng.random() < UPLOADS:
+                    scans = {"kind": "scan", "count": rng.randint(1, 40), "ok": True}
                     http.request("POST", f"{url}/api/v1/uploads", headers=headers, json=scans)
                 else:
                     http.request("GET", f"{url}/api/v1/device", headers=headers)
-            time.sleep(min(5, chance.expovariate(sum(rates.values()))))
+            time.sleep(min(5, rng.expovariate(sum(rates.values()))))

@@ -113,8 +113,8 @@ class ServerSettings(BaseSettings):
     @property
     def address(self) -> str:
         """The server's URL as opened on this machine."""
-        everywhere = self.host in ("0.0.0.0", "::")  # noqa: S104 - a comparison
-        return f"http://localhost:{self.port}" if everywhere else f"http://{self.bind}"
+        all_interfaces = self.host in ("0.0.0.0", "::")  # noqa: S104 - a comparison
+        return f"http://localhost:{self.port}" if all_interfaces else f"http://{self.bind}"
 
     @property
     def cors_origins(self) -> list[str]:
