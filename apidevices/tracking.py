@@ -95,7 +95,7 @@ class Tracker:
 
     @property
     def missing_identifier_message(self) -> str:
-        """The message for a client that sent no device identifier although one is required."""
+        """The message for a client that sent no device identifier although it is required."""
         return f"Send the device identifier in the {self._reader.header} header."
 
     def check(self, request: Request) -> "Caller | PendingCall | None":

@@ -46,9 +46,9 @@ class AnyJson(RootModel[JsonValue]):
 
 
 def _device_headers() -> type[BaseModel]:
-    """Return the headers that identify a device, under their default names."""
+    """Return a model of the device headers, under their default names."""
     fields: dict[str, Any] = {
-        field: (str, Field(None, alias=names[0], description=f"Its {field}."))
+        field: (str, Field(None, alias=names[0], description=f"The `{field}` of the device."))
         for field, names in DEFAULT_HEADERS.items()
     }
     fields["identifier"] = (

@@ -43,7 +43,7 @@ START_SECONDS = 60
 STOP_SECONDS = 30
 
 UPDATES = 0.3
-"""Probability that an outdated device updates before its next call."""
+"""Probability that a device updates its application before its next call."""
 
 
 def run(create_app: Callable[[], Flask]) -> None:
@@ -106,7 +106,7 @@ def create_account(password: str) -> None:
 
 
 def seed_past() -> Mapping[str, str]:
-    """Store the past of the simulated devices and return the token of each application."""
+    """Store the history of the simulated devices and return the token of each application."""
     current = current_state()
     try:
         return seed(current.db, current.activity, clock.now())

@@ -1,4 +1,4 @@
-"""The demo's data: the devices of a fictional ticketing company, and their past."""
+"""The demo's data: the devices of a fictional ticketing company, and their history."""
 
 import json
 import random
@@ -36,7 +36,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A device at its place of use. ``ago`` is its last activity, in seconds before now."""
+    """A device and where it is used. ``ago`` is its last activity, in seconds before now."""
 
     name: str
     application: str
@@ -112,7 +112,7 @@ STATIONS = (
 
 
 def seed(db: Database, activity: ActivityBuffer, now: datetime) -> Mapping[str, str]:
-    """Store the past of all devices until ``now``; return application -> token."""
+    """Store the history of all devices until ``now``; return application -> token."""
     started = now - timedelta(days=400)
     issued = {
         application: tokens.issue(db, name, actor=TOMASZ, now=started)
@@ -157,7 +157,7 @@ def _store_past(
 
 
 def _versions(station: Station) -> Iterator[DeviceIdentity]:
-    """Return what a device has reported, oldest first. Each report updates one version."""
+    """Yield what a device has reported, oldest first. Each report changes one version."""
     device = station.device()
     details = {
         "application": device.application,
@@ -178,5 +178,5 @@ def _versions(station: Station) -> Iterator[DeviceIdentity]:
 
 
 def _rng(station: Station) -> random.Random:
-    """Return a random generator that always gives the same numbers for a station."""
+    """Return a random number generator that is always the same for a station."""
     return random.Random(f"{station.name} {station.ago}")  # noqa: S311 - nothing here is a secret
