@@ -30,7 +30,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A section on the page of a device; ``html`` is escaped unless it is ``Markup``."""
+    """A section of a device's page; ``html`` is escaped unless it is ``Markup``."""
 
     title: str
     html: Markup | str

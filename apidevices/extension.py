@@ -40,7 +40,7 @@ class APIDevices:
             view calls ``current_device()``.
         navigation: Returns links to add to the navigation of the admin pages.
         account: Returns the signed-in account to show on the admin pages, or None.
-        device_panels: Returns additional sections for the page of a device.
+        device_panels: Returns additional sections for a device's page.
         example_path: The path in the example ``curl`` commands on the admin pages.
         on_denied: Returns the response to a denied request, with a body and status of the
             application's choice, or None for the default, ``application/problem+json``. Called

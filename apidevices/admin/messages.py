@@ -1,7 +1,7 @@
 """Status messages for the next page or fragment.
 
 They are kept separate from the messages of ``flask.flash``, which the host application's layout may
-show as well: each message would appear twice.
+show as well: each message would then appear twice.
 """
 
 from flask import Response, get_flashed_messages, session

@@ -62,7 +62,7 @@ def create_token() -> ResponseReturnValue:
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """Revoke a token."""
     if not FlaskForm().validate():
-        abort(400, "This page has expired. Reload it and try again.")
+        abort(400, "The page has expired and nothing was changed. Reload it and try again.")
     revoked = tokens.revoke(
         state.database(), token_id, actor=state.current().actor(), now=clock.now()
     )

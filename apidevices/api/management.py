@@ -155,7 +155,7 @@ def rename_device(device_id: int) -> ResponseReturnValue:
     """Rename a device."""
     body = parse_body(Rename)
     return _device_response(
-        devices.rename(state.database(), device_id, body.name or "", **_change_arguments())
+        devices.rename(state.database(), device_id, body.name or "", **_change_args())
     )
 
 
@@ -175,7 +175,7 @@ def block_device(device_id: int) -> ResponseReturnValue:
     """Block a device. Idempotent."""
     body = parse_body(Block, optional=True)
     return _device_response(
-        devices.block(state.database(), device_id, reason=body.reason, **_change_arguments())
+        devices.block(state.database(), device_id, reason=body.reason, **_change_args())
     )
 
 
@@ -183,7 +183,7 @@ def block_device(device_id: int) -> ResponseReturnValue:
 @described(DeviceJson, 400, 404, 412, tag=TAG, scope=WRITE, headers=IF_MATCH)
 def unblock_device(device_id: int) -> ResponseReturnValue:
     """Unblock a device. Idempotent."""
-    return _device_response(devices.unblock(state.database(), device_id, **_change_arguments()))
+    return _device_response(devices.unblock(state.database(), device_id, **_change_args()))
 
 
 @blueprint.post(f"{DEVICES}/block")
@@ -244,7 +244,7 @@ def _actor() -> str:
     return f"token {_caller().token_name}"
 
 
-def _change_arguments() -> dict[str, Any]:
+def _change_args() -> dict[str, Any]:
     """Return the actor, time and ``If-Match`` check to pass to functions that change a device."""
     is_conditional, etags = "If-Match" in request.headers, request.if_match
 

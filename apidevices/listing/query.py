@@ -57,7 +57,7 @@ class ListQuery:
 
     @property
     def matches_text(self) -> ColumnElement[bool]:
-        """The condition that a device's name or identifier contains the text."""
+        """The condition that a device's name or identifier contains the search text."""
         return search.contains(self.dialect, self.text, Device.search_key)
 
     @property

@@ -1,6 +1,6 @@
-"""Find devices whose name or identifier contains a text, using an index of short substrings.
+"""Search names and identifiers for a substring, using an index of short substrings.
 
-SQLite uses FTS5 with trigrams, and the FTS5 vocabulary for texts of one or two characters.
+SQLite uses FTS5 with trigrams, and the FTS5 vocabulary for search texts of one or two characters.
 
 PostgreSQL uses a GIN index of all substrings of one to three characters, which the function
 ``apidevices_grams`` extracts. ``pg_trgm`` is not enough: it ignores everything except letters and
@@ -49,13 +49,13 @@ def search_key(identifier: str, name: str | None) -> str:
 
 
 def contains(dialect: str, text: str, key: Any) -> ColumnElement[bool]:
-    """Return the condition that a search key contains a folded text, without using the index."""
+    """Return the condition that a search key contains a folded search text; uses no index."""
     find = func.instr if dialect == "sqlite" else func.strpos
     return find(key, text) > 0
 
 
 def matching_ids(dialect: str, text: str) -> Select[Any]:
-    """Return the query for the ids of all devices that contain a folded text, using the index."""
+    """Return the query for the ids of all devices that match a folded search text, by index."""
     return _matching_ids_fts5(text) if dialect == "sqlite" else _matching_ids_grams(text)
 
 

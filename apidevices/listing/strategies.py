@@ -18,19 +18,19 @@ class SortedMatches(NamedTuple):
     """The result of ``sort_matches``."""
 
     matches: int
-    """How many devices contain the text; ``limit + 1`` if there are too many to sort."""
+    """How many devices match the search text; ``limit + 1`` if there are too many to sort."""
     in_status: int
     """How many of the matches have the status; 0 if there are too many to sort."""
     devices: Sequence[Device]
 
 
 def in_order(query: ListQuery) -> Sequence[Device]:
-    """Read the page from the activity indexes; for queries without a text."""
+    """Read the page from the activity indexes; for queries without a search text."""
     return scan(query, query.limit)
 
 
 def scan(query: ListQuery, number: int | None, skip: int = 0) -> Sequence[Device]:
-    """Read the next devices from the activity indexes and keep those that contain the text.
+    """Read the next devices from the activity indexes and keep those that match the search text.
 
     Args:
         query: The query to answer.
@@ -67,7 +67,7 @@ def continue_scan(
 
 
 def sort_matches(query: ListQuery, limit: int) -> SortedMatches:
-    """Sort the matches from the text index, unless there are more than ``limit``."""
+    """Sort the matches from the search index, unless there are more than ``limit``."""
     matching_ids = search.matching_ids(query.dialect, query.text)
     found = matching_ids.limit(limit + 1).cte("matches").prefix_with("MATERIALIZED")
     matches = select(func.count()).select_from(found).scalar_subquery()
