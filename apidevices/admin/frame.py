@@ -34,7 +34,7 @@ class _AdminBlueprint(Blueprint):
         return YEAR if "v" in request.args else None
 
     def send_static_file(self, filename: str) -> Response:
-        """Send a static file without streaming, because some middleware compresses no streams."""
+        """Send a static file as a single body: some compression middleware skips streamed ones."""
         response = super().send_static_file(filename)
         response.direct_passthrough = False
         response.get_data()

@@ -48,7 +48,7 @@ def history_page(
 def history(
     db: Database, device_id: int, *, before: int | None = None, limit: int | None = None
 ) -> Sequence[DeviceHistory]:
-    """Return a device's history, newest first, optionally only entries before an entry id."""
+    """Return a device's history, newest first; with ``before``, only entries with a lower id."""
     query = select(DeviceHistory).where(DeviceHistory.device_id == device_id)
     if before is not None:
         query = query.where(DeviceHistory.id < before)
