@@ -146,7 +146,7 @@ def _list_args() -> dict[str, Any]:
 
 
 def _respond(found: Device, status: int = 200, **invalid: Any) -> ResponseReturnValue:
-    """Respond to a form with the changed device, as shown on the page that contains the form.
+    """Respond to a form with the device, as shown on the page that contains the form.
 
     If the name was invalid, ``invalid`` contains the ``error`` and the ``typed`` name.
     """

@@ -1,6 +1,6 @@
 """Devices: read them, store what they report, and rename, block or unblock them.
 
-Only this package writes devices and their history. ``activity`` writes when they were active.
+Only this package writes devices and their history. ``activity`` records when they were active.
 """
 
 from apidevices.devices.changes import MAX_REASON, block, block_all, rename, unblock
