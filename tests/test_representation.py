@@ -63,7 +63,7 @@ def test_history_entry_has_old_and_new_values(db: Database, register: Register) 
         "changes": {"os_version": {"old": "18", "new": "26"}},
         "address": "192.0.2.1",
     }
-    assert changed["token"]["name"] == "of a registration"
+    assert changed["token"]["name"] == "registration"
 
 
 def test_times_are_serialized_in_utc() -> None:

@@ -32,7 +32,7 @@ devices.protect(api)  # create_ihatemoney registers it
 
 
 def create_app() -> Flask:
-    """Create ihatemoney, connected to API Devices."""
+    """Create ihatemoney with API Devices."""
     app: Flask = create_ihatemoney()
     devices.init_app(app)
     app.register_blueprint(devices.admin, url_prefix="/settings")
