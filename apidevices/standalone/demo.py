@@ -49,7 +49,7 @@ UPDATES = 0.3
 def run(create_app: Callable[[], Flask]) -> None:
     """Run the demo until Ctrl+C, SIGTERM or SIGHUP.
 
-    Exits with status 1 and the server's log if the server stops by itself.
+    Exits with status 1 and the server's log if the server does not start or stops by itself.
     """
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
@@ -62,10 +62,12 @@ def run(create_app: Callable[[], Flask]) -> None:
             create_account(password)
             with _server(folder / "log") as server:
                 tokens = seed_past()  # while the server starts
+                event = "did not start"
                 if _is_ready(server, url):
+                    event = "stopped by itself"
                     print(WELCOME.format(url=url, email=EMAIL, password=password), flush=True)
                     _call(server, url, tokens)
-        sys.exit(f"The server stopped by itself. Its log:\n\n{(folder / 'log').read_text()}")
+        sys.exit(f"The server {event}. Its log:\n\n{(folder / 'log').read_text()}")
     print("The demo has stopped. All its data has been deleted.")
 
 
