@@ -1,4 +1,4 @@
-"""The standalone application: API Devices with accounts and a small API of its own.
+"""The standalone application: API Devices with accounts and a small API for devices.
 
 ``python app.py`` migrates the database and runs the server. ``flask run`` is for development.
 """
@@ -106,7 +106,7 @@ def create_app() -> Flask:
     Compress(app)
     CORS(
         app,
-        resources=[r"/api/v1/.*", r"/verify.*"],  # a proxy passes the gate's denials on to browsers
+        resources=[r"/api/v1/.*", r"/verify.*"],  # a proxy passes the gate's errors on to browsers
         origins=settings.cors_origins,
         expose_headers=["ETag", "Link", "Retry-After", "WWW-Authenticate"],
         max_age=600,
@@ -124,10 +124,10 @@ def create_app() -> Flask:
 
 
 def _create_files_late(app: Flask, engine: Engine, instance: Instance) -> None:
-    """Create files of the instance folder only when a command needs them.
+    """Create files in the instance folder only when a command needs them.
 
     ``flask --help`` and commands that fail must create none. The folder is needed to create a
-    SQLite database in it, the secret key to answer a request under ``flask run``.
+    SQLite database in it, and the secret key to respond to a request under ``flask run``.
     """
     file = sqlite_file(engine.url)
     if file is not None and file.parent == instance.folder:
@@ -155,7 +155,7 @@ def main() -> None:
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         sys.exit(f"DATABASE_URL: {reason}")
-    # Import late: gunicorn reads WEB_CONCURRENCY on import, and only now has it been checked.
+    # Import late: gunicorn reads WEB_CONCURRENCY on import, so it must be validated first.
     from apidevices.standalone.server import Server
 
     Server(create_app, settings).run()

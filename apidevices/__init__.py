@@ -1,4 +1,4 @@
-"""Track the devices that call an API, and block single ones.
+"""Track the devices that call an API, and block individual ones.
 
 These names are public. Everything else may change in any version.
 """

@@ -169,7 +169,7 @@ def history(identifier: str, wants_json: bool) -> None:
 @click.argument("name")
 def rename(identifier: str, name: str) -> None:
     """Set the NAME of a device. An empty NAME removes it."""
-    device = devices.rename(existing_database(), _find(identifier).id, name, **_audit_context())
+    device = devices.rename(existing_database(), _find(identifier).id, name, **_audit_args())
     click.echo(f"{device.identifier} is now shown as {device.display_name}")
 
 
@@ -179,7 +179,7 @@ def rename(identifier: str, name: str) -> None:
 def block(identifier: str, reason: str | None) -> None:
     """Block a device, starting with its next request. Its tokens stay valid. Idempotent."""
     device = devices.block(
-        existing_database(), _find(identifier).id, reason=reason, **_audit_context()
+        existing_database(), _find(identifier).id, reason=reason, **_audit_args()
     )
     click.echo(f"{device.display_name} has been blocked since {_time(device.blocked_at)}")
 
@@ -188,7 +188,7 @@ def block(identifier: str, reason: str | None) -> None:
 @identifier
 def unblock(identifier: str) -> None:
     """Unblock a device, starting with its next request. Idempotent."""
-    device = devices.unblock(existing_database(), _find(identifier).id, **_audit_context())
+    device = devices.unblock(existing_database(), _find(identifier).id, **_audit_args())
     click.echo(f"{device.display_name} is not blocked")
 
 
@@ -213,10 +213,10 @@ def create_token(name: str, scopes: Sequence[str], expires_days: int | None) -> 
 @commands.command()
 @click.argument("token")
 def revoke_token(token: str) -> None:
-    """Revoke a token. TOKEN is its name, its listed prefix or the token itself."""
+    """Revoke a token. TOKEN is its name, its prefix from the token list or the token itself."""
     db = existing_database()
     found = tokens.find(db, token)
-    tokens.revoke(db, found.id, **_audit_context())
+    tokens.revoke(db, found.id, **_audit_args())
     click.echo(f"{found.name} has been revoked")
 
 
@@ -239,7 +239,7 @@ def existing_database() -> Database:
     return db
 
 
-def _audit_context() -> dict[str, Any]:
+def _audit_args() -> dict[str, Any]:
     return {"actor": audit.COMMAND_LINE, "now": clock.now()}
 
 
@@ -248,7 +248,7 @@ def _find(identifier: str) -> Device:
 
 
 def fail(message: str) -> NoReturn:
-    """Print one line to stderr and exit with 1."""
+    """Print one line to stderr and exit with status 1."""
     click.echo(" ".join(message.split()), err=True)
     sys.exit(1)
 

@@ -63,7 +63,8 @@ class Settings(BaseModel):
         " its callers.",
     )
     header_identifier: HeaderNames = _header(
-        "identifier", "Header of the identifier. Separate several names by commas; the first wins."
+        "identifier",
+        "Header of the identifier. Separate several names with commas; the first wins.",
     )
     header_application: HeaderNames = _header("application", "Header of the application name.")
     header_application_version: HeaderNames = _header(
@@ -79,12 +80,13 @@ class Settings(BaseModel):
         default=0.5,
         ge=0.05,
         le=1,
-        description="Maximum seconds between writes of activity times.",
+        description="Seconds between two writes of activity times.",
     )
     activity_limit: int = Field(
         default=100_000,
         ge=1,
-        description="Maximum devices whose unwritten activity a process holds in memory.",
+        description="Maximum devices whose activity a process keeps in memory while the database is"
+        " unavailable.",
     )
 
     accent_color: str = Field(

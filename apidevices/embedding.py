@@ -30,7 +30,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A section of a device's details page; ``html`` is escaped unless it is ``Markup``."""
+    """A section of a device's page; ``html`` is escaped unless it is ``Markup``."""
 
     title: str
     html: Markup | str
@@ -38,7 +38,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """The host application's content for the admin pages; callbacks run for each page."""
+    """The host application's content for the admin pages; its callbacks run for each page."""
 
     navigation: Callable[[], Iterable[Link]]
     account: Callable[[], Account | None]

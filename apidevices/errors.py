@@ -1,4 +1,4 @@
-"""The exceptions of this package, one family that each interface handles in one place.
+"""The exceptions of this package, with one base class that each interface handles in one place.
 
 Pages and APIs respond with 404 to ``NotFound``, with 409 to ``Conflict`` and with 422 to
 ``InvalidInput``: see ``problems.as_http_error``. Commands print the message and exit with status 1.

@@ -33,18 +33,18 @@ class APIDevices:
         db: The database for the extension's tables: a ``SQLAlchemy()`` object, whose default engine
             is used, an engine, or a database URL.
         authorize: Returns whether the current request may use the admin pages, or a response to
-            send instead, such as a redirect to the login. By default, access is denied.
+            send instead, such as a redirect to the login page. By default, access is denied.
         actor: Returns the name of the current user, for the audit log.
         tokens: Whether requests must carry an API Devices token. If false, the application
-            authenticates its callers itself; only requests that it answers with success are
-            recorded.
+            authenticates its callers itself, and a request is recorded when it succeeds or when its
+            view calls ``current_device()``.
         navigation: Returns links to add to the navigation of the admin pages.
         account: Returns the signed-in account to show on the admin pages, or None.
-        device_panels: Returns additional sections for a device's details page.
-        example_path: The path of the example request that is shown while there are no devices.
+        device_panels: Returns additional sections for a device's page.
+        example_path: The path in the example ``curl`` commands on the admin pages.
         on_denied: Returns the response to a denied request, with a body and status of the
             application's choice, or None for the default, ``application/problem+json``. Called
-            in the context of the denied request. The gate does not call it.
+            in the context of the denied request. The gate and the management API do not call it.
     """
 
     def __init__(
@@ -146,11 +146,11 @@ class APIDevices:
         return gate_blueprint
 
     def current_device(self) -> Device | None:
-        """Return the device that makes the current request.
+        """Return the device that sent the current request.
 
-        Returns None if the request carries no device identifier, is not protected, or there is no
-        current request. Causes a query. Without ``tokens`` this may also write, because it
-        registers an unknown device. Authenticate the caller first.
+        Returns None outside a request, and if the request is not protected or carries no device
+        identifier. Causes a query. Without ``tokens``, the first call also records the request: it
+        registers an unknown device and stores changed details. Authenticate the caller first.
 
         Raises:
             Problem: The device has just been blocked, or the database is unavailable.
@@ -161,9 +161,10 @@ class APIDevices:
         return devices.get(state.database(), caller.device_id)
 
     def current_caller(self) -> Caller | None:
-        """Return the token and device of the current request; None outside a protected API.
+        """Return the token and device of the current request.
 
-        Like ``current_device``, this may register a device.
+        Returns None outside a protected API and, without ``tokens``, for a request without a device
+        identifier. Like ``current_device``, this may write.
 
         Raises:
             Problem: The device has just been blocked, or the database is unavailable.

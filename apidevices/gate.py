@@ -1,7 +1,8 @@
 """``/verify``: forward authentication for a proxy in front of an API in any language.
 
-The proxy calls it before it forwards a request. A 200 allows the request, and its headers identify
-the caller to the API. Any other status is an error for the client, with the usual problem body.
+The proxy calls it before forwarding a request. A 200 allows the request, and its headers identify
+the caller to the API. Any other response is an error to pass on to the client, with the usual
+problem body.
 """
 
 import logging

@@ -41,12 +41,12 @@ _INVISIBLE = re.compile(
 
 
 class InvalidIdentifier(ValueError):
-    """The identifier is not 1 to 255 visible characters or spaces, without a comma."""
+    """The identifier is empty, too long or not UTF-8, or has an invisible character or a comma."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceIdentity:
-    """The identity that one request reports for its device.
+    """The identity of a device, as reported by one request.
 
     ``details`` contains only what the request sent, no missing or empty headers.
     """
@@ -124,7 +124,7 @@ def _environ_key(header: str) -> str:
 
 
 def _first(environ: Mapping[str, Any], keys: Sequence[str]) -> str | None:
-    """Return the first header that is not empty, "" if all sent ones are, None if none was sent."""
+    """Return the first value that is not empty, "" if all are, or None if no header was sent."""
     found = None
     for key in keys:
         value: str | None = environ.get(key)

@@ -1,4 +1,4 @@
-"""Migrations of the API Devices tables, with a version table separate from the host's."""
+"""Migrations of the API Devices tables, with a version table of their own."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,13 +32,13 @@ def upgrade(connection: Connection | None = None, *, branch: str = DEVICES) -> N
     Tables of the host application are not touched.
 
     Args:
-        connection: run in this connection's transaction, which may be that of a host's migration.
-            By default, run in a new transaction on the current application's database.
-        branch: the branch of the migrations to upgrade.
+        connection: Run in this connection's transaction, for example that of a host application's
+            migration. By default, run in a new transaction on the current application's database.
+        branch: The branch of the migrations to upgrade.
 
     Raises:
-        RuntimeError: called from a host's migration in Alembic's offline mode (``--sql``), which
-            has no connection.
+        RuntimeError: The call comes from a host application's migration in Alembic's offline mode
+            (``--sql``), which has no connection.
     """
     host = _installed_operations()
     if host is not None and host.get_context().as_sql:
@@ -64,9 +64,9 @@ def context_options() -> dict[str, Any]:
 
 
 def is_in_models(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool:
-    """Return whether a database object should be compared with the models.
+    """Return whether to compare a database object with the models.
 
-    An ``include_name`` hook of Alembic.
+    For Alembic's ``include_name`` hook.
     """
     if kind == "table":
         return name in Base.metadata.tables
@@ -74,10 +74,10 @@ def is_in_models(name: str | None, kind: str, parents: Mapping[Any, Any]) -> boo
 
 
 def include_name(name: str | None, kind: str, parents: Mapping[Any, Any]) -> bool:
-    """Exclude the API Devices tables from a host's Alembic autogenerate.
+    """Exclude the API Devices tables from the Alembic autogenerate of a host application.
 
-    Pass it to ``context.configure(include_name=...)`` in the host's ``env.py``. Hosts with
-    Flask-Migrate don't need it, because ``APIDevices.init_app`` configures Flask-Migrate.
+    Pass it to ``context.configure(include_name=...)`` in the host's ``env.py``. With
+    Flask-Migrate this is not needed, because ``APIDevices.init_app`` configures it.
     """
     return kind != "table" or name is None or not name.startswith(PREFIX)
 
@@ -85,8 +85,8 @@ def include_name(name: str | None, kind: str, parents: Mapping[Any, Any]) -> boo
 def hide_from_flask_migrate(app: Flask) -> None:
     """Exclude the API Devices tables from ``flask db migrate``.
 
-    A host may initialize Flask-Migrate after this extension. In that case, configure Flask-Migrate
-    when the first application context is pushed.
+    The host application may initialize Flask-Migrate after this extension. In that case, configure
+    Flask-Migrate when the first application context is pushed.
     """
     if not _configure_flask_migrate(app) and find_spec("flask_migrate"):
         appcontext_pushed.connect(_on_appcontext_pushed, app)
@@ -136,7 +136,7 @@ def _run(connection: Connection, branch: str) -> None:
     """Run the pending migrations of a branch.
 
     ``alembic.command.upgrade`` can't be used: it opens an environment, which would close the one
-    that a host's migration is running in.
+    in which the host application's migration is running.
     """
     scripts = _scripts()
     options = context_options() | {

@@ -49,7 +49,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         """Convert to UTC.
 
         Raises:
-            ValueError: the datetime is naive.
+            ValueError: The datetime is naive.
         """
         if value is None:
             return None
@@ -77,7 +77,7 @@ def _id() -> Mapped[int]:
 
 
 class Device(Base):
-    """The rarely changing data of a device."""
+    """A device, without its activity."""
 
     __tablename__ = f"{PREFIX}devices"
     __table_args__ = (
@@ -118,9 +118,10 @@ class Device(Base):
 
 
 class DeviceActivity(Base):
-    """The frequently changing data of a device, one narrow row per device.
+    """The activity of a device, one narrow row per device.
 
-    It has its own table so that frequent updates don't rewrite the wide row in ``Device``.
+    It has its own table because it changes often: updates must not rewrite the wide row of
+    ``Device``.
     """
 
     __tablename__ = f"{PREFIX}device_activity"
@@ -168,7 +169,7 @@ class ApiToken(Base):
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     def status_at(self, moment: datetime) -> Literal["active", "expired", "revoked"]:
-        """Return the status of the token at a time; ``revoked`` takes precedence."""
+        """Return the status of the token at a given time; ``revoked`` takes precedence."""
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at and self.expires_at <= moment else "active"
@@ -221,7 +222,7 @@ class DeviceToken(Base):
 
 
 class AuditEntry(Base):
-    """An action of an administrator, or of a program on their behalf."""
+    """An action by an administrator, or by a program on an administrator's behalf."""
 
     __tablename__ = f"{PREFIX}audit_log"
     __table_args__ = (Index("apidevices_audit_log_subject", "subject", "id"),)

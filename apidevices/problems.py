@@ -149,7 +149,7 @@ class Unavailable(Problem):
 
 
 class PreconditionFailed(Problem):
-    """The object was modified since the client fetched it."""
+    """The device was modified since the client fetched it."""
 
     code = 412
     problem_code = "precondition_failed"
@@ -186,7 +186,7 @@ def as_http_error(error: APIDevicesError) -> HTTPException:
     """Return the HTTP error for an error of this package, for pages and for the API.
 
     Raises:
-        APIDevicesError: The error itself, if it is not the fault of the request.
+        APIDevicesError: The error itself, if the request did not cause it.
     """
     for kind, http_error in _HTTP_ERRORS.items():
         if isinstance(error, kind):
@@ -212,7 +212,7 @@ def as_problem(error: HTTPException) -> Response:
     }
     detail = error.description or title
     if response.status_code >= 500 and code == "internal_error":
-        detail = "Something went wrong on the server. It has been logged."
+        detail = "Something went wrong on the server. The error has been logged."
     return _problem_response(response.status_code, code, title, detail, headers)
 
 

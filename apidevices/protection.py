@@ -65,7 +65,7 @@ class Protected:
                 self.prefixes.add(target)
 
     def connect(self, app: Flask) -> "Protection":
-        """Return the protection of one application; later calls of ``add`` apply to it as well.
+        """Return the protection of one application; later calls to ``add`` apply to it as well.
 
         Raises:
             RuntimeError: A protected blueprint was registered before it was protected.
@@ -117,8 +117,8 @@ class _Scope(NamedTuple):
 class Protection:
     """The protected part of one application.
 
-    Blueprints that the application registers before its first request are covered. Further targets
-    can be protected at any time.
+    The application must register protected blueprints before its first request. Targets can be
+    added at any time.
     """
 
     def __init__(self, app: Flask, protected: Protected) -> None:
@@ -155,7 +155,7 @@ class Protection:
             for name, registered in app.blueprints.items()
             if id(registered) in protected.blueprints
         )
-        # A blueprint without a prefix is left out: unknown paths may belong to another one.
+        # Omit a blueprint without a prefix: unknown paths may belong to another one.
         blueprint_prefixes = {
             prefix.strip("/")
             for name, prefix in app.extensions.get(_PREFIXES, {}).items()

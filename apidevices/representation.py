@@ -19,7 +19,7 @@ Time = Annotated[
 """A timestamp, serialized as RFC 3339 in UTC with ``Z``."""
 
 
-class Answer(BaseModel):
+class ResponseBody(BaseModel):
     """A JSON response body."""
 
     model_config = ConfigDict(from_attributes=True, json_schema_mode_override="serialization")
@@ -30,7 +30,7 @@ def _activity_field(name: str, description: str | None = None) -> Any:
     return Field(validation_alias=AliasPath("activity", name), description=description)
 
 
-class DeviceJson(Answer):
+class DeviceJson(ResponseBody):
     """A device."""
 
     id: int
@@ -58,7 +58,7 @@ class DeviceJson(Answer):
     status: Literal["active", "blocked"]
 
 
-class DevicePage(Answer):
+class DevicePage(ResponseBody):
     """A page of devices, most recently active first."""
 
     devices: list[DeviceJson]
@@ -67,7 +67,7 @@ class DevicePage(Answer):
     )
 
 
-class ChangeJson(Answer):
+class ChangeJson(ResponseBody):
     """The old and new value of a field."""
 
     old: str | None
@@ -79,25 +79,27 @@ def _old_and_new(pair: Sequence[str | None]) -> dict[str, str | None]:
     return {"old": old, "new": new}
 
 
-class TokenJson(Answer):
+class TokenJson(ResponseBody):
     """A token."""
 
     id: int
     name: str
 
 
-class HistoryJson(Answer):
+class HistoryJson(ResponseBody):
     """A registration of a device or a change of its details."""
 
     id: int
     kind: Literal["registered", "changed"]
     at: Time
     changes: dict[str, Annotated[ChangeJson, BeforeValidator(_old_and_new)]]
-    token: TokenJson | None = Field(description="The token of the request that reported it.")
+    token: TokenJson | None = Field(
+        description="The token of the request that reported the change."
+    )
     address: str | None = Field(description="The client IP address of that request.")
 
 
-class HistoryPage(Answer):
+class HistoryPage(ResponseBody):
     """A page of a device's history, newest first."""
 
     history: list[HistoryJson]
@@ -106,11 +108,11 @@ class HistoryPage(Answer):
     )
 
 
-class BlockedJson(Answer):
+class BlockedJson(ResponseBody):
     """The result of blocking several devices."""
 
     blocked: list[int] = Field(
-        description="IDs of the blocked devices, including those that were blocked before."
+        description="IDs of the blocked devices, including those that were already blocked."
     )
     not_found: list[int] = Field(description="IDs that belong to no device.")
 
@@ -120,7 +122,7 @@ def device_json(device: Device) -> dict[str, Any]:
     return DeviceJson.model_validate(device).model_dump()
 
 
-def version(device: Device) -> str:
+def etag(device: Device) -> str:
     """Return the ``ETag`` value of a device, which changes whenever an administrator changes it.
 
     Activity and reported details are left out: the device can send requests at any time, so a

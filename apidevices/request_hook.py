@@ -1,6 +1,6 @@
-"""The request hooks of a protected API, and the state that a request carries between them.
+"""The request hooks of a protected API, and the state that they store on a request.
 
-A checked request carries its caller, or, until it is recorded, its pending call.
+A request that has been checked but not recorded carries a pending call, a recorded one its caller.
 """
 
 import logging
@@ -35,16 +35,16 @@ def register(app: Flask, app_state: State, protection: Protection) -> None:
                 return problem.get_response()
         return None
 
-    # Blueprint hooks don't run for unknown paths and methods, which a blocked device must not be
-    # able to tell from known ones. So this is a hook of the application. It goes first, because an
-    # earlier hook that returns a response would skip the check.
+    # Use a hook of the application: blueprint hooks don't run for unknown paths and methods, and a
+    # blocked device must not be able to distinguish these from known ones. Insert it first, because
+    # an earlier hook that returns a response would skip the check.
     app.before_request_funcs.setdefault(None, []).insert(0, check)
     if not app_state.requires_tokens:
         app.after_request(_record_success)
 
 
 def current_caller() -> Caller | None:
-    """Record the current request and return its caller; None outside a protected API.
+    """Record the current request and return its caller: see ``APIDevices.current_caller``.
 
     Raises:
         Problem: The device has just been blocked, or the database is unavailable.
@@ -89,10 +89,11 @@ def _apply_on_denied(problem: Problem, app_state: State) -> None:
 
 
 def _record_success(response: Response) -> Response:
-    """Record a request that succeeded, unless its view has already caused that.
+    """Record a request that succeeded, unless its view has already recorded it.
 
     Success is the only sign that the application authenticated the caller. Requests that it
-    rejects must leave no trace. Flask or a CORS extension answers OPTIONS without authentication.
+    rejects must leave no trace. OPTIONS does not count: Flask or a CORS extension responds to it
+    without authentication.
     """
     succeeded = response.status_code < 300 or response.status_code == 304
     request = request_ctx.request
@@ -100,6 +101,6 @@ def _record_success(response: Response) -> Response:
         try:
             _recorded_caller(request)
         except Problem as problem:
-            # Keep the response: an error would make the client repeat what is already done.
+            # Keep the response: an error would make the client repeat a request that succeeded.
             logger.warning("A request succeeded but could not be recorded: %s", problem.description)
     return response

@@ -1,4 +1,4 @@
-"""Blinker signals for device events, sent after the change is committed.
+"""Blinker signals for device events. A change is committed before its signal is sent.
 
 The sender is the Flask application. Every signal carries ``device``, a ``Device``;
 ``device_changed`` also carries ``changes``: field -> [old, new].
@@ -26,7 +26,7 @@ device_denied = _signals.signal("device-denied")
 def send(signal: Signal, device: Callable[[], Any], **details: Any) -> None:
     """Send a signal; ``device`` is called only if the signal has receivers.
 
-    The event is already committed, so an exception in a receiver is logged, not raised.
+    Any change is already committed, so an exception in a receiver is logged, not raised.
     """
     if not signal.receivers:
         return

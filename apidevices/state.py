@@ -31,8 +31,8 @@ class State:
     """The services and callbacks of one application, built by ``APIDevices.init_app``.
 
     ``tracker`` checks requests to protected views, ``gate_tracker`` those to the gate, and
-    ``api_tracker`` those to the management API. ``requires_tokens`` and the callbacks are arguments
-    of ``APIDevices``.
+    ``api_tracker`` those to the management API. ``requires_tokens`` is the argument ``tokens`` of
+    ``APIDevices``, and the callbacks are its arguments of the same names.
     """
 
     settings: Settings
@@ -76,16 +76,16 @@ def build(
     on_denied: OnDenied | None,
     slots: Slots,
 ) -> State:
-    """Build the state of an application. Trackers with the same token requirement are shared.
+    """Build the state of an application, with one tracker for each token requirement.
 
     Args:
-        settings: the application's settings.
-        db: the database that stores the devices.
-        tokens: whether requests to protected views must have an API Devices token.
-        authorize: see ``APIDevices``.
-        actor: see ``APIDevices``.
-        on_denied: see ``APIDevices``.
-        slots: the host application's additions to the admin pages.
+        settings: The application's settings.
+        db: The database that stores the devices.
+        tokens: Whether requests to protected views must have an API Devices token.
+        authorize: See ``APIDevices``.
+        actor: See ``APIDevices``.
+        on_denied: See ``APIDevices``.
+        slots: The host application's additions to the admin pages.
     """
     activity = ActivityBuffer(
         db, interval=settings.activity_interval, limit=settings.activity_limit

@@ -1,7 +1,4 @@
-"""Decode, clean and limit external text. No I/O.
-
-Applies to names and reasons from users and to details from devices.
-"""
+"""Decode and clean text from users (names, reasons) and from devices (details). No I/O."""
 
 import re
 import unicodedata

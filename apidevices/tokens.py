@@ -17,7 +17,7 @@ SCOPES = {
     "devices:read": "See devices and their history through the management API",
     "devices:write": "Rename, block and unblock devices through the management API",
 }
-"""Scope -> description. Calls that a device makes need no scope."""
+"""Scope -> description. Requests from devices need no scope."""
 
 MAX_LIFETIME = timedelta(days=36_525)
 
@@ -26,7 +26,7 @@ _VISIBLE_LENGTH = 10  # leading characters that are stored to recognize a token
 
 
 def digest(token: str) -> bytes:
-    """Return the SHA-256 digest by which a token is stored and found.
+    """Return the SHA-256 digest that is stored instead of the token.
 
     Tokens have 256 random bits, so a slow password hash would not add security.
     """
@@ -45,7 +45,8 @@ def issue(
     """Create a token and return it with its plain text, which is not stored.
 
     Raises:
-        InvalidInput: The name is empty or too long, a scope is unknown, or the expiry has passed.
+        InvalidInput: The name is empty or too long, a scope is unknown, or the expiry is in the
+            past or more than 100 years ahead.
     """
     name = clean_text(name)
     if not name:
@@ -122,7 +123,7 @@ def find(db: Database, reference: str) -> ApiToken:
 
 
 def revoke(db: Database, token_id: int, *, actor: str, now: datetime) -> ApiToken:
-    """Revoke a token: its next request is denied. Idempotent.
+    """Revoke a token: the next request with it is denied. Idempotent.
 
     Raises:
         TokenNotFound: No token has this id.

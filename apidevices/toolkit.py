@@ -1,7 +1,7 @@
-"""Names for applications that build on the extension, in addition to those in ``apidevices``.
+"""Additional names for applications that extend API Devices itself.
 
-The standalone application uses them to add tables, API routes, pages and commands of its own. A
-host application does not need them.
+The standalone application uses them to add its own tables, API routes, pages and commands. Host
+applications need only the names in ``apidevices``.
 """
 
 from apidevices import audit, clock, devices, tokens
@@ -37,7 +37,7 @@ from apidevices.problems import (
     as_problem,
 )
 from apidevices.rendering import render
-from apidevices.representation import Answer, DeviceJson, Time, device_json, version
+from apidevices.representation import DeviceJson, ResponseBody, Time, device_json, etag
 from apidevices.request_hook import current_caller
 from apidevices.state import current as current_state
 from apidevices.state import database
@@ -54,7 +54,6 @@ __all__ = [
     "WITH_BODY",
     "APIDevicesError",
     "ActivityBuffer",
-    "Answer",
     "ApiToken",
     "Base",
     "ConfigError",
@@ -66,6 +65,7 @@ __all__ = [
     "Group",
     "Id",
     "InvalidInput",
+    "ResponseBody",
     "Time",
     "TokenMissing",
     "UTCDateTime",
@@ -82,6 +82,7 @@ __all__ = [
     "device_json",
     "devices",
     "engine_options",
+    "etag",
     "existing_database",
     "fail",
     "harden",
@@ -97,5 +98,4 @@ __all__ = [
     "status_response",
     "tokens",
     "upgrade_branch",
-    "version",
 ]

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class Caller(NamedTuple):
-    """The caller of a request: its token, if tokens are checked, and its device, if it sent one.
+    """The caller of a request: its token, if tokens are required, and its device, if identified.
 
     ``device_name`` is the name that an administrator gave to the device, or None.
     """
@@ -62,7 +62,7 @@ class PendingCall(NamedTuple):
 
 
 class Tracker:
-    """Checks and records requests; created once per application.
+    """Checks and records requests, either with API Devices tokens or without.
 
     Args:
         db: The database to which devices are written.
@@ -70,8 +70,8 @@ class Tracker:
         activity: Buffers activity times until they are written.
         reader: Reads the device headers.
         tokens: Whether requests must carry an API Devices token. If false, the application
-            authenticates its callers itself, and requests that it rejects must leave no trace. So
-            a request is recorded in a second step, after the application has accepted it.
+            authenticates its callers itself, and requests that it rejects must leave no trace. A
+            request is therefore recorded in a second step, after the application has accepted it.
         require_device_id: Whether requests must carry a device identifier.
     """
 
@@ -94,8 +94,8 @@ class Tracker:
         self._check = self._check_with_token if tokens else self._check_device
 
     @property
-    def how_to_identify(self) -> str:
-        """The message for a client that sent no device identifier although one is required."""
+    def missing_identifier_message(self) -> str:
+        """The message for a client that sent no device identifier although it is required."""
         return f"Send the device identifier in the {self._reader.header} header."
 
     def check(self, request: Request) -> "Caller | PendingCall | None":
@@ -168,7 +168,7 @@ class Tracker:
             raise DeviceIdInvalid(str(error)) from error
         if identifier is None:
             if self._require_device_id:
-                raise DeviceIdRequired(self.how_to_identify)
+                raise DeviceIdRequired(self.missing_identifier_message)
             return None
         device = self._lookup.find(None, identifier, now).device
         if device is not None and device.blocked:
@@ -194,7 +194,7 @@ class Tracker:
         if identifier is not None:
             device_id = self._record(request, identifier, device, valid_token.id, now)
         elif self._require_device_id:
-            raise DeviceIdRequired(self.how_to_identify)
+            raise DeviceIdRequired(self.missing_identifier_message)
         else:
             self._activity.record_token_use(valid_token.id, now)
         return Caller(

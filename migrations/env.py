@@ -14,7 +14,7 @@ if destination == "head":
     # "flask db upgrade" without arguments upgrades all branches; Alembic would require one.
     options["fn"] = lambda current, _context: context.script._upgrade_revs("heads", current)
 
-# Commands that only look, such as "flask db current", must not create the database.
+# Commands that only read, such as "flask db current", must not create the database.
 db = database() if destination else existing_database()
 with db.write(timeout=60, exclusive=True) as session:
     context.configure(connection=session.connection(), **options)

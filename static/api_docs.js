@@ -1,4 +1,4 @@
-// Show the OpenAPI description that the page links to.
+// Render the OpenAPI document that the page links to.
 "use strict";
 
 const container = document.getElementById("api-docs");

@@ -84,7 +84,7 @@
       await navigator.clipboard.writeText(source.textContent);
       announce("Copied to the clipboard.");
     } catch {
-      // Without TLS, browsers provide no clipboard. Select the text, so that Ctrl+C copies it.
+      // Without TLS, browsers provide no clipboard API. Select the text, so that Ctrl+C copies it.
       getSelection().selectAllChildren(source);
       announce("The text is selected. Press Ctrl+C or ⌘C to copy it.");
     }
@@ -94,7 +94,7 @@
     for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
   };
 
-  // --- in a host's page, use the HTMX of the host: a second one would send each request twice ---
+  // --- in a host's page, use the host's HTMX if it has one: a second one would send each request twice ---
 
   const { htmx: htmxUrl } = document.currentScript.dataset;
   const loadHtmx = () => {

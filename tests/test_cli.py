@@ -234,7 +234,7 @@ def test_simulate_fails_if_the_server_is_unreachable(cli: Cli) -> None:
     result = cli.run("simulate", "--url", "http://127.0.0.1:1", "--token", "x", "--seconds", "0.1")
     assert result.exit_code == 1
     assert "no response" in result.stdout
-    assert "No request was accepted" in result.stderr.splitlines()[-1]
+    assert "No request succeeded" in result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

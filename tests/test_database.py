@@ -48,8 +48,8 @@ def names(database: Database) -> list[str]:
         return list(connection.scalars(text("SELECT name FROM things ORDER BY name")))
 
 
-def add(database: Database, name: str) -> None:
-    with database.write() as session:
+def add(database: Database, name: str, *, timeout: float | None = None) -> None:
+    with database.write(timeout=timeout) as session:
         session.execute(text("INSERT INTO things VALUES (:name)"), {"name": name})
 
 
@@ -174,7 +174,7 @@ db = Database(engine)
 while True:
     with db.write():
         print("writes", flush=True)
-        time.sleep(0.02)
+        time.sleep(0.05)
 """
 
 
@@ -188,7 +188,7 @@ def test_continuous_writes_of_another_process_do_not_starve_writes(database: Dat
         try:
             writer.stdout.readline()
             for number in range(10):
-                add(database, str(number))
+                add(database, str(number), timeout=15)
         finally:
             writer.kill()
     assert len(names(database)) == 10

@@ -1,4 +1,4 @@
-"""Activity that is collected in memory until the next write."""
+"""Activity that is held in memory until the next write."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +14,7 @@ class DeviceUpdate(NamedTuple):
     denied_at: datetime | None = None
 
     def combine(self, other: Self) -> Self:
-        """Return the merge of two updates: the later times, and the sum of denied requests."""
+        """Return both updates as one: the later times, and the sum of denied requests."""
         return self._replace(
             active_at=_later(self.active_at, other.active_at),
             upload_at=_later(self.upload_at, other.upload_at),

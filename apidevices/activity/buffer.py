@@ -20,9 +20,9 @@ class ActivityBuffer:
     """Activity that has not been written to the database yet. Each process has its own buffer.
 
     Args:
-        db: the database to write to.
-        interval: seconds between two flushes.
-        limit: how many devices, and how many (device, token) pairs, to keep at most while the
+        db: The database to write to.
+        interval: Seconds between two flushes.
+        limit: How many devices, and how many (device, token) pairs, to keep at most while the
             database is unavailable.
     """
 
@@ -41,7 +41,8 @@ class ActivityBuffer:
         self._interval = interval
         self._limit = limit
         self._reset()
-        # The parent writes what it has recorded, and its thread does not exist in the child.
+        # A forked child starts empty: the parent writes what it has recorded, and the parent's
+        # thread does not exist in the child.
         after_fork(self._reset)
         at_exit(self.close)
 

@@ -46,7 +46,7 @@ class ActivityWriter:
         self._tokens = BulkStatement(db, _update_tokens, id=Id, used_at=time)
 
     def write(self, connection: Connection, batch: Batch) -> None:
-        """Write a batch, sorted by id so that concurrent processes can't deadlock."""
+        """Write a batch in order of its ids, so that concurrent processes can't deadlock."""
         self._db.lock(connection, DeviceActivity.device_id, batch.devices)
         self._db.lock(connection, ApiToken.id, batch.tokens)
         devices = sorted(batch.devices.items())
@@ -56,7 +56,7 @@ class ActivityWriter:
         self._tokens.run(connection, sorted(batch.tokens.items()))
 
     def _upsert_device_tokens(self, new: Any) -> Insert:
-        # A device or token that was deleted manually must not make the whole batch fail.
+        # A device or token that was deleted by hand must not make the whole batch fail.
         existing = select(new.device_id, new.token_id, new.first_used_at, new.last_used_at).where(
             exists().where(Device.id == new.device_id), exists().where(ApiToken.id == new.token_id)
         )

@@ -26,9 +26,9 @@ def device_list() -> ResponseReturnValue:
     db, filters, cursor = state.database(), form.filters, _cursor()
     page = listing.page(db, filters, cursor)
     if "waiting" in request.args and not page.count.number:
-        return "", 204  # HTMX keeps the page that polls for the first device
+        return "", 204  # HTMX leaves the page as it is, and keeps polling for the first device
     if cursor and not page.devices:
-        page = listing.page(db, filters)  # nothing is left behind this cursor
+        page = listing.page(db, filters)  # the cursor points beyond the end of the list
     context = {
         "form": form,
         "filters": filters,
@@ -50,7 +50,7 @@ def device(device_id: int) -> ResponseReturnValue:
 
 @blueprint.get(f"{DEVICE}/history")
 def device_history(device_id: int) -> ResponseReturnValue:
-    """Show older entries of a device's history."""
+    """Show one page of a device's history."""
     found = devices.get(state.database(), device_id)
     before = request.args.get("before", type=_row_id)
     history = _history_context(found, before)
@@ -146,9 +146,9 @@ def _list_args() -> dict[str, Any]:
 
 
 def _respond(found: Device, status: int = 200, **invalid: Any) -> ResponseReturnValue:
-    """Respond to a form with the device, for the page that the form was on.
+    """Respond to a form with the device, as shown on the page that contains the form.
 
-    If the name was invalid, ``invalid`` holds the ``error`` and the ``typed`` name.
+    If the name was invalid, ``invalid`` contains the ``error`` and the ``typed`` name.
     """
     in_list = request.args.get("from") == "list"
     if in_list and wants_fragment():

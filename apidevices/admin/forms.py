@@ -14,7 +14,7 @@ from apidevices.text import MAX_LENGTH, clean_text
 
 
 def _choices(*pairs: tuple[str, str]) -> list[Any]:
-    """Return choices in the form that the installed WTForms expects: 3.3 deprecates tuples."""
+    """Return choices as the installed WTForms version expects them: 3.3 deprecates tuples."""
     try:
         from wtforms.fields.choices import SelectChoice
     except ImportError:

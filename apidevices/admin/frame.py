@@ -34,7 +34,7 @@ class _AdminBlueprint(Blueprint):
         return YEAR if "v" in request.args else None
 
     def send_static_file(self, filename: str) -> Response:
-        """Send a static file unstreamed: some compression middleware skips streamed responses."""
+        """Send a static file as a single body: some compression middleware skips streamed ones."""
         response = super().send_static_file(filename)
         response.direct_passthrough = False
         response.get_data()
@@ -56,13 +56,13 @@ def _authorize() -> ResponseReturnValue | None:
     result = current_app.ensure_sync(state.current().authorize)()
     if result is None or isinstance(result, int):
         return None if result else abort(403)
-    # Any other object is truthy, so it must never count as permission: it has to be a response.
+    # Anything else must be a response. It is truthy, so never treat it as permission.
     return current_app.make_response(result)
 
 
 @blueprint.after_request
 def harden(response: Any) -> Any:
-    """Add security headers to an HTML response, and forbid caching it.
+    """Add security headers to an HTML response, and prevent caching.
 
     Pages in the host's base template get no Content-Security-Policy and no framing rules: the
     host knows what its layout loads and where it may be framed.
@@ -83,9 +83,10 @@ def harden(response: Any) -> Any:
 
 @blueprint.after_request
 def _keep_other_pages_out(response: Response) -> Response:
-    """Keep the application's redirects and error pages out of the part that HTMX updates.
+    """Keep the application's redirects and error pages out of the element that HTMX updates.
 
-    The browser would follow a redirect to the login, and HTMX would show that page in a table row.
+    Otherwise the browser would follow a redirect to the login page, and HTMX would insert that page
+    into a table row.
     """
     if not is_htmx() or "HX-Reswap" in response.headers or response.status_code == INVALID_FORM:
         return response
@@ -147,7 +148,7 @@ def _version(filename: str) -> str:
 
 
 def static_url(filename: str) -> str:
-    """Return the URL of a static file. It changes with the content of the file."""
+    """Return the URL of a static file, which changes whenever its content does."""
     return url_for("apidevices.static", filename=filename, v=_version(filename))
 
 
@@ -177,7 +178,7 @@ def time_element(moment: datetime, now: datetime, *, show_exact: bool = False) -
 
 
 def navigation() -> list[Link]:
-    """Return the links of these pages, followed by those of the application."""
+    """Return the links to the admin pages, followed by those of the application."""
     links = [Link("API Devices", url_for("apidevices.device_list"))]
     if has_tokens():
         links.append(Link("API Tokens", url_for("apidevices.token_list")))
@@ -203,7 +204,8 @@ def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a shell variable
     """Return a curl command that registers a device.
 
     The path is a placeholder unless the application configured an example path. Without API
-    Devices tokens, the command contains no credentials: only the application knows which it needs.
+    Devices tokens, the command contains no credentials: only the application knows which ones it
+    accepts.
     """
     values = {
         "identifier": "my-first-device",

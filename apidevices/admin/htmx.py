@@ -1,4 +1,4 @@
-"""Tell HTMX requests, which get a fragment of a page, from requests for a whole page."""
+"""Distinguish HTMX requests for a fragment from requests for a whole page."""
 
 from flask import request
 

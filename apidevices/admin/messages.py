@@ -1,7 +1,7 @@
 """Status messages for the next page or fragment.
 
-These are kept apart from ``flask.flash``: a host's layout shows those too, so each message would
-appear twice.
+They are kept separate from the messages of ``flask.flash``, which the host application's layout may
+show as well: each message would then appear twice.
 """
 
 from flask import Response, get_flashed_messages, session

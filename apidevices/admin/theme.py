@@ -1,4 +1,4 @@
-"""The configurable theme: accent color, logo, and the host's base template."""
+"""The configurable theme: accent color, logo, and the host application's base template."""
 
 import hashlib
 from collections.abc import Callable
@@ -117,7 +117,7 @@ def _with_contrast(color: _Color, background: _Color, toward: _Color) -> _Color:
 
 
 def logo_origin() -> str:
-    """Return the origin of the logo. It is empty if the application serves the logo itself."""
+    """Return the origin of the logo, or "" if the application serves the logo itself."""
     url = urlsplit(state.current().settings.logo_url)
     return f"{url.scheme}://{url.netloc}" if url.netloc else ""
 
@@ -127,9 +127,9 @@ def logo_origin() -> str:
 
 @dataclass
 class _Page:
-    """An admin page, as ``_ADAPTER`` puts it into the blocks of the host's template.
+    """An admin page, whose parts ``_ADAPTER`` inserts into the blocks of the host's template.
 
-    It records which blocks the host's template rendered.
+    Records which of these blocks the host's template has rendered.
     """
 
     base: str
@@ -152,7 +152,7 @@ class _Page:
 
 
 def has_base_template() -> bool:
-    """Return whether the settings name a base template of the host."""
+    """Return whether the settings name a base template of the host application."""
     return bool(state.current().settings.base_template)
 
 

@@ -27,7 +27,7 @@ def _require_tokens_enabled() -> None:
 
 @blueprint.get("/api-tokens")
 def token_list() -> ResponseReturnValue:
-    """Show the tokens, and once the text of a token that was just created."""
+    """Show the tokens. A token that was just created is shown in full, once."""
     return render("tokens/list.html", **_context(session.pop(_NEW_TOKEN, None)))
 
 
@@ -53,7 +53,7 @@ def create_token() -> ResponseReturnValue:
     new = {"name": token.name, "text": text}
     if wants_fragment():
         return _respond(_context(new))
-    # Without HTMX the token reaches the next page through the session, which drops it there.
+    # Without HTMX, pass the token to the next page in the session, from which it is then removed.
     session[_NEW_TOKEN] = new
     return redirect(url_for(".token_list"), 303)
 
@@ -62,7 +62,7 @@ def create_token() -> ResponseReturnValue:
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """Revoke a token."""
     if not FlaskForm().validate():
-        abort(400, "This page has expired. Reload it and try again.")
+        abort(400, "The page has expired and nothing was changed. Reload it and try again.")
     revoked = tokens.revoke(
         state.database(), token_id, actor=state.current().actor(), now=clock.now()
     )

@@ -34,8 +34,8 @@ from apidevices.representation import (
     DevicePage,
     HistoryPage,
     device_json,
+    etag,
     history_json,
-    version,
 )
 from apidevices.request_hook import check_request, current_caller
 from apidevices.text import MAX_LENGTH
@@ -56,7 +56,7 @@ DEVICE = f"{DEVICES}/<int:device_id>"
 
 
 def _integer(number: object) -> object:
-    """Convert floats such as 7.0 to integers, because JSON does not tell them apart."""
+    """Convert floats such as 7.0 to integers, because JSON does not distinguish them."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
@@ -155,7 +155,7 @@ def rename_device(device_id: int) -> ResponseReturnValue:
     """Rename a device."""
     body = parse_body(Rename)
     return _device_response(
-        devices.rename(state.database(), device_id, body.name or "", **_change_arguments())
+        devices.rename(state.database(), device_id, body.name or "", **_change_args())
     )
 
 
@@ -175,7 +175,7 @@ def block_device(device_id: int) -> ResponseReturnValue:
     """Block a device. Idempotent."""
     body = parse_body(Block, optional=True)
     return _device_response(
-        devices.block(state.database(), device_id, reason=body.reason, **_change_arguments())
+        devices.block(state.database(), device_id, reason=body.reason, **_change_args())
     )
 
 
@@ -183,7 +183,7 @@ def block_device(device_id: int) -> ResponseReturnValue:
 @described(DeviceJson, 400, 404, 412, tag=TAG, scope=WRITE, headers=IF_MATCH)
 def unblock_device(device_id: int) -> ResponseReturnValue:
     """Unblock a device. Idempotent."""
-    return _device_response(devices.unblock(state.database(), device_id, **_change_arguments()))
+    return _device_response(devices.unblock(state.database(), device_id, **_change_args()))
 
 
 @blueprint.post(f"{DEVICES}/block")
@@ -201,7 +201,7 @@ def block_devices() -> ResponseReturnValue:
 
 @blueprint.before_request
 def _check_token() -> ResponseReturnValue | None:
-    # Always needs a token, regardless of how the application protects its own API.
+    # This API always requires a token, regardless of how the application protects its own API.
     operation = operation_of(current_app.view_functions[str(request.endpoint)])
     if operation is None:
         return None  # the OpenAPI document and page are public
@@ -244,19 +244,19 @@ def _actor() -> str:
     return f"token {_caller().token_name}"
 
 
-def _change_arguments() -> dict[str, Any]:
+def _change_args() -> dict[str, Any]:
     """Return the actor, time and ``If-Match`` check to pass to functions that change a device."""
     is_conditional, etags = "If-Match" in request.headers, request.if_match
 
     def check(device: Device) -> None:
-        if is_conditional and version(device) not in etags:
+        if is_conditional and etag(device) not in etags:
             raise PreconditionFailed
 
     return {"actor": _actor(), "now": clock.now(), "check": check}
 
 
 def _device_response(device: Device) -> ResponseReturnValue:
-    return device_json(device), {"ETag": f'"{version(device)}"'}
+    return device_json(device), {"ETag": f'"{etag(device)}"'}
 
 
 def _page_response(key: str, rows: list[dict[str, Any]], cursor: object) -> ResponseReturnValue:

@@ -29,7 +29,7 @@ _RESPONSE_HEADERS: Mapping[str | int, Mapping[str, str]] = {
     "DevicePage": {"Link": 'URL of the next page, with rel="next".'},
     "HistoryPage": {"Link": 'URL of the next page, with rel="next".'},
     "DeviceJson": {"ETag": "Changes when an administrator changes the device."},
-    401: {"WWW-Authenticate": "The reason why the token was rejected (RFC 6750)."},
+    401: {"WWW-Authenticate": "The Bearer challenge, with an error code if a token was sent."},
     503: {"Retry-After": "Seconds to wait before a retry."},
 }
 
@@ -81,7 +81,7 @@ def _describe(app: Flask) -> dict[str, Any]:
             "info": {
                 "title": "API Devices",
                 "version": version("apidevices"),
-                "description": "See which devices call the API, and block single ones.",
+                "description": "See which devices call the API, and block individual ones.",
             },
             "paths": paths,
             "components": {
@@ -149,7 +149,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
             "content": _content(ProblemJson, "application/problem+json"),
         }
     for status, meaning in _SERVER_ERRORS.items():
-        responses[str(status)] = {"description": f"{meaning} The server answers with HTML."}
+        responses[str(status)] = {"description": f"{meaning} The response is HTML."}
     return responses
 
 

@@ -53,7 +53,7 @@ def read_body() -> bytes:
         RequestEntityTooLarge: The body has more than ``MAX_BODY`` bytes.
     """
     # One byte more than allowed, because Werkzeug silently truncates a body without Content-Length.
-    # Flask 3.0 has no limit per request, only that of the application.
+    # Flask 3.0 has no limit per request, only one for the whole application.
     with suppress(AttributeError):
         request.max_content_length = MAX_BODY + 1
     body = request.get_data()

@@ -1,4 +1,4 @@
-"""The interface to everything that SQLite and PostgreSQL do differently."""
+"""The interface for everything that SQLite and PostgreSQL do differently."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 Value = datetime | int | None
-"""A value of a bulk statement's row."""
+"""A value in a row of a bulk statement."""
 
 LOCK_TIMEOUT = 3.0
 """Seconds that a write waits for other writes before it fails. A longer wait would tie up threads

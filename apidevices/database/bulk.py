@@ -18,9 +18,9 @@ class BulkStatement:
     thread compete with request threads for the GIL on every row.
 
     Args:
-        db: the database to run on.
-        build: builds the statement from the columns of the table expression ``new``.
-        columns: the type of each column; only times and numbers are supported.
+        db: The database to run on.
+        build: Builds the statement from the columns of the table expression ``new``.
+        columns: The type of each column; only times and numbers are supported.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class BulkStatement:
         self._sql = str(statement.compile(dialect=self._backend.bulk_dialect))
 
     def run(self, connection: Connection, rows: Sequence[Sequence[Value]]) -> None:
-        """Run the statement for these rows, whose values are in the order of the columns."""
+        """Run the statement for these rows. Their values must be in the order of the columns."""
         if rows:
             parameters = self._backend.bulk_parameters(self._names, rows)
             connection.exec_driver_sql(self._sql, parameters)

@@ -54,8 +54,8 @@ class Database:
         """Open a session in a transaction: committed when the block ends, rolled back if it raises.
 
         Args:
-            timeout: seconds to wait for other writes; ``LOCK_TIMEOUT`` by default.
-            exclusive: wait until no other exclusive write is running. On SQLite, every write is
+            timeout: Seconds to wait for other writes; ``LOCK_TIMEOUT`` by default.
+            exclusive: Wait until no other exclusive write is running. On SQLite, every write is
                 exclusive.
         """
         return self.backend.write(timeout, exclusive)

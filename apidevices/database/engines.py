@@ -33,12 +33,11 @@ def engine_for(source: Engine | URL | str) -> Engine:
     If a PostgreSQL engine uses a driver other than psycopg, create a second engine for its URL.
 
     Raises:
-        ConfigError: the database is neither SQLite nor PostgreSQL.
+        ConfigError: The URL is invalid, or its database is not supported.
     """
     if isinstance(source, Engine):
         if source.dialect.name == "sqlite" or source.dialect.driver == postgresql.DRIVER:
-            # Another listener may leave a transaction open, whose snapshot would hide later
-            # commits.
+            # Another listener may leave a transaction open. Its snapshot would hide later commits.
             event.listen(source, "connect", lambda connection, _record: connection.rollback())
             return source
         source = source.url
@@ -52,9 +51,9 @@ def engine_for(source: Engine | URL | str) -> Engine:
     if backend not in ("sqlite", "postgresql"):
         raise ConfigError(f"db: {backend} is not supported. Use SQLite or PostgreSQL.")
     if backend == "sqlite" and sqlite_file(url) is None:
-        raise ConfigError("db: Threads can't share an in-memory database. Use a file.")
+        raise ConfigError("db: threads can't share an in-memory database. Use a file.")
     if backend == "postgresql":
-        # SQLAlchemy 2.0 takes plain "postgresql://" to mean psycopg 2.
+        # SQLAlchemy 2.0 interprets plain "postgresql://" as psycopg 2.
         url = url.set(drivername=f"postgresql+{postgresql.DRIVER}")
     engine = create_engine(url, **engine_options(url, _POOL_SIZE))
     prepare(engine)

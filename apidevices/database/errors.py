@@ -1,4 +1,4 @@
-"""Tell an unavailable database from a faulty query."""
+"""Distinguish an unavailable database from a faulty query."""
 
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -13,7 +13,7 @@ def is_unavailable(error: Exception) -> bool:
     """Return whether an error means that the database is unavailable, not that a query is wrong."""
     if isinstance(error, OperationalError | InterfaceError | PoolTimeoutError):
         return True
-    if type(error) is DatabaseError:  # exactly this class: SQLite's file is damaged
+    if type(error) is DatabaseError:  # exactly this class: the SQLite file is damaged
         return True
     if not isinstance(error, DBAPIError):
         return False

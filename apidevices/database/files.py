@@ -7,7 +7,7 @@ from sqlalchemy import URL
 
 
 def sqlite_file(url: URL) -> Path | None:
-    """Return the file of a SQLite database; None for a database in memory or on a server."""
+    """Return the file of a SQLite database; None for an in-memory database or a database server."""
     path = url.database
     if url.get_backend_name() != "sqlite" or not path or url.query.get("mode") == "memory":
         return None

@@ -60,7 +60,7 @@ class SqliteBackend(Backend):
                 try:
                     _begin_immediate(run, deadline)
                 finally:
-                    run(_set_busy_timeout())
+                    run(_busy_timeout_statement())
                 try:
                     yield session
                     session.flush()
@@ -122,7 +122,7 @@ def _begin_immediate(run: Callable[[str], object], deadline: float) -> None:
         time.sleep(BUSY_RETRY_INTERVAL)
 
 
-def _set_busy_timeout() -> str:
+def _busy_timeout_statement() -> str:
     return f"PRAGMA busy_timeout = {milliseconds(backend.LOCK_TIMEOUT)}"
 
 
@@ -142,7 +142,7 @@ def connect_statements() -> list[str]:
     """Return the statements to run on each new connection."""
     journal = "DELETE" if has_wal_reset_bug(sqlite_module().sqlite_version_info) else "WAL"
     return [
-        _set_busy_timeout(),  # first, because the other statements may find the database busy
+        _busy_timeout_statement(),  # first, because the other statements may find the database busy
         f"PRAGMA journal_mode = {journal}",
         "PRAGMA synchronous = FULL",  # acknowledged commits survive a power failure
         "PRAGMA foreign_keys = ON",
@@ -150,7 +150,7 @@ def connect_statements() -> list[str]:
 
 
 def sqlite_module() -> ModuleType:
-    """Return the DB-API module with the newest SQLite available."""
+    """Return the DB-API module: ``pysqlite3``, which has a newer SQLite, or else ``sqlite3``."""
     try:
         from pysqlite3 import dbapi2
     except ImportError:

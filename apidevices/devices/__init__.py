@@ -1,15 +1,15 @@
 """Devices: read them, store what they report, and rename, block or unblock them.
 
-No other module writes devices.
+Only this package writes devices and their history. ``activity`` records when they were active.
 """
 
 from apidevices.devices.changes import MAX_REASON, block, block_all, rename, unblock
 from apidevices.devices.queries import by_identifier, get, history, history_page, tokens_used
-from apidevices.devices.reporting import Reported, report
+from apidevices.devices.reporting import ReportResult, report
 
 __all__ = [
     "MAX_REASON",
-    "Reported",
+    "ReportResult",
     "block",
     "block_all",
     "by_identifier",

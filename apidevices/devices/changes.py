@@ -35,11 +35,11 @@ def rename(
     now: datetime,
     check: Check = _allow,
 ) -> Device:
-    """Set a device's name; an empty one removes it, and the device is shown by its identifier.
+    """Set a device's name. An empty name removes it: the device is then shown by its identifier.
 
     Raises:
         DeviceNotFound: No device has this id.
-        InvalidInput: The name is longer than 255 characters or has no visible ones.
+        InvalidInput: The name is longer than 255 characters or has no visible characters.
     """
     new = clean_text(name) or None
     if new is None and name.strip():
@@ -96,7 +96,7 @@ def block(
 def block_all(
     db: Database, device_ids: Collection[int], *, reason: str | None, actor: str, now: datetime
 ) -> Sequence[Device]:
-    """Block devices in one transaction, ignore unknown ids, and return the devices by id.
+    """Block devices in one transaction, ignore unknown ids, and return the devices in order of id.
 
     Raises:
         InvalidInput: The reason is longer than 1,000 characters.

@@ -39,7 +39,7 @@ def by_identifier(db: Database, identifier: str) -> Device:
 def history_page(
     db: Database, device_id: int, before: int | None = None
 ) -> tuple[Sequence[DeviceHistory], int | None]:
-    """Return one page of a device's history, and ``before`` for the next page, if there is one."""
+    """Return one page of a device's history, and ``before`` for the next page, if any."""
     found = history(db, device_id, before=before, limit=PAGE_SIZE + 1)
     shown = found[:PAGE_SIZE]
     return shown, shown[-1].id if len(found) > PAGE_SIZE else None
@@ -48,7 +48,7 @@ def history_page(
 def history(
     db: Database, device_id: int, *, before: int | None = None, limit: int | None = None
 ) -> Sequence[DeviceHistory]:
-    """Return a device's history, newest first; ``before`` excludes this entry id and later ones."""
+    """Return a device's history, newest first; with ``before``, only entries with a lower id."""
     query = select(DeviceHistory).where(DeviceHistory.device_id == device_id)
     if before is not None:
         query = query.where(DeviceHistory.id < before)

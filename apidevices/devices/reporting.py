@@ -17,7 +17,7 @@ from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceToken
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
+class ReportResult:
     """The result of a report: the device's id and whether the device is blocked."""
 
     device_id: int
@@ -31,7 +31,7 @@ def report(
     token_id: int | None,
     address: str | None,
     now: datetime,
-) -> Reported:
+) -> ReportResult:
     """Store the details that a device reports; they are durable when this returns.
 
     An unknown device is registered, with a ``registered`` history entry. For a known device the
@@ -52,7 +52,7 @@ def _store(
     token_id: int | None,
     address: str | None,
     now: datetime,
-) -> tuple[Reported, Signal | None, dict[str, Any]]:
+) -> tuple[ReportResult, Signal | None, dict[str, Any]]:
     """Store a report; return its result, and the signal to send after the commit, with details."""
     locked = (
         select(Device)
@@ -63,13 +63,13 @@ def _store(
     if device is None:
         device_id = _register(db, session, identity, token_id, address, now)
         if device_id is not None:
-            return Reported(device_id, blocked=False), signals.device_registered, {}
+            return ReportResult(device_id, blocked=False), signals.device_registered, {}
         device = session.scalars(locked).one()  # the row that the INSERT conflicted with
     if device.blocked_at is not None:
-        return Reported(device.id, blocked=True), None, {}
+        return ReportResult(device.id, blocked=True), None, {}
     changes = _update_details(session, device, identity, token_id, address, now)
     signal = signals.device_changed if changes else None
-    return Reported(device.id, blocked=False), signal, {"changes": changes}
+    return ReportResult(device.id, blocked=False), signal, {"changes": changes}
 
 
 def _register(

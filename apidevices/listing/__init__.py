@@ -2,20 +2,20 @@
 
 The list is sorted by latest activity. Two kinds of index can find a page of it:
 
-- The *activity indexes*, one per status, are sorted like the list. Scanning them for a text is
-  slow if the text is rare, because almost every device they read has to be skipped.
-- The *text index* finds all devices whose name or identifier contains a text, but unsorted.
-  Sorting these matches is slow if the text is common.
+- The *activity indexes*, one per status, are sorted like the list. Scanning them for a search text
+  is slow if the text is rare, because almost every device must be skipped.
+- The *search index* finds all devices whose name or identifier contains the search text, but
+  unsorted. Sorting these matches is slow if the text is common.
 
-Whether a text is rare or common only turns out along the way. ``pages.page`` therefore tries
+Whether a search text is rare or common is not known in advance. ``pages.page`` therefore tries
 these strategies from top to bottom and stops at the first one that finds the page:
 
 =====================================  ==================  =======================  ==============
-strategy (limit)                       used when           why                      cost, at most
+strategy (limit)                       used when           why                      maximum cost
 =====================================  ==================  =======================  ==============
-1. ``in_order``                        there is no text    the activity indexes     read 1 page
+1. ``in_order``                        no search text      the activity indexes     read 1 page
                                                            have the list's order
-2. ``scan`` (``FIRST_SCAN``)           there is a text     shows cheaply whether    read 150
+2. ``scan`` (``FIRST_SCAN``)           search text         shows cheaply whether    read 150
                                                            the text is common       devices
 3. ``sort_matches`` (``COUNT_LIMIT``)  the text does not   finds a rare text        sort 10,000
                                        look common         anywhere in the list,    matches
@@ -24,7 +24,7 @@ strategy (limit)                       used when           why                  
                                        or exceeded its     fills the page soon      devices
                                        limit
 5. ``sort_matches`` (``SORT_LIMIT``)   step 4 did not      all matches may have     sort 50,000
-                                       fill the page       been inactive for long   matches
+                                       fill the page       long been inactive       matches
 6. ``continue_scan`` (no limit)        step 5 exceeded     with so many matches,    read the
                                        its limit           the page is full before  whole list
                                                            the end of the list

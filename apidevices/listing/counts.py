@@ -21,7 +21,7 @@ class Count(NamedTuple):
 
 
 def count_status(query: ListQuery) -> Count:
-    """Count the devices with the status of a query that has no text."""
+    """Count the devices that match a query without a search text."""
     number = query.count_rows(select(activity.device_id).where(query.matches_status))
     return Count(min(number, limits.COUNT_LIMIT), exact=number <= limits.COUNT_LIMIT)
 
@@ -34,11 +34,11 @@ def is_common(query: ListQuery) -> bool:
 
 
 def count_common(query: ListQuery, found: Sequence[Device]) -> Count:
-    """Count the devices that match a text that more than ``COUNT_LIMIT`` devices contain.
+    """Count the devices that match a search text found in more than ``COUNT_LIMIT`` devices.
 
     Args:
-        query: the query that found the page.
-        found: the devices of the page, and one more if there is a next page.
+        query: The query that found the page.
+        found: The devices of the page, and one more if there is a next page.
     """
     if len(query.blocked) > 1:
         return Count(limits.COUNT_LIMIT, exact=False)

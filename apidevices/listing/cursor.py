@@ -27,7 +27,7 @@ class Cursor:
         """Parse the text form of a cursor.
 
         Raises:
-            InvalidInput: the text is not a cursor.
+            InvalidInput: The text is not a cursor.
         """
         try:
             direction, microseconds, device_id = text.split("-")

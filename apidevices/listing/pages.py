@@ -1,4 +1,4 @@
-"""Pages of the list, and the choice of the strategy that finds them."""
+"""Pages of the list, and the choice of strategy for finding them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

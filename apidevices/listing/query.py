@@ -39,10 +39,10 @@ class ListQuery:
     """The filters, cursor and page size of a query, bound to a session.
 
     Args:
-        session: the session to run in; for a page, all its queries must see one snapshot.
-        filters: which devices to return.
-        cursor: where to start; None for the most recently active device.
-        limit: how many devices to return at most; None for all.
+        session: The session to run in; for a page, all its queries must see one snapshot.
+        filters: Which devices to return.
+        cursor: Where to start; None for the most recently active device.
+        limit: How many devices to return at most; None for all.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ListQuery:
 
     @property
     def matches_text(self) -> ColumnElement[bool]:
-        """The condition that a device's name or identifier contains the text."""
+        """The condition that a device's name or identifier contains the search text."""
         return search.contains(self.dialect, self.text, Device.search_key)
 
     @property
@@ -86,7 +86,7 @@ class ListQuery:
         return self.session.scalar(select(func.count()).select_from(limited)) or 0
 
     def positions(self, number: int | None, skip: int) -> Subquery:
-        """Return a subquery for ids and times of the next devices, using the activity indexes."""
+        """Return a subquery for ids and times of the next devices, from the activity indexes."""
         parts = []
         for blocked in self.blocked:
             part = select(activity.device_id, activity.last_activity_at).where(

@@ -1,9 +1,9 @@
-"""Find devices whose name or identifier contains a text, using an index of short substrings.
+"""Search names and identifiers for a substring, using an index of short substrings.
 
-SQLite uses FTS5 with trigrams, and the FTS5 vocabulary for texts of one or two characters.
+SQLite uses FTS5 with trigrams, and the FTS5 vocabulary for search texts of one or two characters.
 
 PostgreSQL uses a GIN index of all substrings of one to three characters, which the function
-``apidevices_grams`` extracts. ``pg_trgm`` would not do: it ignores everything except letters and
+``apidevices_grams`` extracts. ``pg_trgm`` is not enough: it ignores everything except letters and
 digits (with the locale C, everything outside ASCII) and needs at least three characters.
 
 Both databases update the index in the transaction that writes ``search_key``.
@@ -39,23 +39,23 @@ _TERMS = table(f"{PREFIX}device_search_terms", column("term", Text), column("doc
 
 
 def fold(text: str) -> str:
-    """Fold case and compatibility characters of any script, for search keys and searched texts."""
+    """Fold case and compatibility characters of any script, for search keys and search texts."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def search_key(identifier: str, name: str | None) -> str:
-    """Return the text that is searched. The line break never matches: no searched text has one."""
+    """Return the text to search in. Its line break never matches: search texts contain none."""
     return fold(f"{name}\n{identifier}" if name else identifier)
 
 
 def contains(dialect: str, text: str, key: Any) -> ColumnElement[bool]:
-    """Return the condition that a search key contains a folded text, without using the index."""
+    """Return the condition that a search key contains a folded search text; uses no index."""
     find = func.instr if dialect == "sqlite" else func.strpos
     return find(key, text) > 0
 
 
 def matching_ids(dialect: str, text: str) -> Select[Any]:
-    """Return the query for the ids of all devices that contain a folded text, using the index."""
+    """Return the query for the ids of all devices that match a folded search text, by index."""
     return _matching_ids_fts5(text) if dialect == "sqlite" else _matching_ids_grams(text)
 
 

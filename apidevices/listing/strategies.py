@@ -18,24 +18,24 @@ class SortedMatches(NamedTuple):
     """The result of ``sort_matches``."""
 
     matches: int
-    """How many devices contain the text; ``limit + 1`` if there are too many to sort."""
+    """How many devices match the search text; ``limit + 1`` if there are too many to sort."""
     in_status: int
     """How many of the matches have the status; 0 if there are too many to sort."""
     devices: Sequence[Device]
 
 
 def in_order(query: ListQuery) -> Sequence[Device]:
-    """Read the page from the activity indexes; for queries without a text."""
+    """Read the page from the activity indexes; for queries without a search text."""
     return scan(query, query.limit)
 
 
 def scan(query: ListQuery, number: int | None, skip: int = 0) -> Sequence[Device]:
-    """Read the next devices from the activity indexes and keep those that contain the text.
+    """Read the next devices from the activity indexes and keep those that match the search text.
 
     Args:
-        query: the query to answer.
-        number: how many devices to read, matching or not; None for all.
-        skip: how many devices to skip first.
+        query: The query to answer.
+        number: How many devices to read, matching or not; None for all.
+        skip: How many devices to skip first.
     """
     positions = query.positions(number, skip)
     if query.text:  # filter first: whole rows are only loaded for matches
@@ -53,10 +53,10 @@ def continue_scan(
     """Continue a scan in growing slices, until the page is full or the scan reaches its limit.
 
     Args:
-        query: the query to answer.
-        found: the devices found so far.
-        scanned: how many devices have been read so far.
-        until: how many devices to read at most, including ``scanned``.
+        query: The query to answer.
+        found: The devices found so far.
+        scanned: How many devices have been read so far.
+        until: How many devices to read at most, including ``scanned``.
     """
     until = min(until, query.list_length)
     while len(found) <= limits.PAGE_SIZE and scanned < until:
@@ -67,7 +67,7 @@ def continue_scan(
 
 
 def sort_matches(query: ListQuery, limit: int) -> SortedMatches:
-    """Sort the matches from the text index, unless there are more than ``limit``."""
+    """Sort the matches from the search index, unless there are more than ``limit``."""
     matching_ids = search.matching_ids(query.dialect, query.text)
     found = matching_ids.limit(limit + 1).cte("matches").prefix_with("MATERIALIZED")
     matches = select(func.count()).select_from(found).scalar_subquery()

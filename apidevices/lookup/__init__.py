@@ -1,6 +1,6 @@
 """Look up a request's token and device in one query, directly through the database driver.
 
-Every tracked request pays for this query. It bypasses the ORM and SQLAlchemy's execution, which
+Every tracked request runs this query. It bypasses the ORM and SQLAlchemy's execution layer, which
 would take longer than the rest of the check. The statement is compiled once and runs on driver
 connections in autocommit mode, which keep it prepared. Each call sees all data committed so far.
 """

@@ -1,4 +1,4 @@
-"""The parts that all drivers' lookups share: statement, result types and connections."""
+"""What the lookups of all drivers share: statement, result types and connections."""
 
 from abc import ABC, abstractmethod
 from collections import deque
@@ -99,7 +99,7 @@ class Lookup(ABC):
         """Return the valid token with this digest and the device with this identifier.
 
         Raises:
-            LookupFailed: the database is unavailable.
+            LookupFailed: The database is unavailable.
         """
         try:
             connection = self._idle.pop()

@@ -70,7 +70,7 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
         },
         SECURITY_RETURN_GENERIC_RESPONSES=True,
         SECURITY_API_ENABLED_METHODS=["session"],
-        SECURITY_FRESHNESS=timedelta(-1),  # turns off its own /verify
+        SECURITY_FRESHNESS=timedelta(-1),  # turns off Flask-Security's own /verify
         SECURITY_LOGOUT_METHODS=["POST"],
         SECURITY_POST_LOGIN_VIEW="/settings/api-devices",
         SECURITY_POST_LOGOUT_VIEW="/login",
@@ -88,8 +88,8 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
     security = Security(app, SQLAlchemyUserDatastore(db, User, Role), render_template=render)
     security.login_context_processor(lambda: {"account_exists": exists(database())})
     security.change_password_context_processor(lambda: {"account_name": actor()})
-    # Authenticate by session only. Otherwise Flask-Security would read the body of every request,
-    # including API requests, to look for its own token, and would always query the user.
+    # Authenticate by session only. Otherwise Flask-Security would look for its own token in the
+    # body of every request, including API requests, and would always query the user.
     security.login_manager.request_loader(lambda _request: None)
     security.principal.identity_loaders.clear()
     app.register_blueprint(blueprint)
@@ -97,7 +97,7 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
 
 
 def authorize() -> bool:
-    """Allow signed-in users and redirect everybody else to the sign-in page."""
+    """Allow signed-in users, and redirect others to the sign-in page."""
     if not current_user.is_authenticated:
         abort(redirect_to_sign_in())
     return True
@@ -144,7 +144,7 @@ def create(
 
     Raises:
         InvalidInput: The address or password is invalid, or the role is unknown.
-        Conflict: The account exists, or any account does and ``only_first`` is set.
+        Conflict: The account exists, or ``only_first`` is set and any account exists.
     """
     security = _security()  # apply the same rules as sign-in does
     try:
@@ -156,7 +156,7 @@ def create(
         raise InvalidInput("password", " ".join(map(str, problems)))
     hashed = hash_password(password)  # deliberately slow: keep it out of the transaction
     with db.write() as session:
-        # The lock on the role's row serializes concurrent creations on PostgreSQL.
+        # On PostgreSQL, the lock on the role's row serializes concurrent calls.
         found = session.scalar(select(Role).where(Role.name == role).with_for_update())
         if found is None:
             raise InvalidInput("role", f"Unknown role {role!r}. Available roles: {ADMIN}.")
@@ -236,8 +236,8 @@ def setup(token: str) -> ResponseReturnValue:
                 actor=email,
                 now=clock.now(),
             )
-        except (InvalidInput, Conflict) as rejection:
-            error = str(rejection)
+        except (InvalidInput, Conflict) as failure:
+            error = str(failure)
         else:
             _sign_in(email)
             flash("Your account is ready.")

@@ -13,10 +13,10 @@ from apidevices.toolkit import (
     DEFAULT_HEADERS,
     MAX_LENGTH,
     WITH_BODY,
-    Answer,
     DeviceIdRequired,
     DeviceJson,
     InvalidInput,
+    ResponseBody,
     Time,
     TokenMissing,
     current_caller,
@@ -25,8 +25,8 @@ from apidevices.toolkit import (
     described,
     device_json,
     devices,
+    etag,
     read_body,
-    version,
 )
 
 TAG = "Devices"
@@ -34,7 +34,7 @@ TAG = "Devices"
 blueprint = Blueprint("client_api", __name__, url_prefix="/api")
 
 
-class UploadJson(Answer):
+class UploadJson(ResponseBody):
     """A stored upload."""
 
     id: int
@@ -46,9 +46,9 @@ class AnyJson(RootModel[JsonValue]):
 
 
 def _device_headers() -> type[BaseModel]:
-    """Return the headers that identify a device, under their default names."""
+    """Return a model of the device headers, under their default names."""
     fields: dict[str, Any] = {
-        field: (str, Field(None, alias=names[0], description=f"Its {field}."))
+        field: (str, Field(None, alias=names[0], description=f"The `{field}` of the device."))
         for field, names in DEFAULT_HEADERS.items()
     }
     fields["identifier"] = (
@@ -72,7 +72,7 @@ def show_device() -> ResponseReturnValue:
     """Show the calling device as API Devices sees it."""
     _, device_id, _ = _calling_device()
     device = devices.get(database(), device_id)
-    return device_json(device), {"ETag": f'"{version(device)}"'}
+    return device_json(device), {"ETag": f'"{etag(device)}"'}
 
 
 @blueprint.post("/v1/uploads")
@@ -102,5 +102,5 @@ def _calling_device() -> tuple[datetime, int, int]:
     if caller is None or caller.token_id is None:
         raise TokenMissing
     if caller.device_id is None:
-        raise DeviceIdRequired(current_state().tracker.how_to_identify)
+        raise DeviceIdRequired(current_state().tracker.missing_identifier_message)
     return caller.at, caller.device_id, caller.token_id

@@ -24,7 +24,7 @@ class StandaloneGroup(Group):
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def create_user(email: str, role: str, password_stdin: bool) -> None:
     """Create an account for the admin pages."""
-    db = existing_database()  # before the prompt
+    db = existing_database()  # fail before the prompt, not after it
     if password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
@@ -63,11 +63,11 @@ def upgrade() -> None:
 @click.option(
     "--seconds", type=click.FloatRange(0.1, 86_400), default=30, show_default=True, help="Duration."
 )
-@click.option("--seed", type=int, help="Generate the same devices for the same number.")
+@click.option("--seed", type=int, help="The same seed generates the same devices.")
 def simulate(
     url: str, token: str, size: int, rate: float, seconds: float, seed: int | None
 ) -> None:
-    """Call the API from simulated devices over HTTP, to try things out or for a demo."""
+    """Call the API from simulated devices over HTTP, for testing and demos."""
     if not url.startswith(("http://", "https://")):
         raise click.BadParameter("must start with http:// or https://", param_hint="--url")
     total = max(1, round(rate * seconds))
@@ -78,7 +78,7 @@ def simulate(
         )
     print_table(["Response", "Requests"], sorted(responses.items()))
     if not any(response.startswith("2") for response in responses):
-        fail("No request was accepted. Check the URL and the token.")
+        fail("No request succeeded. Check the URL and the token.")
 
 
 group = StandaloneGroup(

@@ -43,13 +43,13 @@ START_SECONDS = 60
 STOP_SECONDS = 30
 
 UPDATES = 0.3
-"""Probability that an outdated device updates before its next call."""
+"""Probability that a device updates its application before its next call."""
 
 
 def run(create_app: Callable[[], Flask]) -> None:
     """Run the demo until Ctrl+C, SIGTERM or SIGHUP.
 
-    Exits with status 1 and the server's log if the server stops by itself.
+    Exits with status 1 and the server's log if the server does not start or stops by itself.
     """
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
@@ -62,10 +62,12 @@ def run(create_app: Callable[[], Flask]) -> None:
             create_account(password)
             with _server(folder / "log") as server:
                 tokens = seed_past()  # while the server starts
+                event = "did not start"
                 if _is_ready(server, url):
+                    event = "stopped by itself"
                     print(WELCOME.format(url=url, email=EMAIL, password=password), flush=True)
                     _call(server, url, tokens)
-        sys.exit(f"The server stopped by itself. Its log:\n\n{(folder / 'log').read_text()}")
+        sys.exit(f"The server {event}. Its log:\n\n{(folder / 'log').read_text()}")
     print("The demo has stopped. All its data has been deleted.")
 
 
@@ -106,7 +108,7 @@ def create_account(password: str) -> None:
 
 
 def seed_past() -> Mapping[str, str]:
-    """Store the past of the simulated devices and return the token of each application."""
+    """Store the history of the simulated devices and return the token of each application."""
     current = current_state()
     try:
         return seed(current.db, current.activity, clock.now())
@@ -148,18 +150,18 @@ def _call(server: subprocess.Popen[bytes], url: str, tokens: Mapping[str, str]) 
     """Call the API as the devices would, each at its own rate, until the server stops."""
     rates = {station: 1 / station.interval for station in STATIONS if station.interval}
     fleet = {station: station.device() for station in rates}
-    chance = random.Random()  # noqa: S311 - nothing here is a secret
+    rng = random.Random()  # noqa: S311 - nothing here is a secret
     with urllib3.PoolManager(timeout=10, retries=False) as http:
         while server.poll() is None:
-            [station] = chance.choices(list(rates), list(rates.values()))
+            [station] = rng.choices(list(rates), list(rates.values()))
             device = fleet[station]
-            if chance.random() < UPDATES:
+            if rng.random() < UPDATES:
                 device.application_version = APPLICATIONS[device.application][-1]
             headers = device.headers() | {"Authorization": f"Bearer {tokens[device.application]}"}
             with suppress(urllib3.exceptions.HTTPError):
-                if chance.random() < UPLOADS:
-                    scans = {"kind": "scan", "count": chance.randint(1, 40), "ok": True}
+                if rng.random() < UPLOADS:
+                    scans = {"kind": "scan", "count": rng.randint(1, 40), "ok": True}
                     http.request("POST", f"{url}/api/v1/uploads", headers=headers, json=scans)
                 else:
                     http.request("GET", f"{url}/api/v1/device", headers=headers)
-            time.sleep(min(5, chance.expovariate(sum(rates.values()))))
+            time.sleep(min(5, rng.expovariate(sum(rates.values()))))

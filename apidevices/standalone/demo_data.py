@@ -1,4 +1,4 @@
-"""The demo's data: the devices of a fictional ticketing company, and their past."""
+"""The demo's data: the devices of a fictional ticketing company, and their history."""
 
 import json
 import random
@@ -36,7 +36,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A device at its place of use. ``ago`` is its last activity, in seconds before now."""
+    """A device and where it is used. ``ago`` is its last activity, in seconds before now."""
 
     name: str
     application: str
@@ -54,7 +54,7 @@ class Station:
     def device(self) -> SimulatedDevice:
         """Return the current state of the device, the same each time."""
         hardware = next(model for model in MODELS if model.model == self.model)
-        number = _random(self).getrandbits(48)
+        number = _rng(self).getrandbits(48)
         return SimulatedDevice(
             identifier=f"{hardware.prefix}-{number:012x}",
             application=self.application,
@@ -112,7 +112,7 @@ STATIONS = (
 
 
 def seed(db: Database, activity: ActivityBuffer, now: datetime) -> Mapping[str, str]:
-    """Store the past of all devices until ``now``; return application -> token."""
+    """Store the history of all devices until ``now``; return application -> token."""
     started = now - timedelta(days=400)
     issued = {
         application: tokens.issue(db, name, actor=TOMASZ, now=started)
@@ -128,12 +128,12 @@ def _store_past(
     station: Station, db: Database, activity: ActivityBuffer, token_id: int, now: datetime
 ) -> None:
     """Register a device, update it, store its uploads and, for some devices, block it."""
-    chance = _random(station)
+    rng = _rng(station)
     ended = now - timedelta(seconds=station.ago)
     active = ended - timedelta(minutes=25) if station.block else ended
-    address = f"10.20.{chance.randint(1, 9)}.{chance.randint(20, 250)}"
+    address = f"10.20.{rng.randint(1, 9)}.{rng.randint(20, 250)}"
 
-    days = sorted((1 + 250 * chance.random() ** 2 for _ in range(7)), reverse=True)
+    days = sorted((1 + 250 * rng.random() ** 2 for _ in range(7)), reverse=True)
     for day, identity in zip(days, _versions(station), strict=False):
         at = active - timedelta(days=day)
         reported = devices.report(db, identity, token_id=token_id, address=address, now=at)
@@ -142,9 +142,9 @@ def _store_past(
         at = active - timedelta(days=days[-1])
         devices.rename(db, device_id, station.name, actor=MARIE, now=at)
 
-    for minutes in sorted((chance.uniform(1, 200) for _ in range(3)), reverse=True):
+    for minutes in sorted((rng.uniform(1, 200) for _ in range(3)), reverse=True):
         uploaded = active - timedelta(minutes=minutes)
-        scanned = [{"ticket": chance.randint(10**9, 10**10), "ok": True}] * chance.randint(1, 40)
+        scanned = [{"ticket": rng.randint(10**9, 10**10), "ok": True}] * rng.randint(1, 40)
         body = json.dumps({"kind": "scan", "scanned": scanned}).encode()
         uploads.store(db, body, device_id=device_id, token_id=token_id, now=uploaded)
         activity.record_request(device_id, token_id, uploaded, upload=True)
@@ -157,7 +157,7 @@ def _store_past(
 
 
 def _versions(station: Station) -> Iterator[DeviceIdentity]:
-    """Return what a device has reported, oldest first. Each report updates one version."""
+    """Yield what a device has reported, oldest first. Each report changes one version."""
     device = station.device()
     details = {
         "application": device.application,
@@ -177,6 +177,6 @@ def _versions(station: Station) -> Iterator[DeviceIdentity]:
         )
 
 
-def _random(station: Station) -> random.Random:
-    """Return a random generator that always gives the same numbers for a station."""
+def _rng(station: Station) -> random.Random:
+    """Return a random number generator that is always the same for a station."""
     return random.Random(f"{station.name} {station.ago}")  # noqa: S311 - nothing here is a secret

@@ -39,7 +39,7 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         return as_problem(error)
     response = error.get_response()
     if response.status_code < 400 or error.response is not None:
-        return response  # a redirect, or a response that the code built itself
+        return response  # a redirect, or a response that the view built itself
     message = error.description or ""
     if _has_default_description(error):
         message = _MESSAGES.get(response.status_code, message)

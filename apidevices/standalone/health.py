@@ -16,16 +16,16 @@ _checks = ThreadPoolExecutor(1, "apidevices-health")
 
 @blueprint.get("/livez")
 def livez() -> ResponseReturnValue:
-    """Answer 200 while the process runs."""
+    """Return 200 while the process runs."""
     return _plain("ok")
 
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """Answer 200 if the database is available and migrated to this version, else 503.
+    """Return 200 if the database is available and migrated to this version, else 503.
 
-    The check runs in its own thread with a timeout, so that a database server that hangs blocks
-    that one thread and not those that answer requests.
+    The check runs in its own thread with a timeout. A database server that hangs blocks only this
+    thread, not those that serve requests.
     """
     check = _checks.submit(is_current, database())
     try:

@@ -19,7 +19,11 @@ class Instance:
 
     @property
     def secret_key(self) -> str:
-        """The configured key, the stored key, or the key that `create` will store."""
+        """The configured key, the stored key, or the key that ``create`` will store.
+
+        Raises:
+            ConfigError: The stored key can't be read.
+        """
         if self._key_file is None:
             return self._configured
         try:
@@ -54,7 +58,7 @@ class Instance:
             raise ConfigError(f"APIDEVICES_INSTANCE: {error}") from None
 
     def _store(self, key_file: Path) -> None:
-        # Write a temporary file and link it: processes that start together must share one key.
+        # Write a temporary file and link it, so that processes that start together share one key.
         temporary = key_file.with_name(f"{key_file.name}.{os.getpid()}")
         temporary.touch(mode=0o600)
         temporary.write_text(self._generated)

@@ -16,8 +16,8 @@ MAX_HEADER_BYTES = 128 * 1024
 class Worker(ThreadWorker):
     """gunicorn's threaded worker, except that it closes the port as soon as it begins to stop.
 
-    gunicorn's own worker keeps the port open until its last connection has ended. New clients would
-    connect in the meantime, wait, and then be cut off. If the master process was killed, a new
+    gunicorn's own worker keeps the port open until its last connection has ended. In the meantime,
+    new clients would connect, wait, and then be cut off. If the master process was killed, a new
     server could not start.
     """
 

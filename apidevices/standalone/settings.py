@@ -15,8 +15,8 @@ from apidevices.toolkit import SETTING_PREFIX, ConfigError, sqlite_file
 
 IS_INSTALLED = (Path(__file__).resolve().parents[1] / "templates").is_dir()
 
-# A checkout keeps its data beside the code, whatever the working directory. An installed package
-# has no such place and uses the working directory.
+# A checkout keeps its data next to the code, in any working directory. An installed package has no
+# such place and uses the working directory.
 _INSTANCE = (Path() if IS_INSTALLED else Path(__file__).resolve().parents[2]) / "instance"
 
 _MULTIPLE_HOSTS = re.compile(
@@ -112,9 +112,9 @@ class ServerSettings(BaseSettings):
 
     @property
     def address(self) -> str:
-        """The server's URL as opened on this machine."""
-        everywhere = self.host in ("0.0.0.0", "::")  # noqa: S104 - a comparison
-        return f"http://localhost:{self.port}" if everywhere else f"http://{self.bind}"
+        """The URL of the server, for browsers on this machine."""
+        all_interfaces = self.host in ("0.0.0.0", "::")  # noqa: S104 - a comparison
+        return f"http://localhost:{self.port}" if all_interfaces else f"http://{self.bind}"
 
     @property
     def cors_origins(self) -> list[str]:
@@ -160,7 +160,7 @@ def _split(text: str) -> list[str]:
 
 
 def _parse_database_url(text: str) -> URL:
-    """Parse a database URL. Like in libpq it may list hosts: ``host1:port1,host2:port2``.
+    """Parse a database URL. As in libpq, it may list several hosts: ``host1:port1,host2:port2``.
 
     Raises:
         ArgumentError, ValueError: It is not a database URL.
@@ -171,6 +171,6 @@ def _parse_database_url(text: str) -> URL:
     url = make_url(match["before"] + match["after"])
     url = url.update_query_pairs([("host", host) for host in match["hosts"].split(",")])
     if "target_session_attrs" not in url.query:
-        # A standby lags behind and may not know yet that a device is blocked.
+        # A standby lags behind and may not know yet that a device has been blocked.
         url = url.update_query_dict({"target_session_attrs": "read-write"})
     return url

@@ -1,4 +1,4 @@
-"""Simulated devices that call the API over HTTP, to try things out and for demos."""
+"""Simulated devices that call the API over HTTP, for testing and demos."""
 
 import random
 import threading
@@ -117,8 +117,8 @@ class Fleet:
             self._maybe_update(device)
         if self._random.random() >= UPLOADS:
             return "GET", device.headers(), None
-        reading = {"kind": "scan", "count": self._random.randint(1, 40), "ok": True}
-        return "POST", device.headers(), reading
+        upload = {"kind": "scan", "count": self._random.randint(1, 40), "ok": True}
+        return "POST", device.headers(), upload
 
     def _maybe_update(self, device: SimulatedDevice) -> None:
         """Update or replace a device at random."""

@@ -1,1 +1,1 @@
-"""A box office, as an example of a host application."""
+"""An example of a host application: a box office."""

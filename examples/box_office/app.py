@@ -26,7 +26,7 @@ login = LoginManager()
 csrf = CSRFProtect()
 api = Blueprint("api", __name__, url_prefix="/api")
 pages = Blueprint("pages", __name__)
-# All scanners share one key, so it can't tell them apart, and changing it would stop them all.
+# All scanners share one key. It doesn't identify them, and changing it would stop them all.
 API_KEY = os.environ.get("BOX_OFFICE_KEY", "scan-me")
 
 
@@ -56,7 +56,7 @@ devices = APIDevices(
 devices.protect(api)
 
 
-# --- the API of the scanners ---------------------------------------------------------------------
+# --- the scanners' API ---------------------------------------------------------------------------
 
 
 @api.before_request
@@ -81,11 +81,11 @@ def scan(code: str) -> dict[str, str]:
 @api.get("/health")
 @devices.exempt
 def health() -> dict[str, bool]:
-    """Answer health checks. They are exempt because they do not come from devices."""
+    """Respond to health checks. They are exempt because they do not come from devices."""
     return {"ok": True}
 
 
-# --- its own pages and login ---------------------------------------------------------------------
+# --- pages and login -----------------------------------------------------------------------------
 
 LOGIN = """<!doctype html><title>Box office</title>
 <form method="post"><input type="hidden" name="csrf_token" value="{{ csrf_token() }}">

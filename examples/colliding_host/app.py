@@ -1,4 +1,4 @@
-"""A host application that collides with API Devices wherever possible, to test their isolation.
+"""A host application whose names collide with API Devices, to test that both are isolated.
 
 Its tables, templates, URLs, cookies and commands have the names that an extension might use.
 """

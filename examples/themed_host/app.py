@@ -1,4 +1,4 @@
-"""A cinema whose layout, color, logo and navigation the admin pages of API Devices adopt.
+"""A cinema: the admin pages of API Devices adopt its layout, color, logo and navigation.
 
 Start it on http://127.0.0.1:5000 with
 

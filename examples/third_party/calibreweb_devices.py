@@ -1,4 +1,6 @@
-"""calibre-web with API Devices: see which e-readers use the OPDS catalog, and block one of them.
+"""calibre-web with API Devices: see which clients use the OPDS catalog, and block one of them.
+
+Only clients that send the X-Device-ID header are listed.
 
     pip install apidevices calibreweb
     python calibreweb_devices.py

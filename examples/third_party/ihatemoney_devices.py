@@ -1,4 +1,6 @@
-"""ihatemoney with API Devices: see which phones use the budgets, and block one of them.
+"""ihatemoney with API Devices: see which clients use the API, and block one of them.
+
+Only clients that send the X-Device-ID header are listed.
 
     pip install apidevices ihatemoney gunicorn
     export IHATEMONEY_SETTINGS_FILE_PATH=/etc/ihatemoney/ihatemoney.cfg
@@ -30,7 +32,7 @@ devices.protect(api)  # create_ihatemoney registers it
 
 
 def create_app() -> Flask:
-    """Create ihatemoney, connected to API Devices."""
+    """Create ihatemoney with API Devices."""
     app: Flask = create_ihatemoney()
     devices.init_app(app)
     app.register_blueprint(devices.admin, url_prefix="/settings")

@@ -1,4 +1,4 @@
-"""Create the text index for the search, and one activity index per status.
+"""Create the search index, and one activity index per status.
 
 Revision ID: 0003
 Revises: 0001
@@ -50,7 +50,7 @@ def downgrade() -> None:
 
 
 # The keys are already folded. With two line breaks after a key, each of its characters starts a
-# trigram, so that the vocabulary also finds texts of one and two characters.
+# trigram, so that the vocabulary also finds search texts of one or two characters.
 UNINDEX = """
     INSERT INTO apidevices_device_search (apidevices_device_search, rowid, key)
     VALUES ('delete', old.id, old.search_key || char(10, 10));
