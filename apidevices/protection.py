@@ -36,10 +36,8 @@ class Protected:
     def __init__(self) -> None:
         self.prefixes: set[str] = set()
         self.blueprints: dict[int, Blueprint] = {}  # by id(): several may share a name
+        self.size = 0  # of both together
         self._apps: WeakSet[Flask] = WeakSet()
-
-    def __len__(self) -> int:
-        return len(self.prefixes) + len(self.blueprints)
 
     def add(self, *targets: Blueprint | str) -> None:
         """Protect blueprints and path prefixes. Idempotent.
@@ -63,6 +61,7 @@ class Protected:
                 self.blueprints[id(target)] = target
             else:
                 self.prefixes.add(target)
+        self.size = len(self.prefixes) + len(self.blueprints)
 
     def connect(self, app: Flask) -> "Protection":
         """Return the protection of one application; later calls to ``add`` apply to it as well.
@@ -129,7 +128,7 @@ class Protection:
     def covers(self, request: Request) -> bool:
         """Return whether a request must be checked."""
         scope = self._scope
-        if scope is None or scope.size != len(self._protected) + len(self._app.blueprints):
+        if scope is None or scope.size != self._protected.size + len(self._app.blueprints):
             scope = self._scope = self._make_scope()
         path = f"{request.path}/"
         if request.url_rule is None:
@@ -143,13 +142,15 @@ class Protection:
         if not (path.startswith(scope.prefixes) or not scope.names.isdisjoint(request.blueprints)):
             return False
         view = self._app.view_functions[request.url_rule.endpoint]
+        if EXEMPT in getattr(view, "__dict__", ()):
+            return False
         # Exempting a view class does not exempt its subclasses.
-        declared = (view, getattr(view, "view_class", None))
-        return not any(EXEMPT in getattr(part, "__dict__", ()) for part in declared)
+        view_class = getattr(view, "view_class", None)
+        return view_class is None or EXEMPT not in view_class.__dict__
 
     def _make_scope(self) -> _Scope:
         protected, app = self._protected, self._app
-        size = len(protected) + len(app.blueprints)
+        size = protected.size + len(app.blueprints)
         names = frozenset(
             name
             for name, registered in app.blueprints.items()
