@@ -5,7 +5,8 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ import pytest
 
 from tests.clients.driver import call_with_python
 from tests.clients.scenarios import Call, Client
-from tests.clients.snippets import go_snippet, javascript, python, shell_function
+from tests.clients.snippets import go_snippet, javascript, kotlin_snippet, python, shell_function
 
 HERE = Path(__file__).parent
+JARS = ("okhttp.jar", "okio.jar", "com.android.json.jar", "kotlin-stdlib.jar")
+JAVA = Path("/usr/share/java")  # where Debian's packages put JAR files
+
 TIMEOUT_S = 120  # the first compilation takes longest
 
 RUN_MODULE = """
@@ -56,16 +60,25 @@ def run(*command: str | Path, call: Call | None = None, cwd: Path | None = None)
     return done.stdout
 
 
-@pytest.fixture(scope="session", params=["requests", "httpx", "aiohttp", "fetch", "axios", "go"])
-def client(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Client:
+CLIENTS = ["requests", "httpx", "aiohttp", "fetch", "axios", "go", "kotlin"]
+
+
+@pytest.fixture(scope="session", params=CLIENTS)
+def client(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Client]:
     """Each published snippet that needs no browser, except the one for curl."""
     name: str = request.param
     folder = tmp_path_factory.mktemp(f"client-{name}")
-    if name == "go":
-        return _go_client(folder)
-    if name in ("fetch", "axios"):
-        return _node_client(name, folder)
-    return _python_client(name)
+    if name == "kotlin":
+        with _kotlin_client(folder) as client:
+            yield client
+    elif name == "go":
+        yield _go_client(folder)
+    elif name in ("fetch", "axios"):
+        yield _node_client(name, folder)
+    else:
+        yield _python_client(name)
 
 
 def _python_client(library: str) -> Client:
@@ -94,6 +107,38 @@ def _go_client(folder: Path) -> Client:
     shutil.copy(HERE / "driver.go", folder)
     run(require("go"), "build", "-o", "client", ".", cwd=folder)
     return _command_client([folder / "client"])
+
+
+@contextmanager
+def _kotlin_client(folder: Path) -> Iterator[Client]:
+    """One Java process for all calls, because starting it takes longer than a call."""
+    compiler, java = require("kotlinc"), require("java")
+    jars = [JAVA / jar for jar in JARS]
+    for jar in jars:
+        if not jar.exists():
+            _skip_or_fail(f"{jar} is not installed.")
+    classpath = ":".join(map(str, [folder, *jars]))
+    (folder / "Client.kt").write_text(kotlin_snippet())
+    shutil.copy(HERE / "driver.kt", folder / "Driver.kt")
+    sources = (folder / "Client.kt", folder / "Driver.kt")
+    run(compiler, "-classpath", classpath, "-d", folder, *sources)
+    with subprocess.Popen(
+        [java, "-Dfile.encoding=UTF-8", "-classpath", classpath, "DriverKt"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        requests, results = process.stdin, process.stdout
+        assert requests is not None
+        assert results is not None
+
+        def client(call: Call) -> dict[str, Any]:
+            print(json.dumps(asdict(call)), file=requests, flush=True)
+            result: dict[str, Any] = json.loads(results.readline())
+            return result
+
+        yield client
+        requests.close()
 
 
 def _command_client(command: list[str | Path]) -> Client:

@@ -35,6 +35,21 @@ def go_snippet() -> str:
     return snippet.replace("package api\n", "package main\n", 1)
 
 
+KOTLIN_IMPORTS = """
+import java.io.IOException
+import java.net.URLEncoder
+import kotlin.random.Random
+import okhttp3.*
+import org.json.JSONObject
+"""
+
+
+def kotlin_snippet() -> str:
+    """Return the snippet as a file. Editors add its imports, so the document leaves them out."""
+    [snippet] = blocks("kotlin")
+    return KOTLIN_IMPORTS + snippet
+
+
 def shell_function() -> str:
     """Return the shell function ``call_api``."""
     [snippet] = blocks("bash")
