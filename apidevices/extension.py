@@ -1,6 +1,7 @@
 """The Flask extension: adds tracking, admin pages and commands to an application."""
 
 import warnings
+import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -93,6 +94,7 @@ class APIDevices:
             on_denied=self._on_denied,
         )
         app.extensions[EXTENSION] = app_state
+        weakref.finalize(app, app_state.activity.retire).atexit = False
         request_hook.register(app, app_state, protection)
         app.cli.add_command(commands)
         migration.hide_from_flask_migrate(app)
@@ -100,9 +102,9 @@ class APIDevices:
     def protect(self, *targets: Blueprint | str) -> None:
         """Check each request to a blueprint or to paths with a prefix such as ``"/api"``.
 
-        Protecting a blueprint covers its views, the views of blueprints nested in it, and all other
-        paths below its ``url_prefix``. Protect a blueprint before registering it; before or after
-        ``init_app`` makes no difference. Idempotent.
+        Protecting a blueprint covers its views, the views of blueprints nested in it, and unknown
+        paths below its ``url_prefix``, but not views of other blueprints there. Protect a blueprint
+        before registering it; before or after ``init_app`` makes no difference. Idempotent.
 
         Raises:
             TypeError: An argument is neither a blueprint nor a string.

@@ -138,6 +138,11 @@ def _run(connection: Connection, branch: str) -> None:
     ``alembic.command.upgrade`` can't be used: it opens an environment, which would close the one
     in which the host application's migration is running.
     """
+    driver_connection = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite" and not getattr(driver_connection, "in_transaction", 1):
+        # Python's driver begins no transaction for DDL, so a migration that fails later would
+        # leave tables behind without their version.
+        connection.exec_driver_sql("BEGIN")
     scripts = _scripts()
     options = context_options() | {
         # The same callback that alembic.command.upgrade passes.

@@ -9,14 +9,15 @@ from flask import Blueprint, Flask, Request
 from flask.sansio.blueprints import Blueprint as SansioBlueprint
 from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.exceptions import MethodNotAllowed
-from werkzeug.routing import Map, MapAdapter, RequestRedirect, Rule
+from werkzeug.routing import BaseConverter, Map, MapAdapter, RequestRedirect, Rule
 
 EXEMPT = "_apidevices_exempt"
 """The attribute that marks a view as exempt from checks."""
 
-_OWN_BLUEPRINTS = ("apidevices", "apidevices_api", "apidevices_gate")  # do their own checks
+# The modules of the blueprints that do their own checks.
+_OWN_MODULES = ("apidevices.admin.frame", "apidevices.api.management", "apidevices.gate")
 
-_PLAIN_PREFIX = re.compile(r"[^<>*?#]*")
+_PLAIN_PREFIX = re.compile(r"(?!.*//)[^<>*?#%\s\x00-\x1f\x7f]*")
 
 _PREFIXES = "apidevices_prefixes"
 """The key in ``app.extensions`` of the blueprints' prefixes: registered name -> URL prefix."""
@@ -103,12 +104,20 @@ def _require_recorded_prefix(app: Flask, blueprint: Blueprint) -> None:
             )
 
 
+class _AnyPath(BaseConverter):
+    """Any path, including line breaks and repeated slashes."""
+
+    regex = "(?s:.*)"
+    part_isolating = False
+
+
 class _Scope(NamedTuple):
     """The protected part of an application's URL map, prepared for matching requests."""
 
     size: int  # number of protected targets and registered blueprints, to detect changes
     prefixes: tuple[str, ...]
     names: frozenset[str]  # registered names of protected blueprints
+    own_names: frozenset[str]  # registered names of this package's blueprints
     all_prefixes: tuple[str, ...]  # including those of protected blueprints
     variable_prefixes: MapAdapter  # prefixes such as /<tenant>/api
 
@@ -137,7 +146,7 @@ class Protection:
                 or scope.variable_prefixes.test(request.path)
                 or self._matches_other_method(request, scope)
             )
-        if request.blueprint in _OWN_BLUEPRINTS:
+        if request.blueprint in scope.own_names:
             return False
         if not (path.startswith(scope.prefixes) or not scope.names.isdisjoint(request.blueprints)):
             return False
@@ -168,14 +177,20 @@ class Protection:
             [
                 Rule(f"/{prefix}/{rest}", endpoint=prefix)
                 for prefix in blueprint_prefixes - plain
-                for rest in ("", "<path:apidevices_rest>")
+                for rest in ("", "<apidevices_rest:rest>")
             ],
-            converters=app.url_map.converters,
+            converters={**app.url_map.converters, "apidevices_rest": _AnyPath},
+            merge_slashes=False,
         )
         return _Scope(
             size,
             tuple(map(_with_slashes, prefixes)),
             names,
+            frozenset(
+                name
+                for name, registered in app.blueprints.items()
+                if registered.import_name in _OWN_MODULES
+            ),
             tuple(map(_with_slashes, prefixes | plain)),
             variable.bind(""),
         )

@@ -59,10 +59,9 @@ def current_caller() -> Caller | None:
 
 
 def _recorded_caller(request: Request) -> Caller | None:
-    pending: PendingCall | None = request.environ.get(_PENDING_CALL)
+    pending: PendingCall | None = request.environ.pop(_PENDING_CALL, None)
     if pending is not None:
         request.environ[_CALLER] = state.current().tracker.record(request, pending)
-        del request.environ[_PENDING_CALL]
     caller: Caller | None = request.environ.get(_CALLER)
     return caller
 
@@ -83,9 +82,12 @@ def check_request(request: Request, tracker: Tracker) -> None:
 def _apply_on_denied(problem: Problem, app_state: State) -> None:
     """Let the application replace the response to a denied request."""
     if app_state.on_denied is not None:
-        response = current_app.ensure_sync(app_state.on_denied)(problem.details)
-        if response is not None:
-            problem.response = current_app.make_response(response)
+        result = current_app.ensure_sync(app_state.on_denied)(problem.details)
+        if result is not None:
+            response = current_app.make_response(result)
+            if not isinstance(result, tuple | Response):
+                response.status_code = problem.code  # a body alone must not mean success
+            problem.response = response
 
 
 def _record_success(response: Response) -> Response:

@@ -110,7 +110,8 @@ class Tracker:
             Problem: One of TokenMissing, TokenInvalid, DeviceIdInvalid, DeviceIdRequired,
                 DeviceBlocked, Unavailable.
         """
-        if request.method == "OPTIONS" and self._is_preflight(request.environ):
+        # Not request.method, which is in upper case: methods are case-sensitive.
+        if request.environ["REQUEST_METHOD"] == "OPTIONS" and self._is_preflight(request.environ):
             return None
         try:
             return self._check(request, clock.now())
@@ -151,8 +152,8 @@ class Tracker:
         Browsers send neither credentials nor custom headers with it, so the device is unknown.
         """
         if (
-            "HTTP_ORIGIN" not in environ
-            or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in environ
+            not environ.get("HTTP_ORIGIN")
+            or not environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
             or "HTTP_AUTHORIZATION" in environ
         ):
             return False

@@ -3,9 +3,10 @@
 from typing import Any
 
 from alembic import context
+from sqlalchemy.exc import SQLAlchemyError
 
 from apidevices import migration
-from apidevices.cli import existing_database
+from apidevices.cli import existing_database, fail
 from apidevices.state import database
 
 options: dict[str, Any] = migration.context_options()
@@ -14,9 +15,15 @@ if destination == "head":
     # "flask db upgrade" without arguments upgrades all branches; Alembic would require one.
     options["fn"] = lambda current, _context: context.script._upgrade_revs("heads", current)
 
-# Commands that only read, such as "flask db current", must not create the database.
-db = database() if destination else existing_database()
-with db.write(timeout=60, exclusive=True) as session:
-    context.configure(connection=session.connection(), **options)
-    with context.begin_transaction():
-        context.run_migrations()
+if context.is_offline_mode():
+    fail("The migrations can't be written out as SQL. Run the command without --sql.")
+# Only an upgrade may create the database.
+upgrades = vars(context)["_proxy"].context_opts["fn"].__name__ == "upgrade"
+db = database() if upgrades else existing_database()
+try:
+    with db.write(timeout=60, exclusive=True) as session:
+        context.configure(connection=session.connection(), **options)
+        with context.begin_transaction():
+            context.run_migrations()
+except SQLAlchemyError as error:
+    fail(f"The database reported an error: {getattr(error, 'orig', None) or error}")

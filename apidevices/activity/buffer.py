@@ -33,6 +33,7 @@ class ActivityBuffer:
     _lock: threading.Lock  # guards the three attributes above
     _flush_lock: threading.Lock  # allows one flush at a time
     _closed: threading.Event
+    _retired: bool
     _thread: threading.Thread | None
 
     def __init__(self, db: Database, *, interval: float, limit: int) -> None:
@@ -90,6 +91,10 @@ class ActivityBuffer:
                     batch.extend(self._batch, self._limit)
                     self._batch = batch
 
+    def retire(self) -> None:
+        """Let the thread end after one more flush. Safe to call from a garbage collection."""
+        self._retired = True
+
     def close(self) -> None:
         """Flush and stop the thread. Called automatically when the process exits."""
         self._closed.set()
@@ -108,6 +113,7 @@ class ActivityBuffer:
         self._lock = threading.Lock()
         self._flush_lock = threading.Lock()
         self._closed = threading.Event()
+        self._retired = False
         self._thread = None
 
     def _ensure_thread(self) -> None:
@@ -120,5 +126,7 @@ class ActivityBuffer:
                     self._thread.start()
 
     def _flush_periodically(self) -> None:
-        while not self._closed.wait(self._interval):
+        retired = False
+        while not retired and not self._closed.wait(self._interval):
+            retired = self._retired
             self.flush()

@@ -207,6 +207,8 @@ def _check_token() -> ResponseReturnValue | None:
         return None  # the OpenAPI document and page are public
     try:
         check_request(request, state.current().api_tracker)
+        if current_caller() is None:
+            return None  # a CORS preflight, which Flask or a CORS extension answers
         if operation.scope and operation.scope not in _caller().scopes:
             raise InsufficientScope(operation.scope)
     except Problem as problem:

@@ -27,11 +27,14 @@ class Instance:
         if self._key_file is None:
             return self._configured
         try:
-            return self._key_file.read_text()
+            key = self._key_file.read_text()
         except FileNotFoundError:
             return self._generated
-        except OSError as error:
-            raise ConfigError(f"APIDEVICES_INSTANCE: {error}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"APIDEVICES_INSTANCE: {self._key_file}: {error}") from None
+        if not key.strip():
+            raise ConfigError(f"APIDEVICES_INSTANCE: {self._key_file} is empty. Delete it.")
+        return key
 
     def create(self) -> None:
         """Create the folder and the secret key file if they don't exist.
