@@ -37,12 +37,12 @@ class DeviceJson(ResponseBody):
     identifier: str = Field(description="The identifier that the device sends in X-Device-ID.")
     name: str | None = Field(description="The name that an administrator assigned.")
     display_name: str = Field(description="The name, or the identifier if there is no name.")
-    application: str | None
-    application_version: str | None
-    os: str | None
-    os_version: str | None
-    manufacturer: str | None
-    model: str | None
+    application: str | None = Field(description="Name of the application, as last reported.")
+    application_version: str | None = Field(description="Version of the application.")
+    os: str | None = Field(description="Operating system.")
+    os_version: str | None = Field(description="Version of the operating system.")
+    manufacturer: str | None = Field(description="Manufacturer of the device.")
+    model: str | None = Field(description="Model of the device.")
     first_seen_at: Time = Field(description="Time when the device was registered.")
     last_active_at: Time = _activity_field("last_active_at", "Time of the last allowed request.")
     last_upload_at: Time | None = _activity_field(
