@@ -175,7 +175,8 @@ def _check_address(settings: ServerSettings) -> None:
             probe.bind(address)
             probe.listen()
     except (OSError, UnicodeError) as error:
-        raise ConfigError(f"HOST, PORT: can't listen on {settings.bind}: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"HOST, PORT: can't listen on {settings.bind}: {reason}") from None
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from apidevices.models import AuditEntry
 
-COMMAND_LINE = "command line"
+COMMAND_LINE = "the command line"
 """The actor of actions that ``flask apidevices`` commands perform."""
 
 

@@ -96,9 +96,13 @@ identifier = click.argument("identifier")
 
 
 @commands.command("list")
-@click.option("--name", default="", help="Part of the name or identifier; ignores case.")
+@click.option("--name", default="", help="Part of the name or identifier, not case-sensitive.")
 @click.option(
-    "--status", type=click.Choice(["all", "active", "blocked"]), default="all", show_default=True
+    "--status",
+    type=click.Choice(["all", "active", "blocked"]),
+    default="all",
+    show_default=True,
+    help="Which devices to list.",
 )
 @as_json
 def list_devices(name: str, status: listing.Status, wants_json: bool) -> None:
@@ -139,7 +143,7 @@ def show(identifier: str, wants_json: bool) -> None:
 @identifier
 @as_json
 def history(identifier: str, wants_json: bool) -> None:
-    """Show the changes a device has reported, newest first."""
+    """Show the registration and changes of a device, newest first."""
     entries = devices.history(existing_database(), _find(identifier).id)
     if wants_json:
         _print_json([history_json(entry) for entry in entries])
@@ -189,7 +193,7 @@ def block(identifier: str, reason: str | None) -> None:
 def unblock(identifier: str) -> None:
     """Unblock a device, starting with its next request. Idempotent."""
     device = devices.unblock(existing_database(), _find(identifier).id, **_audit_args())
-    click.echo(f"{device.display_name} is not blocked")
+    click.echo(f"{device.display_name} is unblocked")
 
 
 @commands.command()
@@ -201,7 +205,7 @@ def unblock(identifier: str) -> None:
     help="Days until the token expires.",
 )
 def create_token(name: str, scopes: Sequence[str], expires_days: int | None) -> None:
-    """Create a token and print it. It is shown only once."""
+    """Create a token and print it. You can't display it again."""
     now = clock.now()
     expires_at = now + timedelta(days=expires_days) if expires_days else None
     _, text = tokens.issue(

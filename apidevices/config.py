@@ -115,9 +115,15 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _has_unique_headers(self) -> Self:
-        names = [name.lower() for accepted in self.headers.values() for name in accepted]
-        if duplicates := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"APIDEVICES_HEADER_…: {min(duplicates)} is used more than once")
+        settings: dict[str, str] = {}
+        for field, names in self.headers.items():
+            setting = f"{PREFIX}HEADER_{field.upper()}"
+            for name in names:
+                other = settings.setdefault(name.lower(), setting)
+                if other != setting:
+                    raise ValueError(f"{other}, {setting}: both use the header {name}")
+            if len({name.lower() for name in names}) < len(names):
+                raise ValueError(f"{setting}: contains a header twice")
         return self
 
     @classmethod

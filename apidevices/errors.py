@@ -5,10 +5,12 @@ Pages and APIs respond with 404 to ``NotFound``, with 409 to ``Conflict`` and wi
 Messages are shown to users: they say what is wrong and what to do next.
 """
 
+from collections.abc import Mapping
 from typing import Self
 
 import click
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 
 class APIDevicesError(Exception):
@@ -22,8 +24,8 @@ class NotFound(APIDevicesError, LookupError):
 class DeviceNotFound(NotFound):
     """The device does not exist."""
 
-    def __init__(self) -> None:
-        super().__init__("This device does not exist.")
+    def __init__(self, message: str = "This device does not exist.") -> None:
+        super().__init__(message)
 
 
 class TokenNotFound(NotFound):
@@ -55,9 +57,43 @@ class ConfigError(APIDevicesError, click.ClickException, ValueError):
     def from_validation(cls, error: ValidationError, prefix: str = "") -> Self:
         """Return an error for the first validation failure; ``prefix`` precedes the field name."""
         first = error.errors()[0]
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = "unknown setting"
+        message = describe_validation(first, {"extra_forbidden": "unknown setting"})
         if first["loc"]:
             message = f"{prefix}{str(first['loc'][0]).upper()}: {message}"
         return cls(message)
+
+
+_MESSAGES: Mapping[str, str] = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "extra_forbidden": "unknown field",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "greater_than_equal": "must be at least {ge}",
+    "int_from_float": "must be an integer",
+    "int_parsing": "must be an integer",
+    "int_parsing_size": "has too many digits",
+    "int_type": "must be an integer",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be a list",
+    "literal_error": "must be {expected}",
+    "missing": "required",
+    "model_type": "must be a JSON object",
+    "string_too_long": "must have at most {max_length:,} characters",
+    "string_too_short": "must not be empty",
+    "string_type": "must be a string",
+    "tuple_type": "must be a string or a list of strings",
+    "value_error": "{error}",
+}
+"""Type of a pydantic error -> message, a format string for the values in the error's ``ctx``."""
+
+
+def describe_validation(error: ErrorDetails, messages: Mapping[str, str] | None = None) -> str:
+    """Return the message for a pydantic error, without the field name and a full stop.
+
+    Args:
+        error: One of ``ValidationError.errors()``.
+        messages: Messages by error type, which take precedence over the messages above.
+    """
+    template = {**_MESSAGES, **(messages or {})}.get(error["type"])
+    return error["msg"] if template is None else template.format(**error.get("ctx", {}))

@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from flask import request
 from werkzeug.exceptions import Conflict as HTTPConflict
-from werkzeug.exceptions import HTTPException, UnprocessableEntity
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, UnprocessableEntity
 from werkzeug.exceptions import NotFound as HTTPNotFound
 from werkzeug.wrappers import Response
 
@@ -210,10 +211,24 @@ def as_problem(error: HTTPException) -> Response:
         for name, value in response.headers.items()
         if name in ("Allow", "Retry-After", "WWW-Authenticate", "Content-Range")
     }
-    detail = error.description or title
+    detail = _own_description(error) or error.description or title
     if response.status_code >= 500 and code == "internal_error":
         detail = "Something went wrong on the server. The error has been logged."
     return _problem_response(response.status_code, code, title, detail, headers)
+
+
+def _own_description(error: HTTPException) -> str | None:
+    """Return a description to use instead of Werkzeug's, which is for people with browsers."""
+    if error.description != type(error).description:
+        return None
+    if isinstance(error, HTTPNotFound):
+        return "There is nothing at this URL. Check the path."
+    if isinstance(error, MethodNotAllowed):
+        return (
+            f"This URL doesn't support {request.method}. The Allow header lists the methods it"
+            " supports."
+        )
+    return None
 
 
 def _problem_response(

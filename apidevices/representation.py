@@ -37,24 +37,30 @@ class DeviceJson(ResponseBody):
     identifier: str = Field(description="The identifier that the device sends in X-Device-ID.")
     name: str | None = Field(description="The name that an administrator assigned.")
     display_name: str = Field(description="The name, or the identifier if there is no name.")
-    application: str | None
-    application_version: str | None
-    os: str | None
-    os_version: str | None
-    manufacturer: str | None
-    model: str | None
-    first_seen_at: Time
-    last_active_at: Time = _activity_field("last_active_at")
+    application: str | None = Field(description="Name of the application, as last reported.")
+    application_version: str | None = Field(description="Version of the application.")
+    os: str | None = Field(description="Operating system.")
+    os_version: str | None = Field(description="Version of the operating system.")
+    manufacturer: str | None = Field(description="Manufacturer of the device.")
+    model: str | None = Field(description="Model of the device.")
+    first_seen_at: Time = Field(description="Time when the device was registered.")
+    last_active_at: Time = _activity_field("last_active_at", "Time of the last allowed request.")
     last_upload_at: Time | None = _activity_field(
-        "last_upload_at", "Time of the last POST request."
+        "last_upload_at", "Time of the last allowed POST request."
     )
     last_activity_at: Time = _activity_field(
         "last_activity_at", "blocked_at for a blocked device, otherwise last_active_at."
     )
-    blocked_at: Time | None
-    block_reason: str | None
-    denied_count: int = _activity_field("denied_count")
-    last_denied_at: Time | None = _activity_field("last_denied_at")
+    blocked_at: Time | None = Field(
+        description="Time when the device was blocked; null if it is not blocked."
+    )
+    block_reason: str | None = Field(description="The reason that the administrator gave.")
+    denied_count: int = _activity_field(
+        "denied_count", "Number of requests denied because the device was blocked."
+    )
+    last_denied_at: Time | None = _activity_field(
+        "last_denied_at", "Time of the last request denied because the device was blocked."
+    )
     status: Literal["active", "blocked"]
 
 
@@ -80,7 +86,7 @@ def _old_and_new(pair: Sequence[str | None]) -> dict[str, str | None]:
 
 
 class TokenJson(ResponseBody):
-    """A token."""
+    """The token that a request used."""
 
     id: int
     name: str

@@ -9,7 +9,7 @@ from apidevices.activity import ActivityBuffer
 from apidevices.admin.frame import harden
 from apidevices.admin.htmx import is_htmx
 from apidevices.admin.messages import status_response
-from apidevices.api.description import WITH_BODY, described
+from apidevices.api.description import WITH_BODY, Tag, described
 from apidevices.api.requests import MAX_BODY, read_body
 from apidevices.cli import Group, commands, existing_database, fail, print_table
 from apidevices.config import PREFIX as SETTING_PREFIX
@@ -66,6 +66,7 @@ __all__ = [
     "Id",
     "InvalidInput",
     "ResponseBody",
+    "Tag",
     "Time",
     "TokenMissing",
     "UTCDateTime",

@@ -126,7 +126,7 @@ def test_block_prints_the_time_of_the_block(
     assert cli.succeed("block", "phone-1") == blocked
     fake_clock.set(NOON + timedelta(days=1))
     assert cli.succeed("block", "phone-1") == blocked
-    assert cli.succeed("unblock", "phone-1") == "phone-1 is not blocked\n"
+    assert cli.succeed("unblock", "phone-1") == "phone-1 is unblocked\n"
 
 
 def test_audit_log_names_the_command_line(cli: Cli, db: Database, register: Register) -> None:
@@ -203,7 +203,15 @@ def test_create_user_rejects_invalid_input(
     assert users(db) == ["ann@example.com"]
 
 
+def test_create_user_rejects_an_invalid_address_before_the_password_prompt(cli: Cli) -> None:
+    assert cli.fail("create-user", "bob") == "This is not an email address."
+
+
 # --- errors ------------------------------------------------------------------------------------
+
+
+def test_error_names_the_unknown_device(cli: Cli) -> None:
+    assert cli.fail("show", "nope") == "No device has the identifier 'nope'."
 
 
 @pytest.mark.parametrize(

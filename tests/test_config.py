@@ -90,6 +90,26 @@ def test_error_names_the_invalid_server_variable(variable: str, value: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("PORT", "http", "must be an integer"),
+        ("PORT", "65536", "must be at most 65535"),
+        ("HOST", " ", "must not be empty"),
+        ("WEB_CONCURRENCY", "0", "must be at least 1"),
+        ("APIDEVICES_SECURE_COOKIES", "perhaps", "must be true or false"),
+        (
+            "DATABASE_URL",
+            "sqlite://",
+            "must name a file: worker processes can't share an in-memory database",
+        ),
+    ],
+)
+def test_error_states_the_rule_for_the_value(variable: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\A{variable}: {message}\Z"):
+        read({variable: value})
+
+
+@pytest.mark.parametrize(
     ("host", "bind", "address"),
     [
         ("127.0.0.1", "127.0.0.1:9000", "http://127.0.0.1:9000"),
@@ -170,9 +190,20 @@ def test_error_names_the_invalid_setting(key: str, value: object) -> None:
         Settings.from_mapping({key: value})
 
 
-def test_header_cannot_be_used_for_two_fields() -> None:
-    with pytest.raises(ConfigError, match="x-device-id is used more than once"):
-        Settings.from_mapping({"APIDEVICES_HEADER_MODEL": "X-Device-ID"})
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            "X-Device-ID",
+            "APIDEVICES_HEADER_IDENTIFIER, APIDEVICES_HEADER_MODEL:"
+            " both use the header X-Device-ID",
+        ),
+        ("X-Model, x-model", "APIDEVICES_HEADER_MODEL: contains a header twice"),
+    ],
+)
+def test_error_names_the_settings_that_use_the_same_header(value: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\A{message}\Z"):
+        Settings.from_mapping({"APIDEVICES_HEADER_MODEL": value})
 
 
 def test_unknown_setting_is_rejected() -> None:

@@ -16,7 +16,7 @@ from harness.real_server import ROOT, RealServer
 from tests.conftest import DEVICE, StartServer, as_device, only_settings
 
 NOT_RUN_HERE = {
-    "git clone … apidevices && cd apidevices": "creates this checkout",
+    "git clone <repository URL> apidevices && cd apidevices": "creates this checkout",
     "make run": "tests/server/test_start.py runs the same program",
     "make demo": "tests/server/test_demo.py runs the same program",
     "make test": "runs this test",
@@ -45,7 +45,7 @@ RUN_HERE = [
 ]
 
 
-def test_list_of_commands_run_elsewhere_is_up_to_date() -> None:
+def test_every_command_in_the_list_of_exceptions_is_documented() -> None:
     assert {command for _, command in commands()} >= NOT_RUN_HERE.keys()
 
 

@@ -89,7 +89,9 @@ def test_missing_scope_gets_403_insufficient_scope(client: FlaskClient, token: s
 
 @pytest.mark.parametrize("path", ["/api", "/api/", "/api/v1", "/api/v2/device", f"{DEVICE}/"])
 def test_unknown_path_gets_404_not_found(client: FlaskClient, token: str, path: str) -> None:
-    problem(client.get(path, headers=as_device(token)), 404, "not_found")
+    response = client.get(path, headers=as_device(token))
+    detail = problem(response, 404, "not_found")["detail"]
+    assert detail == "There is nothing at this URL. Check the path."
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,10 @@ def test_unsupported_method_gets_405_with_allowed_methods(
     client: FlaskClient, token: str, method: str, path: str, allowed: set[str]
 ) -> None:
     response = client.open(path, method=method, headers=as_device(token))
-    problem(response, 405, "method_not_allowed")
+    detail = problem(response, 405, "method_not_allowed")["detail"]
+    assert detail == (
+        f"This URL doesn't support {method}. The Allow header lists the methods it supports."
+    )
     assert set(response.headers["Allow"].split(", ")) == allowed
 
 
@@ -118,7 +123,8 @@ def test_oversized_upload_gets_413_payload_too_large(client: FlaskClient, token:
         data=b'"' + b"x" * (MAX_BYTES - 1) + b'"',
         content_type="application/json",
     )
-    problem(response, 413, "payload_too_large")
+    detail = problem(response, 413, "payload_too_large")["detail"]
+    assert detail == "The request body can have at most 1,048,576 bytes."
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "multipart/form-data"])
@@ -132,6 +138,40 @@ def test_upload_without_json_content_type_gets_415(
 def test_invalid_query_parameter_gets_422_invalid_request(administrator: Administrator) -> None:
     response = administrator.request("GET", f"{DEVICES}?status=asleep")
     assert "status" in problem(response, 422, "invalid_request")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("foo=1", "foo: unknown parameter."),
+        ("cursor=1", "cursor: invalid. Follow the URL in 'next'."),
+        ("status=asleep", "status: must be 'all', 'active' or 'blocked'."),
+    ],
+)
+def test_detail_names_the_invalid_query_parameter(
+    administrator: Administrator, query: str, detail: str
+) -> None:
+    response = administrator.request("GET", f"{DEVICES}?{query}")
+    assert problem(response, 422, "invalid_request")["detail"] == detail
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "detail"),
+    [
+        ("PATCH", "/1", [], "body: must be a JSON object."),
+        ("PATCH", "/1", {}, "name: required."),
+        ("PATCH", "/1", {"name": "x" * 256}, "name: must have at most 255 characters."),
+        ("PATCH", "/1", {"name": "x", "foo": 1}, "foo: unknown field."),
+        ("POST", "/block", {"ids": []}, "ids: must contain at least one id."),
+        ("POST", "/block", {"ids": [1, "2"]}, "ids[1]: must be an integer."),
+        ("POST", "/block", {"ids": list(range(1001))}, "ids: must contain at most 1,000 ids."),
+    ],
+)
+def test_detail_names_the_invalid_field(
+    administrator: Administrator, method: str, path: str, body: object, detail: str
+) -> None:
+    response = administrator.request(method, DEVICES + path, json=body)
+    assert problem(response, 422, "invalid_request")["detail"] == detail
 
 
 # --- server errors -----------------------------------------------------------------------------

@@ -16,7 +16,7 @@ def test_error_is_raised_if_sqlite_has_already_rolled_back(db: Database) -> None
         fill_disk(session)
 
 
-def test_interrupt_is_raised_if_the_connection_is_broken(db: Database) -> None:
+def test_keyboard_interrupt_propagates_if_the_connection_is_broken(db: Database) -> None:
     def interrupt(session: Session) -> None:
         session.connection().invalidate()
         raise KeyboardInterrupt

@@ -86,7 +86,7 @@ class ActivityBuffer:
                     if len(self._written) + len(batch.device_tokens) <= self._limit:
                         self._written.update(batch.device_tokens)
             except Exception as error:  # of any kind: the thread must survive to retry
-                logger.warning("Could not write activity, will retry: %s", error)
+                logger.warning("Could not write activity times; retrying: %s", error)
                 with self._lock:
                     batch.extend(self._batch, self._limit)
                     self._batch = batch

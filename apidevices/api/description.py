@@ -21,13 +21,21 @@ _OPERATION = "_apidevices_operation"
 
 
 @dataclass(frozen=True, slots=True)
+class Tag:
+    """A group of operations in the document."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One operation: its response, errors and request, as pydantic models and status codes."""
 
     response: type[BaseModel]
     status: int
     errors: tuple[int, ...]
-    tag: str
+    tag: Tag
     scope: str | None
     query: type[BaseModel] | None
     headers: type[BaseModel] | None
@@ -38,7 +46,7 @@ class Operation:
 def described(
     response: type[BaseModel],
     *errors: int,
-    tag: str,
+    tag: Tag,
     scope: str | None = None,
     status: int = 200,
     query: type[BaseModel] | None = None,

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from apidevices import clock, devices, listing, state
-from apidevices.api.description import MAX_JSON_INTEGER, WITH_BODY, described, operation_of
+from apidevices.api.description import MAX_JSON_INTEGER, WITH_BODY, Tag, described, operation_of
 from apidevices.api.requests import parse_body, parse_query
 from apidevices.database import is_unavailable
 from apidevices.errors import APIDevicesError
@@ -47,7 +47,7 @@ blueprint = Blueprint("apidevices_api", __name__)
 # APIFlask reads this from every blueprint that has hooks.
 blueprint.enable_openapi = False  # type: ignore[attr-defined]
 
-TAG = "Management"
+TAG = Tag("Management", "List, rename, block and unblock devices, and read their history.")
 READ, WRITE = "devices:read", "devices:write"
 MAX_IDS = 1_000
 
@@ -76,7 +76,7 @@ class _Body(_Request):
 class ListQuery(_Request):
     """Filters and cursor of the device list."""
 
-    name: str = Field("", description="Substring of the name or identifier, case-insensitive.")
+    name: str = Field("", description="Part of the name or identifier, not case-sensitive.")
     status: listing.Status = Field("all", description="'active' excludes blocked devices.")
     cursor: _ListCursor | SkipJsonSchema[None] = Field(None, description=_CURSOR)
 
@@ -112,7 +112,8 @@ IF_MATCH = create_model(
         Field(
             None,
             alias="If-Match",
-            description="ETag of the device as you fetched it; 412 if it was modified since.",
+            description="ETag from when you fetched the device. If the device was modified since,"
+            " the response is 412.",
         ),
     ),
 )

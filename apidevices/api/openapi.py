@@ -37,7 +37,7 @@ _documents: WeakKeyDictionary[Flask, dict[str, Any]] = WeakKeyDictionary()
 
 
 class ProblemJson(BaseModel):
-    """An error (RFC 9457). Identify errors by ``code``."""
+    """An error (RFC 9457). Identify errors by `code`."""
 
     type: str
     title: str
@@ -61,11 +61,12 @@ def docs() -> ResponseReturnValue:
 
 def _describe(app: Flask) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
+    tags: dict[str, str] = {}
     for path, method, name, summary, operation in _operations(app):
         described = {
             "operationId": name,
             "summary": summary,
-            "tags": [operation.tag],
+            "tags": [operation.tag.name],
             "parameters": [*_path_parameters(path), *_parameters(operation)],
             "responses": _responses(operation),
         }
@@ -75,6 +76,7 @@ def _describe(app: Flask) -> dict[str, Any]:
                 "content": _content(operation.body),
             }
         paths.setdefault(path, {})[method] = described
+        tags[operation.tag.name] = operation.tag.description
     description = OpenAPI.model_validate(
         {
             "openapi": "3.1.0",
@@ -94,6 +96,7 @@ def _describe(app: Flask) -> dict[str, Any]:
                 }
             },
             "security": [{"token": []}],
+            "tags": [{"name": name, "description": text} for name, text in sorted(tags.items())],
         }
     )
     resolved = construct_open_api_with_schema_class(description)

@@ -8,10 +8,16 @@ from flask import request
 from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
-from apidevices.errors import InvalidInput
+from apidevices.errors import InvalidInput, describe_validation
 
 MAX_BODY = 1024 * 1024
 """The maximum size of a request body, in bytes."""
+
+# Only one field of the requests is a list: the ids of devices.
+_MESSAGES = {
+    "too_short": "must contain at least one id",
+    "too_long": "must contain at most {max_length:,} ids",
+}
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -22,7 +28,7 @@ def parse_query(model: type[M]) -> M:
     Raises:
         InvalidInput: The values do not match the model.
     """
-    return _validate(model, request.args.to_dict())
+    return _validate(model, request.args.to_dict(), unknown="unknown parameter")
 
 
 def parse_body(model: type[M], *, optional: bool = False) -> M:
@@ -56,16 +62,29 @@ def read_body() -> bytes:
     # Flask 3.0 has no limit per request, only one for the whole application.
     with suppress(AttributeError):
         request.max_content_length = MAX_BODY + 1
-    body = request.get_data()
+    limit = min(MAX_BODY, request.max_content_length or MAX_BODY)
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge:
+        raise _too_large(limit) from None
     if len(body) > MAX_BODY:
-        raise RequestEntityTooLarge(f"The request body can have at most {MAX_BODY:,} bytes.")
+        raise _too_large(limit)
     return body
 
 
-def _validate(model: type[M], values: object) -> M:
+def _too_large(limit: int) -> RequestEntityTooLarge:
+    return RequestEntityTooLarge(f"The request body can have at most {limit:,} bytes.")
+
+
+def _validate(model: type[M], values: object, *, unknown: str = "unknown field") -> M:
     try:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else "body"
-        raise InvalidInput(field, f"{field}: {first['msg']}.") from None
+        field, *rest = first["loc"] or ("body",)
+        message = describe_validation(first, {**_MESSAGES, "extra_forbidden": unknown})
+        if field == "cursor" and first["type"] != "extra_forbidden":
+            message = "invalid. Follow the URL in 'next'"
+        indexes = [f"[{part}]" for part in rest if isinstance(part, int)]
+        name = f"{field}{''.join(indexes)}"
+        raise InvalidInput(str(field), f"{name}: {message}.") from None

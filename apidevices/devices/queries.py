@@ -27,12 +27,13 @@ def by_identifier(db: Database, identifier: str) -> Device:
     Raises:
         DeviceNotFound: No device has this identifier.
     """
-    if not identifier.isprintable():
-        raise DeviceNotFound  # no device has it, and database drivers reject some such strings
-    with db.read() as session:
-        device = session.scalar(select(Device).where(Device.identifier == identifier))
+    device = None
+    # All identifiers are printable, and drivers reject some strings that aren't.
+    if identifier.isprintable():
+        with db.read() as session:
+            device = session.scalar(select(Device).where(Device.identifier == identifier))
     if device is None:
-        raise DeviceNotFound
+        raise DeviceNotFound(f"No device has the identifier {identifier!r}.")
     return device
 
 

@@ -17,6 +17,7 @@ from apidevices.toolkit import (
     DeviceJson,
     InvalidInput,
     ResponseBody,
+    Tag,
     Time,
     TokenMissing,
     current_caller,
@@ -29,7 +30,7 @@ from apidevices.toolkit import (
     read_body,
 )
 
-TAG = "Devices"
+TAG = Tag("Devices", "Show the calling device, and upload data.")
 
 blueprint = Blueprint("client_api", __name__, url_prefix="/api")
 
@@ -45,21 +46,33 @@ class AnyJson(RootModel[JsonValue]):
     """Any JSON value."""
 
 
+_DETAILS = {
+    "application": "Name of the application that makes the request.",
+    "application_version": "Version of the application.",
+    "os": "Operating system.",
+    "os_version": "Version of the operating system.",
+    "manufacturer": "Manufacturer of the device.",
+    "model": "Model of the device.",
+}
+
+
 def _device_headers() -> type[BaseModel]:
     """Return a model of the device headers, under their default names."""
     fields: dict[str, Any] = {
-        field: (str, Field(None, alias=names[0], description=f"The `{field}` of the device."))
-        for field, names in DEFAULT_HEADERS.items()
+        "identifier": (
+            str,
+            Field(
+                alias=DEFAULT_HEADERS["identifier"][0],
+                description=f"Identifier of the device: 1 to {MAX_LENGTH} printable characters,"
+                " no comma.",
+                max_length=MAX_LENGTH,
+                pattern=r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$",
+            ),
+        )
     }
-    fields["identifier"] = (
-        str,
-        Field(
-            alias=DEFAULT_HEADERS["identifier"][0],
-            description="Identifies the device: printable characters without a comma, in UTF-8.",
-            max_length=MAX_LENGTH,
-            pattern=r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$",
-        ),
-    )
+    for field, description in _DETAILS.items():
+        alias = DEFAULT_HEADERS[field][0]
+        fields[field] = (str, Field(None, alias=alias, description=description))
     return create_model("DeviceHeaders", **fields)
 
 
@@ -78,7 +91,7 @@ def show_device() -> ResponseReturnValue:
 @blueprint.post("/v1/uploads")
 @described(UploadJson, *WITH_BODY, status=201, tag=TAG, headers=DEVICE_HEADERS, body=AnyJson)
 def upload() -> ResponseReturnValue:
-    """Upload data: any JSON up to 1 MiB."""
+    """Upload any JSON value of up to 1 MiB."""
     at, device_id, token_id = _calling_device()
     if not request.is_json:
         raise UnsupportedMediaType("Send the upload with 'Content-Type: application/json'.")

@@ -3,12 +3,21 @@
 import sys
 
 import click
-from flask import Flask
+from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from apidevices.standalone import accounts, migrations
 from apidevices.standalone.simulation import Fleet, run
-from apidevices.toolkit import Group, audit, clock, commands, existing_database, fail, print_table
+from apidevices.toolkit import (
+    Group,
+    InvalidInput,
+    audit,
+    clock,
+    commands,
+    existing_database,
+    fail,
+    print_table,
+)
 
 
 class StandaloneGroup(Group):
@@ -20,11 +29,18 @@ class StandaloneGroup(Group):
 @click.command()
 @with_appcontext
 @click.argument("email")
-@click.option("--role", default=accounts.ADMIN, show_default=True)
+@click.option(
+    "--role",
+    default=accounts.ADMIN,
+    show_default=True,
+    help=f"Role of the account; `{accounts.ADMIN}` is the only one.",
+)
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def create_user(email: str, role: str, password_stdin: bool) -> None:
     """Create an account for the admin pages."""
-    db = existing_database()  # fail before the prompt, not after it
+    # Fail before the prompt, not after it.
+    db = existing_database()
+    _check_address(email)
     if password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
@@ -33,6 +49,18 @@ def create_user(email: str, role: str, password_stdin: bool) -> None:
         db, email, password, role=role, actor=audit.COMMAND_LINE, now=clock.now()
     )
     click.echo(f"{user.email} can sign in now")
+
+
+def _check_address(email: str) -> None:
+    """Check an email address by the rules that sign-in uses.
+
+    Raises:
+        InvalidInput: It is not an email address.
+    """
+    try:
+        current_app.extensions["security"]._mail_util.validate(email)
+    except ValueError:
+        raise InvalidInput("email", "This is not an email address.") from None
 
 
 @click.command()
@@ -67,7 +95,7 @@ def upgrade() -> None:
 def simulate(
     url: str, token: str, size: int, rate: float, seconds: float, seed: int | None
 ) -> None:
-    """Call the API from simulated devices over HTTP, for testing and demos."""
+    """Send requests from simulated devices."""
     if not url.startswith(("http://", "https://")):
         raise click.BadParameter("must start with http:// or https://", param_hint="--url")
     total = max(1, round(rate * seconds))

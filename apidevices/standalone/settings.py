@@ -81,7 +81,9 @@ class ServerSettings(BaseSettings):
             if url.drivername not in ("sqlite", "postgresql", "postgresql+psycopg"):
                 raise ValueError("must start with sqlite:/// or postgresql://")
             if url.drivername == "sqlite" and sqlite_file(url) is None:
-                raise ValueError("processes can't share an in-memory database; name a file")
+                raise ValueError(
+                    "must name a file: worker processes can't share an in-memory database"
+                )
         return value
 
     @field_validator("apidevices_cors_origins")

@@ -88,7 +88,10 @@ def test_port_in_use_fails_startup_with_a_one_line_error(
     server: RealServer, tmp_path: Path
 ) -> None:
     environment = {"PORT": str(server.port), "APIDEVICES_INSTANCE": str(tmp_path / "instance")}
-    assert failed_start(tmp_path, environment).startswith("HOST, PORT: ")
+    address = f"127.0.0.1:{server.port}"
+    assert failed_start(tmp_path, environment) == (
+        f"HOST, PORT: can't listen on {address}: Address already in use"
+    )
 
 
 def test_invalid_setting_fails_a_command_with_a_one_line_error(make_server: StartServer) -> None:
