@@ -4,6 +4,7 @@ Exit status: 0 for success, 1 for failure (with one line on stderr), 2 for wrong
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -68,6 +69,11 @@ class Group(AppGroup):
             if is_unavailable(error):
                 fail(f"The database is unavailable: {reason}")
             fail(f"The database reported an error: {reason}")
+        except BrokenPipeError:
+            raise  # Click exits quietly
+        except OSError as error:  # such as a full disk behind stdout
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for Python's own flush at exit
+            fail(f"Could not finish: {error.strerror or error}")
 
 
 _TOKEN_COMMANDS = ("create-token", "revoke-token")
@@ -206,12 +212,18 @@ def unblock(identifier: str) -> None:
 )
 def create_token(name: str, scopes: Sequence[str], expires_days: int | None) -> None:
     """Create a token and print it. You can't display it again."""
-    now = clock.now()
+    if sys.stdout is None:
+        fail("Standard output is closed, so the token could not be printed.")
+    db, now = existing_database(), clock.now()
     expires_at = now + timedelta(days=expires_days) if expires_days else None
-    _, text = tokens.issue(
-        existing_database(), name, scopes, expires_at=expires_at, actor=audit.COMMAND_LINE, now=now
+    token, text = tokens.issue(
+        db, name, scopes, expires_at=expires_at, actor=audit.COMMAND_LINE, now=now
     )
-    click.echo(text)
+    try:
+        click.echo(text)
+    except OSError:
+        tokens.revoke(db, token.id, actor=audit.COMMAND_LINE, now=now)  # nobody has seen it
+        raise
 
 
 @commands.command()

@@ -1,5 +1,6 @@
 """``flask apidevices …`` with a database."""
 
+import subprocess
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from apidevices import audit, tokens
 from apidevices.database import Database
 from apidevices.models import AuditEntry
 from apidevices.standalone.models import User
+from harness.real_server import FLASK
 from tests.command_line import Cli
 from tests.conftest import DEVICE, DEVICES, NOON, FakeClock, Register, as_device, state_of
 
@@ -259,3 +261,20 @@ def test_simulate_fails_if_the_server_is_unreachable(cli: Cli) -> None:
 )
 def test_usage_error_exits_with_2(cli: Cli, arguments: tuple[str, ...]) -> None:
     assert cli.run(*arguments).exit_code == 2
+
+
+# --- standard output ---------------------------------------------------------------------------
+
+
+@pytest.mark.database("sqlite")
+def test_token_that_could_not_be_printed_is_revoked(app: Flask, db: Database) -> None:
+    with open("/dev/full", "w") as full_disk:
+        done = subprocess.run(
+            [*FLASK, "apidevices", "create-token", "lost"],
+            stdout=full_disk,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (1, "Could not finish: No space left on device\n")
+    [token] = tokens.all_tokens(db)
+    assert token.revoked_at is not None

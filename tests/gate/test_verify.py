@@ -145,6 +145,8 @@ def test_preflight_request_below_verify_is_allowed(client: FlaskClient) -> None:
     ("changed", "problem"),
     [
         pytest.param({"X-Original-Method": "GET"}, "401 token_missing", id="other method"),
+        pytest.param({"X-Original-Method": "options"}, "401 token_missing", id="lowercase method"),
+        pytest.param({"Origin": ""}, "401 token_missing", id="empty origin"),
         pytest.param({"Origin": None}, "401 token_missing", id="no origin"),
         pytest.param(
             {"Access-Control-Request-Method": None}, "401 token_missing", id="no requested method"

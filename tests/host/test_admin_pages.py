@@ -35,6 +35,7 @@ async def deny() -> bool:
         pytest.param(lambda: werkzeug.utils.redirect("/login"), 302, id="Werkzeug response"),
         pytest.param(lambda: ("Sign in first.", 401), 401, id="tuple"),
         pytest.param(lambda: object(), 500, id="no response"),
+        pytest.param(lambda: 403, 500, id="number"),
     ],
 )
 def test_admin_pages_deny_access_unless_authorize_returns_true(

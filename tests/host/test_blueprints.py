@@ -1,6 +1,7 @@
 """Protecting a blueprint covers its views and all paths below its URL prefix."""
 
 import gc
+import threading
 import weakref
 from typing import Any
 
@@ -226,9 +227,14 @@ def test_extension_does_not_prevent_garbage_collection_of_applications(url: str)
         with app.app_context():
             extension.upgrade()
         assert app.test_client().get("/api/ping", headers=phone()).status_code == 200
-        state_of(app).close()
+        [thread] = set(threading.enumerate()) - threads_before
+        threads.append(thread)
+        state_of(app).tracker.close()
         return weakref.ref(app)
 
+    threads_before, threads = set(threading.enumerate()), list[threading.Thread]()
     reference = use_an_app()
     gc.collect()
     assert reference() is None
+    threads[0].join(10)
+    assert not threads[0].is_alive()

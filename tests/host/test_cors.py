@@ -95,3 +95,17 @@ def test_preflight_headers_do_not_bypass_a_block(app: Flask, client: FlaskClient
     for method in ("GET", "POST", "OPTIONS"):
         response = client.open("/api/orders", method=method, headers=PREFLIGHT | phone())
         assert response.status_code == 403
+
+
+def test_preflight_request_reaches_the_management_api(url: str, closing: Close) -> None:
+    app = Flask(__name__)
+    extension = APIDevices(db=url)
+    extension.init_app(closing(app))
+    app.register_blueprint(extension.api, url_prefix="/manage")
+    flask_cors.CORS(app, origins=[ORIGIN])
+    client = app.test_client()
+    for path in ("/manage/v1/devices", "/manage/v1/devices/1/block"):
+        response = client.options(path, headers=PREFLIGHT)
+        assert response.status_code == 200
+        assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert client.get("/manage/v1/devices", headers=PREFLIGHT).status_code == 401

@@ -91,6 +91,12 @@ def test_on_denied_can_be_async(url: str, closing: Close) -> None:
         assert response.result().text == "Device identifier invalid"
 
 
+def test_on_denied_without_a_status_keeps_the_status(url: str, closing: Close) -> None:
+    app = make_app(APIDevices(db=url, on_denied=lambda problem: {"error": problem.code}), closing)
+    response = app.test_client().get("/api/ping", headers=phone("a,b"))
+    assert (response.status_code, response.json) == (400, {"error": "device_id_invalid"})
+
+
 def test_on_denied_returning_none_keeps_the_default_response(url: str, closing: Close) -> None:
     app = make_app(APIDevices(db=url, on_denied=host_format), closing)
     response = app.test_client().get("/api/ping", headers=phone("a,b"))

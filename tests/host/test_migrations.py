@@ -83,6 +83,18 @@ revision, down_revision = "failing", "second"
 def upgrade():
     raise RuntimeError("This migration fails.")
 """,
+    "failing_after_upgrade": """
+from alembic import op
+
+from host import devices
+
+revision, down_revision = "failing_after_upgrade", None
+
+
+def upgrade():
+    devices.upgrade(op.get_bind())
+    raise RuntimeError("This migration fails.")
+""",
 }
 
 Command = tuple[str, ...]
@@ -172,6 +184,20 @@ def test_failing_host_migration_rolls_back_the_upgrade(
     failed = run(*command, "upgrade", "head", status=1)
     assert "This migration fails." in failed.stderr
     assert tables(url) == set()
+
+
+def test_host_migration_that_failed_after_the_upgrade_can_be_repeated(
+    run: Run, command: Command, url: str, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        (tmp_path / "migrations" / "versions" / f"{name}.py").unlink()
+    add_revision(tmp_path, "failing_after_upgrade")
+    run(*command, "upgrade", "head", status=1)
+    assert "apidevices_devices" not in tables(url)
+    revision = tmp_path / "migrations" / "versions" / "failing_after_upgrade.py"
+    revision.write_text(revision.read_text().replace("    raise", "    # raise"))
+    run(*command, "upgrade", "head")
+    assert "apidevices_devices" in tables(url)
 
 
 @pytest.mark.database("sqlite")

@@ -46,7 +46,15 @@ def test_subclass_of_exempt_view_class_is_protected(url: str, closing: Close) ->
 
 
 @pytest.mark.parametrize(
-    ("target", "error"), [(None, TypeError), (Flask, TypeError), ("/api/*", ValueError)]
+    ("target", "error"),
+    [
+        (None, TypeError),
+        (Flask, TypeError),
+        ("/api/*", ValueError),
+        ("/my%20api", ValueError),
+        ("/api//v1", ValueError),
+        ("/api\n", ValueError),
+    ],
 )
 def test_protect_rejects_invalid_targets(target: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
