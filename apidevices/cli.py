@@ -240,6 +240,7 @@ def revoke_token(token: str) -> None:
 def upgrade() -> None:
     """Create or upgrade the tables of API Devices. Other tables are not touched."""
     migration.upgrade()
+    click.echo("The tables are up to date.")
 
 
 def existing_database() -> Database:

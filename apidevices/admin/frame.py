@@ -180,7 +180,7 @@ def time_element(moment: datetime, now: datetime, *, show_exact: bool = False) -
 def navigation() -> list[Link]:
     """Return the links to the admin pages, followed by those of the application."""
     links = [Link("API Devices", url_for("apidevices.device_list"))]
-    if has_tokens():
+    if state.current().uses_tokens:
         links.append(Link("API Tokens", url_for("apidevices.token_list")))
     return [*links, *state.current().slots.navigation()]
 

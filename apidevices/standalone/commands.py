@@ -68,6 +68,7 @@ def _check_address(email: str) -> None:
 def upgrade() -> None:
     """Create the database or upgrade its tables."""
     migrations.upgrade()
+    click.echo("The tables are up to date.")
 
 
 @click.command()
