@@ -111,7 +111,7 @@ def test_rename_form_and_dialog_fit_on_a_phone(
 def test_status_message_fits_on_a_phone(phone: Page, long_device: Device) -> None:
     phone.goto(long_device.path)
     phone.get_by_role("button", name="Save").click()
-    expect(phone.get_by_role("status")).to_contain_text("The device is now named")
+    expect(phone.locator("#apidevices-status")).to_contain_text("The device is now named")
     assert_fits(phone)
 
 

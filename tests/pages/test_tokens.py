@@ -108,7 +108,7 @@ def test_token_is_valid_until_the_end_of_its_expiry_date(
     app: Flask, admin: Visitor, fake_clock: FakeClock
 ) -> None:
     page = create(admin, expires_on="2030-05-17")
-    assert rows(page)[0].all("td")[3].one("time")["datetime"] == "2030-05-17T23:59:59.999999Z"
+    assert rows(page)[0].all("td")[3].one("time")["datetime"] == "2030-05-17T23:59:59.999Z"
     fake_clock.set(NOON + timedelta(hours=11, minutes=59))
     assert call(app, token_text(page)) == 200
     fake_clock.set(NOON + timedelta(hours=12))
@@ -232,4 +232,4 @@ def test_list_shows_when_a_token_was_last_used(app: Flask, admin: Visitor) -> No
     call(app, token_text(page))
     app.extensions["apidevices"].activity.flush()
     used = rows(admin.get(TOKENS))[0].all("td")[2].one("time")
-    assert used["datetime"] == "2030-05-17T12:00:00.000000Z"
+    assert used["datetime"] == "2030-05-17T12:00:00.000Z"
