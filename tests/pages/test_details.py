@@ -121,6 +121,17 @@ def test_details_show_when_by_whom_and_why_a_device_was_blocked(
     assert page.root.one("h1").text == "phone-1 Blocked"
 
 
+def test_details_name_the_command_line_that_blocked_a_device(
+    app: Flask, admin: Visitor, phone: Phone
+) -> None:
+    phone.call()
+    blocked = app.test_cli_runner().invoke(args=["apidevices", "block", "phone-1"])
+    assert blocked.exit_code == 0, blocked.output
+    text = fact(details(admin), "Blocked at").text
+    assert text.startswith("just now")
+    assert text.endswith("by the command line")
+
+
 def test_details_show_the_number_of_denied_requests(admin: Visitor, phone: Phone) -> None:
     phone.call()
     admin.submit(details(admin), "/block")

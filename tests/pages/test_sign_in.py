@@ -218,7 +218,9 @@ def test_get_request_does_not_sign_out(admin: Visitor) -> None:
 
 
 def test_sign_out_without_csrf_token_is_rejected(admin: Visitor) -> None:
-    assert admin.post("/logout").status == 400
+    page = admin.post("/logout")
+    assert page.status == 400
+    assert page.root.one("h1").text == "Page expired"
     assert is_signed_in(admin)
 
 

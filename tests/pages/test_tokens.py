@@ -200,6 +200,12 @@ def test_revoking_a_new_token_hides_its_text(admin: Visitor) -> None:
     assert token_text(page) not in admin.submit(page, "/revoke", htmx=True).html
 
 
+def test_revoke_dialog_names_the_token(admin: Visitor, new_token: NewToken) -> None:
+    new_token(name="ops")
+    dialog = admin.get(TOKENS).root.one(role="dialog")
+    assert dialog.one("h2").text == "Revoke the token “ops”?"
+
+
 def test_revoking_is_idempotent(admin: Visitor) -> None:
     page = create(admin)
     admin.submit(page, "/revoke")
