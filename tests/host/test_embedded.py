@@ -126,6 +126,12 @@ def test_htmx_gets_fragments_without_the_layout(visitor: Visitor) -> None:
     assert "Lumière" not in response.text
 
 
+def test_block_dialog_mentions_credentials_in_a_host_without_tokens(visitor: Visitor) -> None:
+    dialog = visitor.get(f"{ADMIN}/1").root.one(role="dialog").text
+    assert "Its credentials stay valid, so other devices that share them keep working." in dialog
+    assert "token" not in dialog
+
+
 def test_forms_work_without_htmx(visitor: Visitor) -> None:
     page = visitor.follow(visitor.change(f"{ADMIN}/1", "/block"))
     assert "“till-1” is blocked." in page.announced
