@@ -21,6 +21,14 @@
     showCopyButtons();
   });
 
+  // --- confirmation dialogs ---
+
+  // The browser lets Tab leave a popover, whose backdrop would then cover the focused element.
+  document.addEventListener("focusout", ({ target, relatedTarget }) => {
+    const dialog = target.closest?.(".dialog:popover-open");
+    if (dialog && relatedTarget && !dialog.contains(relatedTarget)) dialog.hidePopover();
+  });
+
   // --- status messages ---
 
   const announce = (text) => {
@@ -37,17 +45,36 @@
     clearTimer = setTimeout(() => byId("apidevices-status").replaceChildren(), STATUS_SECONDS * 1000);
   };
 
+  // --- failed requests: show the message, and return the focus to where it was ---
+
+  let focusBefore; // a button is disabled during its request, and so loses the focus
+
   document.addEventListener("htmx:before:request", () => {
     failed = false;
+    focusBefore = document.activeElement;
   });
 
-  document.addEventListener("htmx:response:error", () => {
+  const fail = () => {
     failed = true;
-  });
+    const dialog = document.querySelector(".dialog:popover-open");
+    if (!dialog) return;
+    dialog.hidePopover(); // its backdrop would cover the message
+    focusBefore = document.querySelector(`[popovertarget="${dialog.id}"]`);
+  };
+
+  document.addEventListener("htmx:response:error", fail);
 
   document.addEventListener("htmx:error", () => {
-    failed = true;
+    fail();
     announce("The server did not respond. Reload the page to see the current state.");
+  });
+
+  document.addEventListener("htmx:finally:request", () => {
+    if (!failed) return;
+    // HTMX enables the button after this event.
+    setTimeout(() => {
+      if (document.activeElement === document.body) focusBefore?.focus({ preventScroll: true });
+    });
   });
 
   // --- renaming in the list: opening focuses the field, Escape closes it ---

@@ -138,7 +138,7 @@ def test_admin_pages_do_not_use_templates_of_the_colliding_host(
 def test_rename_and_block_work_in_the_colliding_host(visitor: Visitor) -> None:
     visitor.change(f"{LIST}/1", "/name", htmx=True, name="West door")
     response = visitor.change(f"{LIST}/1", "/block", htmx=True)
-    assert "West door is blocked." in response.announced
+    assert "“West door” is blocked." in response.announced
     denied = visitor.client.get("/api/devices", headers={"X-Device-ID": "phone-1"})
     assert denied.get_json()["code"] == "device_blocked"
 

@@ -38,7 +38,9 @@ def device_list() -> ResponseReturnValue:
     }
     if not wants_fragment():
         return render("devices/list.html", **context)
-    return render("devices/_list.html", **context)
+    query: dict[str, Any] = form.query
+    url = url_for(".device_list", **query)
+    return render("devices/_filtered_list.html", **context), {"HX-Push-Url": url}
 
 
 @blueprint.get(DEVICE)
@@ -65,9 +67,9 @@ def rename_device(device_id: int) -> ResponseReturnValue:
         raise InvalidInput("name", "The form has no name field. Reload the page and try again.")
     renamed = devices.rename(state.database(), device_id, form.name.data, **_audit_args())
     if renamed.name:
-        flash(f"The device is now named {renamed.name}.")
+        flash(f"The device is now named “{renamed.name}”.")
     else:
-        flash(f"The device has no name and is listed as {renamed.identifier}.")
+        flash(f"The name was removed. The device is now listed as “{renamed.identifier}”.")
     return _respond(renamed)
 
 
@@ -76,7 +78,7 @@ def block_device(device_id: int) -> ResponseReturnValue:
     """Block a device."""
     form = _validated(BlockForm())
     blocked = devices.block(state.database(), device_id, reason=form.reason.data, **_audit_args())
-    flash(f"{blocked.display_name} is blocked. Its requests are denied from now on.")
+    flash(f"“{blocked.display_name}” is blocked. Its requests are denied from now on.")
     return _respond(blocked)
 
 
@@ -85,7 +87,7 @@ def unblock_device(device_id: int) -> ResponseReturnValue:
     """Unblock a device."""
     _validated(FlaskForm())
     unblocked = devices.unblock(state.database(), device_id, **_audit_args())
-    flash(f"{unblocked.display_name} is unblocked. Its requests are allowed from now on.")
+    flash(f"“{unblocked.display_name}” is unblocked. Its requests are allowed from now on.")
     return _respond(unblocked)
 
 

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 
-from apidevices import clock, paths, state
+from apidevices import paths, state
 from apidevices.admin import theme
 from apidevices.admin.htmx import is_htmx
 from apidevices.admin.messages import pop_messages, status_response
@@ -163,11 +163,13 @@ def time_element(moment: datetime, now: datetime, *, show_exact: bool = False) -
         relative = humanize.naturaltime(moment, when=now)
     except (ValueError, OverflowError):  # too far away for humanize
         relative = f"{date} {time}"
+    if relative == "now":
+        relative = "just now"
     return Markup(
         '<time datetime="{}" title="{} {}">{}'
         '<span class="{}"> (<span>{}</span> <span>{}</span>)</span></time>'
     ).format(
-        clock.rfc3339(moment),
+        f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z",  # HTML allows milliseconds
         date,
         time,
         relative,

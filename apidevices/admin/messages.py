@@ -25,4 +25,5 @@ def status_response(message: str, status: int) -> Response:
 def pop_messages(*, include_flask: bool = True) -> list[str]:
     """Return and remove the pending messages, by default with those of ``flask.flash``."""
     others = get_flashed_messages() if include_flask else []
-    return [*session.pop(_KEY, ()), *map(str, others)]
+    # Several requests of one page may fail with the same message.
+    return list(dict.fromkeys([*session.pop(_KEY, ()), *map(str, others)]))

@@ -43,6 +43,8 @@ from apidevices.toolkit import (
 )
 
 MIN_PASSWORD = 8
+SIGN_IN = "Sign in to see this page."
+SESSION_ENDED = "Your session has ended. Sign in and try again."
 
 _LOCAL_PATH = re.compile(r"/(?![/\\])[^\x00-\x20\\]*")
 ADMIN = "admin"
@@ -82,7 +84,19 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
         SECURITY_CHANGE_PASSWORD_TEMPLATE="standalone/account.html",  # noqa: S106 - a file
         SECURITY_MSG_GENERIC_AUTHN_FAILED=("The email address or password is wrong.", "error"),
         SECURITY_MSG_RETYPE_PASSWORD_MISMATCH=("The passwords don't match.", "error"),
-        SECURITY_MSG_UNAUTHENTICATED=("Sign in to see this page.", "info"),
+        SECURITY_MSG_UNAUTHENTICATED=(SIGN_IN, "info"),
+        SECURITY_MSG_INVALID_PASSWORD=("The current password is wrong.", "error"),
+        SECURITY_MSG_EMAIL_NOT_PROVIDED=("Enter your email address.", "error"),
+        SECURITY_MSG_PASSWORD_NOT_PROVIDED=("Enter your password.", "error"),
+        SECURITY_MSG_PASSWORD_INVALID_LENGTH=(
+            "The password must have at least %(length)s characters.",
+            "error",
+        ),
+        SECURITY_MSG_PASSWORD_IS_THE_SAME=(
+            "The new password must differ from the current one.",
+            "error",
+        ),
+        SECURITY_MSG_PASSWORD_CHANGE=("Your password has been changed.", "success"),
     )
     email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()  # allow ann@company.local
     security = Security(app, SQLAlchemyUserDatastore(db, User, Role), render_template=render)
@@ -106,6 +120,7 @@ def authorize() -> bool:
 def redirect_to_sign_in() -> BaseResponse:
     """Redirect to the sign-in page, and from there back to the current page."""
     target = request.full_path.rstrip("?")
+    message = SIGN_IN
     if request.method != "GET" or is_htmx():
         # Return to the page that contains the form or fragment.
         try:
@@ -113,6 +128,8 @@ def redirect_to_sign_in() -> BaseResponse:
         except ValueError:
             page = urlsplit("/")  # not from a browser
         target = page.path + (f"?{page.query}" if page.query else "")
+        message = SESSION_ENDED
+    flash(message)
     url = url_for("security.login", next=target)
     if is_htmx():
         return Response(status=401, headers={"HX-Redirect": url})
@@ -222,9 +239,8 @@ def setup(token: str) -> ResponseReturnValue:
     except BadSignature:
         abort(404, "This setup link is not valid. Restart the server to get a new one.")
     if exists(db):
-        abort(404, "This setup link has been used. Sign in instead.")
+        abort(404, "This setup link has been used. Go to API Devices to sign in.")
     form = SetupForm()
-    error = None
     if form.validate_on_submit():
         email = form.email.data or ""
         try:
@@ -236,16 +252,16 @@ def setup(token: str) -> ResponseReturnValue:
                 actor=email,
                 now=clock.now(),
             )
-        except (InvalidInput, Conflict) as failure:
-            error = str(failure)
+        except InvalidInput as error:
+            form[error.field].errors = [str(error)]
+        except Conflict as error:
+            form.form_errors.append(str(error))
         else:
             _sign_in(email)
             flash("Your account is ready.")
             return redirect(url_for("apidevices.device_list"), 303)
-    if form.errors:
-        error = str(next(iter(form.errors.values()))[0])
-    page = render("standalone/setup.html", form=form, error=error, min_password=MIN_PASSWORD)
-    return page, 422 if error else 200
+    page = render("standalone/setup.html", form=form, min_password=MIN_PASSWORD)
+    return page, 422 if form.errors else 200
 
 
 def _sign_in(email: str) -> None:

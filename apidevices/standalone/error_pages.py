@@ -1,6 +1,6 @@
 """Error responses: problem details for the API, HTML for pages."""
 
-from flask import Flask, Response, current_app, flash, request
+from flask import Flask, Response, current_app, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -19,6 +19,10 @@ from apidevices.toolkit import (
     status_response,
 )
 
+_TITLES = {
+    404: "Page not found",
+    405: "Page not available",
+}
 _MESSAGES = {
     404: "This page does not exist.",
     405: "This URL only accepts form submissions.",
@@ -47,9 +51,7 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
         message = "Something went wrong on the server. The error has been logged. Try again later."
     if is_htmx():
         return status_response(message, response.status_code)
-    page = render(
-        "standalone/error.html", status=response.status_code, title=error.name, message=message
-    )
+    page = render("standalone/error.html", title=_title(error), message=message)
     result = Response(page, response.status_code)
     for name in ("Allow", "Retry-After"):
         if name in response.headers:
@@ -61,13 +63,18 @@ def _error(error: APIDevicesError) -> ResponseReturnValue:
     return _http_error(as_http_error(error))
 
 
+def _title(error: HTTPException) -> str:
+    if isinstance(error, CSRFError):
+        return "Page expired"
+    return _TITLES.get(error.code or 0, error.name.capitalize())
+
+
 def _has_default_description(error: HTTPException) -> bool:
     return error.description == type(error).description
 
 
 def _expired_page(error: CSRFError) -> ResponseReturnValue:
     if not current_user.is_authenticated:
-        flash("The page has expired. Sign in and try again.")
         return redirect_to_sign_in()
     error.description = "The page has expired and nothing was changed. Reload it and try again."
     return _http_error(error)

@@ -20,7 +20,7 @@ def without_page_load(page: Page, scripts: bool = True) -> Iterator[None]:
 
 
 def expect_status(page: Page, text: str) -> None:
-    expect(page.get_by_role("status")).to_contain_text(text)
+    expect(page.locator("#apidevices-status")).to_contain_text(text)
 
 
 def open_list(page: Page, device: Device) -> Locator:

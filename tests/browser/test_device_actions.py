@@ -27,7 +27,7 @@ def test_device_can_be_renamed_in_the_list(site: Site, page: Page, scripts: bool
         row.get_by_role("button", name="Save").click()
         expect(row.get_by_role("link", name="Main Entrance")).to_be_visible()
         expect(row).to_contain_text(device.identifier)
-        expect_status(page, "The device is now named Main Entrance.")
+        expect_status(page, "The device is now named “Main Entrance”.")
     if scripts:
         expect(row.get_by_title("Rename", exact=True)).to_be_focused()
     assert site.state(device)["name"] == "Main Entrance"
@@ -43,7 +43,7 @@ def test_name_can_be_changed_and_removed_on_the_device_page(
         details.get_by_label("Name of").fill("Main Entrance")
         details.get_by_role("button", name="Save").click()
         expect(details.get_by_role("heading", level=1)).to_have_text("Main Entrance")
-        expect_status(page, "The device is now named Main Entrance.")
+        expect_status(page, "The device is now named “Main Entrance”.")
         expect(page).to_have_title("Main Entrance · API Devices")
         details.get_by_label("Name of").fill("")
         details.get_by_role("button", name="Save").click()
@@ -88,7 +88,7 @@ def test_device_can_be_blocked_and_unblocked_in_the_list(
         dialog.get_by_label("Reason").fill("Lost on the train")
         dialog.get_by_role("button", name="Block device").click()
         expect(row).to_contain_text("Blocked")
-        expect_status(page, "Box Office is blocked. Its requests are denied from now on.")
+        expect_status(page, "“Box Office” is blocked. Its requests are denied from now on.")
     assert site.call(device.identifier) == 403
     assert site.state(device)["block_reason"] == "Lost on the train"
     if scripts:
@@ -102,7 +102,7 @@ def test_device_can_be_blocked_and_unblocked_in_the_list(
         expect(row).to_be_visible()
         dialog = open_dialog(page, row, "Unblock")
         dialog.get_by_role("button", name="Unblock device").click()
-        expect_status(page, "Box Office is unblocked. Its requests are allowed from now on.")
+        expect_status(page, "“Box Office” is unblocked. Its requests are allowed from now on.")
     assert site.call(device.identifier) == 200
     if scripts:
         expect(row.get_by_role("button", name="Block Box Office")).to_be_focused()

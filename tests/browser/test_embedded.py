@@ -100,7 +100,7 @@ def test_rename_updates_the_page_in_place(page: Page) -> None:
     page.evaluate("window.wasNotReloaded = true")
     page.get_by_label("Name of").fill("Front desk")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_have_text("The device is now named Front desk.")
+    expect(page.locator("#apidevices-status")).to_have_text("The device is now named “Front desk”.")
     expect(page.get_by_role("heading", level=1)).to_have_text("Front desk")
     expect(page.get_by_text("Call us")).to_be_visible()
     assert page.evaluate("window.wasNotReloaded")
@@ -116,7 +116,7 @@ def test_htmx_is_loaded_only_if_the_host_has_not_loaded_it(page: Page, script: s
     page.goto(f"{LIST}/2", wait_until="networkidle")
     assert len(loaded) == (0 if script else 1)
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_contain_text("The device has no name")
+    expect(page.locator("#apidevices-status")).to_contain_text("The name was removed.")
 
 
 def test_admin_pages_do_not_scroll_horizontally(page: Page) -> None:

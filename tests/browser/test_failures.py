@@ -42,15 +42,19 @@ def test_failed_block_shows_an_error_and_can_be_retried(
     row = open_list(desktop, device)
     dialog = open_dialog(desktop, row, "Block")
     with without_page_load(desktop):
+        dialog.get_by_label("Reason").fill("Lost")
         desktop.context.set_offline(True)
         dialog.get_by_role("button", name="Block device").click()
         expect_status(desktop, NO_RESPONSE)
+        expect(dialog).to_be_hidden()  # its backdrop would cover the message
+        expect(row.get_by_role("button", name="Block")).to_be_focused()
         expect(row).not_to_contain_text("Blocked")
         assert site.state(device)["status"] == "active"
         desktop.context.set_offline(False)
+        dialog = open_dialog(desktop, row, "Block")
         dialog.get_by_role("button", name="Block device").click()
         expect(row).to_contain_text("Blocked")
-    assert site.state(device)["status"] == "blocked"
+    assert site.state(device)["block_reason"] == "Lost"
 
 
 def test_failed_rename_keeps_the_typed_name(site: Site, desktop: Page, monitor: Monitor) -> None:
@@ -63,6 +67,7 @@ def test_failed_rename_keeps_the_typed_name(site: Site, desktop: Page, monitor: 
     row.get_by_role("button", name="Save").click()
     expect_status(desktop, NO_RESPONSE)
     expect(row.get_by_label("Name of")).to_have_value("After")
+    expect(row.get_by_role("button", name="Save")).to_be_focused()
     assert site.state(device)["name"] == "Before"
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.actions import expect_status, without_page_load
+from tests.browser.actions import expect_status, open_dialog, without_page_load
 from tests.browser.conftest import OpenPage
 from tests.browser.site import LIST, TOKENS, Site
 
@@ -50,6 +50,20 @@ def test_keyboard_can_block_a_device_and_cancel_unblocking(
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(unblock).to_be_focused()
     assert site.call(device.identifier) == 403
+
+
+@pytest.mark.parametrize(("key", "presses"), [("Tab", 3), ("Shift+Tab", 1)])
+def test_tab_out_of_a_dialog_closes_it(site: Site, desktop: Page, key: str, presses: int) -> None:
+    site.device()
+    upper = site.device()  # devices that called last come first
+    desktop.goto(LIST)
+    dialog = open_dialog(desktop, desktop.locator(upper.element), "Block")
+    expect(dialog.get_by_label("Reason")).to_be_focused()
+    for _ in range(presses):
+        expect(dialog).to_be_visible()
+        desktop.keyboard.press(key)
+    expect(dialog).to_be_hidden()
+    assert desktop.evaluate("document.activeElement !== document.body")
 
 
 def test_keyboard_can_unblock_a_device(site: Site, desktop: Page) -> None:
@@ -111,7 +125,7 @@ def test_filter_field_keeps_focus_while_the_list_updates(site: Site, desktop: Pa
     tab_to(desktop, field)
     with without_page_load(desktop):
         desktop.keyboard.type("typed-slowly", delay=30)
-        expect(desktop.get_by_text("2 devices found")).to_be_visible()
+        expect(desktop.locator("#devices")).to_contain_text("2 devices found")
         expect(field).to_be_focused()
         desktop.keyboard.type("-2")
         expect(desktop.locator(first.element)).to_have_count(0)

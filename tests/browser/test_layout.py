@@ -108,10 +108,19 @@ def test_rename_form_and_dialog_fit_on_a_phone(
         expect(button).to_be_in_viewport(ratio=1)
 
 
+def test_dialog_scrolls_on_a_short_screen(phone: Page, arabic_device: Device) -> None:
+    phone.set_viewport_size({"width": 320, "height": 256})
+    phone.goto(arabic_device.path)
+    dialog = open_dialog(phone, phone.locator("article"), "Block")
+    for part in (dialog.get_by_role("heading"), dialog.get_by_role("button").last):
+        part.scroll_into_view_if_needed()
+        expect(part).to_be_in_viewport(ratio=1)
+
+
 def test_status_message_fits_on_a_phone(phone: Page, long_device: Device) -> None:
     phone.goto(long_device.path)
     phone.get_by_role("button", name="Save").click()
-    expect(phone.get_by_role("status")).to_contain_text("The device is now named")
+    expect(phone.locator("#apidevices-status")).to_contain_text("The device is now named")
     assert_fits(phone)
 
 

@@ -121,14 +121,20 @@ def test_content_security_policy_is_left_to_the_host(visitor: Visitor) -> None:
 
 def test_htmx_gets_fragments_without_the_layout(visitor: Visitor) -> None:
     response = visitor.change(f"{ADMIN}/1", "/block", htmx=True)
-    assert "till-1 is blocked." in response.announced
+    assert "“till-1” is blocked." in response.announced
     assert response.root.all("title") == []  # HTMX would replace the host's title
     assert "Lumière" not in response.text
 
 
+def test_block_dialog_mentions_credentials_in_a_host_without_tokens(visitor: Visitor) -> None:
+    dialog = visitor.get(f"{ADMIN}/1").root.one(role="dialog").text
+    assert "Its credentials stay valid, so other devices that share them keep working." in dialog
+    assert "token" not in dialog
+
+
 def test_forms_work_without_htmx(visitor: Visitor) -> None:
     page = visitor.follow(visitor.change(f"{ADMIN}/1", "/block"))
-    assert "till-1 is blocked." in page.announced
+    assert "“till-1” is blocked." in page.announced
 
 
 def test_host_and_extension_show_their_own_flash_messages_once(visitor: Visitor) -> None:
@@ -138,7 +144,7 @@ def test_host_and_extension_show_their_own_flash_messages_once(visitor: Visitor)
     page = visitor.follow(done)
     assert [node.text for node in page.root.all("p", class_="flash")] == ["The cinema is closed."]
     assert page.html.count("Its requests are denied") == 1
-    assert page.announced.startswith("till-1 is blocked.")
+    assert page.announced.startswith("“till-1” is blocked.")
 
 
 # --- navigation, account and panels ------------------------------------------------------------

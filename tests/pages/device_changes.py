@@ -7,9 +7,9 @@ import pytest
 from tests.pages.device_list import LIST
 
 CHANGES: list[tuple[str, dict[str, Any], str]] = [
-    ("name", {"name": "Front desk"}, "The device is now named Front desk."),
-    ("block", {"reason": "Lost"}, "phone-1 is blocked. Its requests are denied from now on."),
-    ("unblock", {}, "phone-1 is unblocked. Its requests are allowed from now on."),
+    ("name", {"name": "Front desk"}, "The device is now named “Front desk”."),
+    ("block", {"reason": "Lost"}, "“phone-1” is blocked. Its requests are denied from now on."),
+    ("unblock", {}, "“phone-1” is unblocked. Its requests are allowed from now on."),
 ]
 each_change = pytest.mark.parametrize(
     ("action", "typed", "message"), CHANGES, ids=[change[0] for change in CHANGES]

@@ -1,10 +1,25 @@
 """Parse HTML into a tree, and fail if a tag is not closed or is closed out of order."""
 
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Self
 from xml.etree.ElementTree import Element, TreeBuilder
 
+# The attributes without a value that the pages use.
+_BOOLEAN = frozenset(
+    [
+        "autofocus",
+        "checked",
+        "defer",
+        "hidden",
+        "hx-disable",
+        "open",
+        "popover",
+        "readonly",
+        "required",
+    ]
+)
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "source", "wbr"})
 
 
@@ -17,6 +32,10 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert len({name for name, _ in attrs}) == len(attrs), f"duplicate attribute: {attrs}"
+        source = self.get_starttag_text() or ""
+        assert not re.search(r'="[^"]*"[^\s>/]', source), f"attributes run together: {source}"
+        bare = {name for name, value in attrs if value is None}
+        assert bare <= _BOOLEAN, f"unknown attributes: {source}"
         self.builder.start(tag, {name: value or "" for name, value in attrs})
         self._open.append(tag)
         if tag in _VOID:

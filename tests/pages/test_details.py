@@ -95,9 +95,9 @@ def test_details_show_activity_times(admin: Visitor, phone: Phone) -> None:
     phone.call(NOON - 2 * HOUR, body="{}")
     phone.call(NOON - HOUR)
     page = details(admin)
-    assert timestamp(fact(page, "First seen")) == "2030-05-17T09:00:00.000000Z"
-    assert timestamp(fact(page, "Last data upload")) == "2030-05-17T10:00:00.000000Z"
-    assert timestamp(fact(page, "Last active")) == "2030-05-17T11:00:00.000000Z"
+    assert timestamp(fact(page, "First seen")) == "2030-05-17T09:00:00.000Z"
+    assert timestamp(fact(page, "Last data upload")) == "2030-05-17T10:00:00.000Z"
+    assert timestamp(fact(page, "Last active")) == "2030-05-17T11:00:00.000Z"
 
 
 def test_missing_details_are_shown_as_dashes(admin: Visitor, phone: Phone) -> None:
@@ -115,10 +115,21 @@ def test_details_show_when_by_whom_and_why_a_device_was_blocked(
     fake_clock.set(NOON + HOUR)
     page = admin.submit(details(admin), "/block", reason="Lost on the train")
     page = admin.follow(page)
-    assert timestamp(fact(page, "Blocked at")) == "2030-05-17T13:00:00.000000Z"
+    assert timestamp(fact(page, "Blocked at")) == "2030-05-17T13:00:00.000Z"
     assert fact(page, "Blocked at").text.endswith(f"by {ANN}")
     assert fact(page, "Reason").text == "Lost on the train"
     assert page.root.one("h1").text == "phone-1 Blocked"
+
+
+def test_details_name_the_command_line_that_blocked_a_device(
+    app: Flask, admin: Visitor, phone: Phone
+) -> None:
+    phone.call()
+    blocked = app.test_cli_runner().invoke(args=["apidevices", "block", "phone-1"])
+    assert blocked.exit_code == 0, blocked.output
+    text = fact(details(admin), "Blocked at").text
+    assert text.startswith("just now")
+    assert text.endswith("by the command line")
 
 
 def test_details_show_the_number_of_denied_requests(admin: Visitor, phone: Phone) -> None:
@@ -128,7 +139,7 @@ def test_details_show_the_number_of_denied_requests(admin: Visitor, phone: Phone
         assert phone.call(NOON + timedelta(minutes=minute)) == 403
     shown = fact(details(admin), "Denied requests")
     assert shown.text.startswith("2, most recently")
-    assert timestamp(shown) == "2030-05-17T12:02:00.000000Z"
+    assert timestamp(shown) == "2030-05-17T12:02:00.000Z"
 
 
 def test_used_tokens_link_to_the_tokens_page(
@@ -160,7 +171,7 @@ def test_details_show_the_ten_latest_uploads(admin: Visitor, phone: Phone) -> No
         phone.call(NOON + timedelta(minutes=minute), body=f'"{"x" * 100 * minute}"')
     uploads = section(details(admin), "Latest uploads")
     assert len(table(uploads)) == 10
-    assert timestamp(uploads.one("tbody").all("tr")[0]) == "2030-05-17T12:11:00.000000Z"
+    assert timestamp(uploads.one("tbody").all("tr")[0]) == "2030-05-17T12:11:00.000Z"
     assert table(uploads)[0][1:] == ["1.1 KiB", "box office"]
 
 
@@ -172,13 +183,13 @@ def test_history_shows_old_and_new_values(admin: Visitor, phone: Phone) -> None:
     phone.call(NOON, application="Box Office", application_version="2.2")
     changed, registered = history(details(admin))
     assert changed.one("strong").text == "Changed"
-    assert timestamp(changed) == "2030-05-17T12:00:00.000000Z"
+    assert timestamp(changed) == "2030-05-17T12:00:00.000Z"
     [change] = changed.one("dl").children
     assert change.one("dt").text == "Application version"
     assert change.one("dd").text == "from 2.1 → to 2.2"
     assert (change.one("del").text, change.one("ins").text) == ("2.1", "2.2")
     assert registered.one("strong").text == "Registered"
-    assert timestamp(registered) == "2030-05-17T11:00:00.000000Z"
+    assert timestamp(registered) == "2030-05-17T11:00:00.000Z"
     assert [row.text for row in registered.one("dl").children] == [
         "Application Box Office",
         "Application version 2.1",
@@ -189,7 +200,10 @@ def test_history_shows_old_and_new_values(admin: Visitor, phone: Phone) -> None:
 def test_history_shows_token_and_address(admin: Visitor, phone: Phone) -> None:
     phone.call()
     [entry] = history(details(admin))
-    assert entry.one("p", class_="muted source").text == "with token box office from 127.0.0.1"
+    assert (
+        entry.one("p", class_="muted source").text
+        == "Reported with token box office from 127.0.0.1"
+    )
 
 
 def test_long_history_continues_on_another_page(admin: Visitor, register: Register) -> None:

@@ -26,7 +26,7 @@ def test_empty_name_removes_the_name(
     administrator.rename("Front desk")
     page = admin.follow(admin.change(f"{LIST}/{phone}", "/name", name=" "))
     assert page.root.one("h1").text == "phone-1"
-    assert page.announced == "The device has no name and is listed as phone-1."
+    assert page.announced == "The name was removed. The device is now listed as “phone-1”."
     assert administrator.device()["name"] is None
 
 

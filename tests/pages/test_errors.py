@@ -42,7 +42,7 @@ def without_tables(app: Flask) -> None:
 def test_unknown_path_is_not_found(visitors: dict[str, Visitor], visitor: str, path: str) -> None:
     page = visitors[visitor].get(path)
     assert page.status == 404
-    assert page.root.one("h1").text == "Not Found"
+    assert page.root.one("h1").text == "Page not found"
     assert page.root.one("main").all("a")[-1]["href"] == LIST
     assert_no_internals(page)
 
@@ -62,6 +62,7 @@ def test_wrong_method_gets_405_with_allowed_methods(
     response = admin.client.open(path, method=method, buffered=True)
     assert response.status_code == 405
     assert response.mimetype == "text/html"
+    assert "<h1>Page not available</h1>" in response.text
     assert allowed in response.headers["Allow"]
 
 

@@ -101,12 +101,15 @@ def test_setup_link_stops_working_after_create_user(
     ],
     ids=["weak password", "passwords differ", "no password", "invalid email", "no email"],
 )
-def test_invalid_form_shows_the_error_and_keeps_the_email(
+def test_invalid_form_shows_the_error_at_its_field_and_keeps_the_email(
     anonymous: Visitor, link: str, typed: dict[str, str], message: str
 ) -> None:
     page = fill_in(anonymous, link, **typed)
     assert page.status == 422
-    assert message in page.text
+    [focused] = page.root.all("input", autofocus="")
+    assert focused["aria-invalid"] == "true"
+    described = [page.root.one(id=name).text for name in focused["aria-describedby"].split()]
+    assert message in " ".join(described)
     assert page.form(link).one("input", name="email")["value"] == typed.get("email", ANN)
     assert PASSWORD not in page.html
     assert anonymous.get(LIST).status == 303

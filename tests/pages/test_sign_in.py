@@ -56,6 +56,19 @@ def test_unknown_account_and_wrong_password_get_the_same_response(anonymous: Vis
     assert not is_signed_in(anonymous)
 
 
+def test_login_form_focuses_the_required_email(anonymous: Visitor) -> None:
+    email = anonymous.get("/login").form("/login").one("input", name="email")
+    assert {"autofocus", "required"} <= email.attributes.keys()
+
+
+def test_failed_sign_in_describes_both_fields_with_the_error(anonymous: Visitor) -> None:
+    page = submit_login(anonymous, password=WRONG)
+    message = page.root.one(role="alert")
+    assert message.text == "The email address or password is wrong."
+    for name in ("email", "password"):
+        assert page.root.one("input", name=name)["aria-describedby"] == message["id"]
+
+
 def test_failed_sign_in_keeps_the_email_but_not_the_password(anonymous: Visitor) -> None:
     page = submit_login(anonymous, password=WRONG)
     assert page.form("/login").one("input", name="email")["value"] == ANN
@@ -106,6 +119,7 @@ def test_page_redirects_to_login_and_opens_after_sign_in(
     assert urlsplit(response.location).path == "/login"
     assert parse_qs(urlsplit(response.location).query)["next"] == [path]
     login = anonymous.get(response.location)
+    assert login.announced == "Sign in to see this page."
     assert ANN not in login.text
     after = anonymous.submit(login, "/login", email=ANN, password=PASSWORD)
     assert after.location == path
@@ -204,7 +218,9 @@ def test_get_request_does_not_sign_out(admin: Visitor) -> None:
 
 
 def test_sign_out_without_csrf_token_is_rejected(admin: Visitor) -> None:
-    assert admin.post("/logout").status == 400
+    page = admin.post("/logout")
+    assert page.status == 400
+    assert page.root.one("h1").text == "Page expired"
     assert is_signed_in(admin)
 
 
@@ -237,6 +253,8 @@ def test_htmx_form_redirects_to_login_and_back_to_its_page(
 def test_htmx_get_request_redirects_to_login(anonymous: Visitor) -> None:
     response = anonymous.get(f"{LIST}?name=x", htmx=True, HX_Current_URL=f"http://localhost{LIST}")
     assert_redirects_to_login(response, back_to=LIST)
+    login = anonymous.get(response.headers["HX-Redirect"])
+    assert login.announced == "Your session has ended. Sign in and try again."
 
 
 def assert_redirects_to_login(response: Page, back_to: str) -> None:
