@@ -5,7 +5,7 @@ import uuid
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import email_validator
 from flask import (
@@ -45,6 +45,7 @@ from apidevices.toolkit import (
 MIN_PASSWORD = 8
 SIGN_IN = "Sign in to see this page."
 SESSION_ENDED = "Your session has ended. Sign in and try again."
+SIGN_IN_AGAIN = "The sign-in page has expired. Sign in again."
 
 _LOCAL_PATH = re.compile(r"/(?![/\\])[^\x00-\x20\\]*")
 ADMIN = "admin"
@@ -129,6 +130,9 @@ def redirect_to_sign_in() -> BaseResponse:
             page = urlsplit("/")  # not from a browser
         target = page.path + (f"?{page.query}" if page.query else "")
         message = SESSION_ENDED
+        if page.path == url_for("security.login"):  # its form has expired
+            target = parse_qs(page.query).get("next", ["/"])[0]
+            message = SIGN_IN_AGAIN
     flash(message)
     url = url_for("security.login", next=target)
     if is_htmx():

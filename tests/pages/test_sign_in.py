@@ -2,7 +2,7 @@
 
 import re
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit
 
 import pytest
 from flask import Flask
@@ -289,3 +289,12 @@ def test_login_page_mentions_the_setup_link_before_the_first_account(
 
 def test_login_page_hides_the_setup_hint_once_an_account_exists(anonymous: Visitor) -> None:
     assert "No account exists yet." not in anonymous.get("/login").text
+
+
+def test_expired_sign_in_page_keeps_the_page_to_return_to(anonymous: Visitor) -> None:
+    page = f"/login?next={quote(LIST)}"
+    response = anonymous.client.post(
+        page, data={"csrf_token": "expired"}, headers={"Referer": f"http://localhost{page}"}
+    )
+    target = urlsplit(response.location)
+    assert (target.path, parse_qs(target.query)) == ("/login", {"next": [LIST]})
