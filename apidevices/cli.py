@@ -43,7 +43,9 @@ class Group(AppGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command if it works in this application."""
-        return super().get_command(ctx, cmd_name) if _works_here(ctx, cmd_name) else None
+        if not _works_here(ctx, cmd_name):
+            ctx.fail(f"'{cmd_name}' is not available: this application uses no API Devices tokens.")
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command and turn expected errors into one line and exit status 1."""

@@ -11,6 +11,7 @@ from sqlalchemy import inspect
 
 from apidevices import APIDevices, ConfigError, clock, migration, tokens
 from tests.conftest import as_device, state_of
+from tests.host.conftest import Close
 
 Host = tuple[Flask, APIDevices]
 
@@ -110,3 +111,11 @@ def test_error_names_the_invalid_setting() -> None:
     db.init_app(app)
     with pytest.raises(ConfigError, match=r"\AAPIDEVICES_REQUIRE_DEVICE_ID: "):
         APIDevices(db=db).init_app(app)
+
+
+def test_token_commands_say_why_they_are_not_available(url: str, closing: Close) -> None:
+    app = Flask(__name__)
+    APIDevices(db=url).init_app(closing(app))
+    result = app.test_cli_runner().invoke(args=["apidevices", "create-token", "x"])
+    assert result.exit_code == 2
+    assert "this application uses no API Devices tokens" in result.stderr
