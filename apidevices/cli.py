@@ -4,10 +4,10 @@ Exit status: 0 for success, 1 for failure (with one line on stderr), 2 for wrong
 """
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from io import StringIO
 from typing import Any, NoReturn
 
 import click
@@ -74,7 +74,7 @@ class Group(AppGroup):
         except BrokenPipeError:
             raise  # Click exits quietly
         except OSError as error:  # such as a full disk behind stdout
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for Python's own flush at exit
+            sys.stdout = StringIO()  # Python flushes stdout at exit, which would fail again
             fail(f"Could not finish: {error.strerror or error}")
 
 

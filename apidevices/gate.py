@@ -8,19 +8,20 @@ problem body.
 import logging
 from urllib.parse import quote
 
-from flask import Blueprint, Request, Response, request
+from flask import Request, Response, request
 from flask.sansio.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from werkzeug.routing import BaseConverter, Rule
 
 from apidevices import state
 from apidevices.problems import Problem
+from apidevices.protection import OwnBlueprint
 
 logger = logging.getLogger(__name__)
 
 _ASCII = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
-blueprint = Blueprint("apidevices_gate", __name__)
+blueprint = OwnBlueprint("apidevices_gate", __name__)
 
 
 class _AnyPath(BaseConverter):

@@ -14,15 +14,18 @@ from werkzeug.routing import BaseConverter, Map, MapAdapter, RequestRedirect, Ru
 EXEMPT = "_apidevices_exempt"
 """The attribute that marks a view as exempt from checks."""
 
-# The modules of the blueprints that do their own checks.
-_OWN_MODULES = ("apidevices.admin.frame", "apidevices.api.management", "apidevices.gate")
-
 _PLAIN_PREFIX = re.compile(r"(?!.*//)[^<>*?#%\s\x00-\x1f\x7f]*")
 
 _PREFIXES = "apidevices_prefixes"
 """The key in ``app.extensions`` of the blueprints' prefixes: registered name -> URL prefix."""
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+
+class OwnBlueprint(Blueprint):
+    """A blueprint of this package. It does its own checks."""
+
+    enable_openapi = False  # APIFlask reads this from every blueprint that has hooks
 
 
 def exempt(view: View) -> View:
@@ -189,7 +192,7 @@ class Protection:
             frozenset(
                 name
                 for name, registered in app.blueprints.items()
-                if registered.import_name in _OWN_MODULES
+                if isinstance(registered, OwnBlueprint)
             ),
             tuple(map(_with_slashes, prefixes | plain)),
             variable.bind(""),

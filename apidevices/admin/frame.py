@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import humanize
-from flask import Blueprint, Response, abort, current_app, request, url_for
+from flask import Response, abort, current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
@@ -19,6 +19,7 @@ from apidevices.config import Settings
 from apidevices.embedding import Account, Link
 from apidevices.errors import APIDevicesError
 from apidevices.problems import as_http_error
+from apidevices.protection import OwnBlueprint
 from apidevices.rendering import environment
 
 YEAR = 365 * 24 * 3600
@@ -26,9 +27,7 @@ INVALID_FORM = 422
 """The status of a page or fragment that shows what is wrong with a form."""
 
 
-class _AdminBlueprint(Blueprint):
-    enable_openapi = False  # APIFlask reads this from every blueprint that has hooks
-
+class _AdminBlueprint(OwnBlueprint):
     def get_send_file_max_age(self, filename: str | None) -> int | None:
         """Cache versioned static files for a year: their URLs change with their content."""
         return YEAR if "v" in request.args else None
@@ -202,8 +201,8 @@ def has_tokens() -> bool:
     return state.current().requires_tokens
 
 
-def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a shell variable, not a secret
-    """Return a curl command that registers a device.
+def curl_command(token: str | None = None) -> str:
+    """Return a curl command that registers a device, by default with a variable for the token.
 
     The path is a placeholder unless the application configured an example path. Without API
     Devices tokens, the command contains no credentials: only the application knows which ones it
@@ -222,7 +221,7 @@ def curl_command(token: str = "$TOKEN") -> str:  # noqa: S107 - a shell variable
     path = state.current().slots.example_path or "/$API_PATH"
     lines = [
         f"curl {request.host_url.rstrip('/')}{path}",
-        *([f'  -H "Authorization: Bearer {token}"'] if has_tokens() else ()),
+        *([f'  -H "Authorization: Bearer {token or "$TOKEN"}"'] if has_tokens() else ()),
         *(f'  -H "{headers[field][0]}: {value}"' for field, value in values.items()),
     ]
     return " \\\n".join(lines)

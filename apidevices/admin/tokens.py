@@ -15,7 +15,7 @@ from apidevices.errors import InvalidInput
 from apidevices.models import MAX_ID
 from apidevices.rendering import render
 
-_NEW_TOKEN = "_apidevices_new_token"  # noqa: S105 - a session key, not a secret
+_SESSION_KEY = "_apidevices_new_token"
 
 
 @blueprint.before_request
@@ -28,7 +28,7 @@ def _require_tokens_enabled() -> None:
 @blueprint.get("/api-tokens")
 def token_list() -> ResponseReturnValue:
     """Show the tokens. A token that was just created is shown in full, once."""
-    return render("tokens/list.html", **_context(session.pop(_NEW_TOKEN, None)))
+    return render("tokens/list.html", **_context(session.pop(_SESSION_KEY, None)))
 
 
 @blueprint.post("/api-tokens")
@@ -54,7 +54,7 @@ def create_token() -> ResponseReturnValue:
     if wants_fragment():
         return _respond(_context(new))
     # Without HTMX, pass the token to the next page in the session, from which it is then removed.
-    session[_NEW_TOKEN] = new
+    session[_SESSION_KEY] = new
     return redirect(url_for(".token_list"), 303)
 
 

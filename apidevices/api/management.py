@@ -4,7 +4,7 @@ import logging
 from importlib.util import find_spec
 from typing import Annotated, Any
 
-from flask import Blueprint, current_app, request, url_for
+from flask import current_app, request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic.json_schema import SkipJsonSchema
@@ -28,6 +28,7 @@ from apidevices.problems import (
     as_http_error,
     as_problem,
 )
+from apidevices.protection import OwnBlueprint
 from apidevices.representation import (
     BlockedJson,
     DeviceJson,
@@ -43,9 +44,7 @@ from apidevices.tracking import Caller
 
 logger = logging.getLogger(__name__)
 
-blueprint = Blueprint("apidevices_api", __name__)
-# APIFlask reads this from every blueprint that has hooks.
-blueprint.enable_openapi = False  # type: ignore[attr-defined]
+blueprint = OwnBlueprint("apidevices_api", __name__)
 
 TAG = Tag("Management", "List, rename, block and unblock devices, and read their history.")
 READ, WRITE = "devices:read", "devices:write"

@@ -271,8 +271,8 @@ def setup(token: str) -> ResponseReturnValue:
 def _sign_in(email: str) -> None:
     datastore = _security().datastore
     user = datastore.find_user(case_insensitive=True, email=email)
-    login_user(user)  # type: ignore[arg-type]  # it has just been created
-    datastore.commit()  # type: ignore[no-untyped-call]
+    login_user(user)  # type: ignore[arg-type]  # not None: just created
+    datastore.commit()  # type: ignore[no-untyped-call]  # untyped in Flask-Security
 
 
 def _end_sessions(app: Flask, user: User, **_extra: Any) -> None:

@@ -31,7 +31,7 @@ def code_below(document: Path, heading: str) -> str:
 def make_host(folder: Path, code: str) -> tuple[Flask, SQLAlchemy]:
     """Return an application with the admin pages and the ``authorize`` function from the code."""
     namespace: dict[str, Any] = {}
-    exec(code, namespace)  # noqa: S102
+    exec(code, namespace)  # noqa: S102 - runs code from the documentation
     app, db = Flask(__name__), SQLAlchemy()
     app.config["SECRET_KEY"] = "host secret"
     app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{folder}/host.sqlite3"
@@ -79,7 +79,7 @@ def flask_security(folder: Path, document: Path) -> Flask:
     app.config["SECURITY_PASSWORD_SALT"] = "host secret"
     app.config["SECURITY_PASSWORD_HASH"] = "plaintext"
     app.config["SECURITY_PASSWORD_SCHEMES"] = ["plaintext"]
-    fsqla_v3.FsModels.set_db_info(db)  # type: ignore[attr-defined,no-untyped-call]
+    fsqla_v3.FsModels.set_db_info(db)  # type: ignore[attr-defined,no-untyped-call]  # untyped
 
     class Role(db.Model, fsqla_v3.FsRoleMixin):
         pass

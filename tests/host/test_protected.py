@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Blueprint, Flask
 from flask.testing import FlaskClient
 from flask.views import MethodView
 
@@ -93,3 +93,19 @@ def test_admin_pages_are_exempt_from_root_prefix(url: str, closing: Close) -> No
     client = app.test_client()
     assert client.get("/apiary").status_code == 401
     assert client.get(ADMIN).status_code == 200
+
+
+def test_host_blueprint_with_the_name_of_ours_is_protected(url: str, closing: Close) -> None:
+    app = Flask(__name__)
+    extension = APIDevices(db=url)
+    blueprint = Blueprint("apidevices_gate", __name__, url_prefix="/api")
+    blueprint.add_url_rule("/ping", "ping", lambda: "")
+    extension.protect(blueprint)
+    extension.init_app(closing(app))
+    app.register_blueprint(blueprint)
+    with app.app_context():
+        extension.upgrade()
+    client = app.test_client()
+    client.get("/api/ping", headers=phone())
+    block(app)
+    assert client.get("/api/ping", headers=phone()).status_code == 403
