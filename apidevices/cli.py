@@ -62,15 +62,7 @@ class Group(AppGroup):
         except APIDevicesError as error:
             fail(str(error))
         except SQLAlchemyError as error:
-            reason = getattr(error, "orig", None) or error
-            if _lacks_tables(reason):
-                fail(
-                    f"The database is not migrated: {str(reason).splitlines()[0]}. "
-                    f"Run '{upgrade_command}'."
-                )
-            if is_unavailable(error):
-                fail(f"The database is unavailable: {reason}")
-            fail(f"The database reported an error: {reason}")
+            fail(describe_database_error(error, upgrade_command))
         except BrokenPipeError:
             raise  # Click exits quietly
         except OSError as error:  # such as a full disk behind stdout
@@ -88,6 +80,17 @@ def _works_here(ctx: click.Context, name: str) -> bool:
         return True
     with info.load_app().app_context():
         return state.current().uses_tokens
+
+
+def describe_database_error(error: SQLAlchemyError, upgrade_command: str) -> str:
+    """Return an error message for people, with the command to run if tables are missing."""
+    reason = getattr(error, "orig", None) or error
+    if _lacks_tables(reason):
+        first_line = str(reason).splitlines()[0]
+        return f"The database is not migrated: {first_line}. Run '{upgrade_command}'."
+    if is_unavailable(error):
+        return f"The database is unavailable: {reason}"
+    return f"The database reported an error: {reason}"
 
 
 def _lacks_tables(reason: object) -> bool:

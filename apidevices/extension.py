@@ -94,6 +94,7 @@ class APIDevices:
             on_denied=self._on_denied,
         )
         app.extensions[EXTENSION] = app_state
+        # At exit, the activity buffer closes itself.
         weakref.finalize(app, app_state.activity.retire).atexit = False
         request_hook.register(app, app_state, protection)
         app.cli.add_command(commands)

@@ -11,24 +11,17 @@ from urllib.parse import quote
 from flask import Request, Response, request
 from flask.sansio.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
-from werkzeug.routing import BaseConverter, Rule
+from werkzeug.routing import Rule
 
 from apidevices import state
 from apidevices.problems import Problem
-from apidevices.protection import OwnBlueprint
+from apidevices.protection import AnyPath, OwnBlueprint
 
 logger = logging.getLogger(__name__)
 
 _ASCII = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 blueprint = OwnBlueprint("apidevices_gate", __name__)
-
-
-class _AnyPath(BaseConverter):
-    """Any path, including repeated and trailing slashes."""
-
-    regex = ".*"
-    part_isolating = False
 
 
 @blueprint.record
@@ -40,7 +33,7 @@ def _add_rules(setup: BlueprintSetupState) -> None:
     """
     endpoint = f"{setup.name_prefix}.{setup.name}.verify".lstrip(".")
     setup.app.view_functions[endpoint] = verify
-    setup.app.url_map.converters["apidevices_path"] = _AnyPath
+    setup.app.url_map.converters["apidevices_path"] = AnyPath
     for path in ("/verify", "/verify/<apidevices_path:original_path>"):
         setup.app.url_map.add(
             Rule(

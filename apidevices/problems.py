@@ -217,9 +217,14 @@ def as_problem(error: HTTPException) -> Response:
     return _problem_response(response.status_code, code, title, detail, headers)
 
 
+def has_default_description(error: HTTPException) -> bool:
+    """Return whether an error has the text that Werkzeug gives to all of its kind."""
+    return error.description == type(error).description
+
+
 def _own_description(error: HTTPException) -> str | None:
     """Return a description to use instead of Werkzeug's, which is for people with browsers."""
-    if error.description != type(error).description:
+    if not has_default_description(error):
         return None
     if isinstance(error, HTTPNotFound):
         return "There is nothing at this URL. Check the path."

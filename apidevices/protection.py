@@ -40,7 +40,7 @@ class Protected:
     def __init__(self) -> None:
         self.prefixes: set[str] = set()
         self.blueprints: dict[int, Blueprint] = {}  # by id(): several may share a name
-        self.size = 0  # of both together
+        self.size = 0  # of both together; stored, because every request reads it
         self._apps: WeakSet[Flask] = WeakSet()
 
     def add(self, *targets: Blueprint | str) -> None:
@@ -107,7 +107,7 @@ def _require_recorded_prefix(app: Flask, blueprint: Blueprint) -> None:
             )
 
 
-class _AnyPath(BaseConverter):
+class AnyPath(BaseConverter):
     """Any path, including line breaks and repeated slashes."""
 
     regex = "(?s:.*)"
@@ -182,7 +182,7 @@ class Protection:
                 for prefix in blueprint_prefixes - plain
                 for rest in ("", "<apidevices_rest:rest>")
             ],
-            converters={**app.url_map.converters, "apidevices_rest": _AnyPath},
+            converters={**app.url_map.converters, "apidevices_rest": AnyPath},
             merge_slashes=False,
         )
         return _Scope(

@@ -35,6 +35,7 @@ from apidevices.problems import (
     Unavailable,
     as_http_error,
     as_problem,
+    has_default_description,
 )
 from apidevices.rendering import render
 from apidevices.representation import DeviceJson, ResponseBody, Time, device_json, etag
@@ -87,6 +88,7 @@ __all__ = [
     "existing_database",
     "fail",
     "harden",
+    "has_default_description",
     "is_branch_current",
     "is_htmx",
     "is_unavailable",

@@ -6,7 +6,7 @@ from alembic import context
 from sqlalchemy.exc import SQLAlchemyError
 
 from apidevices import migration
-from apidevices.cli import existing_database, fail
+from apidevices.cli import describe_database_error, existing_database, fail
 from apidevices.state import database
 
 options: dict[str, Any] = migration.context_options()
@@ -26,4 +26,4 @@ try:
         with context.begin_transaction():
             context.run_migrations()
 except SQLAlchemyError as error:
-    fail(f"The database reported an error: {getattr(error, 'orig', None) or error}")
+    fail(describe_database_error(error, "flask apidevices upgrade"))

@@ -92,7 +92,8 @@ class ActivityBuffer:
                     self._batch = batch
 
     def retire(self) -> None:
-        """Let the thread end after one more flush. Safe to call from a garbage collection."""
+        """Let the thread end after one more flush. Safe to call during garbage collection."""
+        # Not _closed.set(): the collecting thread may be inside that event, holding its lock.
         self._retired = True
 
     def close(self) -> None:

@@ -38,8 +38,7 @@ def device_list() -> ResponseReturnValue:
     }
     if not wants_fragment():
         return render("devices/list.html", **context)
-    query: dict[str, Any] = form.query
-    url = url_for(".device_list", **query)
+    url = url_for(".device_list", **form.query)
     return render("devices/_filtered_list.html", **context), {"HX-Push-Url": url}
 
 

@@ -52,7 +52,7 @@ class FilterForm(FlaskForm):
         return Filters(self.name.data or "", self.status.data)
 
     @property
-    def query(self) -> dict[str, str]:
+    def query(self) -> dict[str, Any]:
         """The query parameters for these filters, without defaults."""
         chosen = {"name": self.filters.name, "status": self.filters.status}
         return {key: value for key, value in chosen.items() if value not in ("", "all")}

@@ -53,7 +53,8 @@ def _authorize() -> ResponseReturnValue | None:
     if request.endpoint in ("apidevices.static", "apidevices.theme"):
         return None
     result = current_app.ensure_sync(state.current().authorize)()
-    if result is None or (isinstance(result, int) and result in (False, True)):
+    # 0 and 1 are what a database column may have for False and True.
+    if result is None or (isinstance(result, int) and result in (0, 1)):
         return None if result else abort(403)
     # Anything else must be a response. It is truthy, so never treat it as permission.
     return current_app.make_response(result)

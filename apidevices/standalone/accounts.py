@@ -11,7 +11,6 @@ import email_validator
 from flask import (
     Blueprint,
     Flask,
-    Response,
     abort,
     current_app,
     flash,
@@ -134,10 +133,7 @@ def redirect_to_sign_in() -> BaseResponse:
             target = parse_qs(page.query).get("next", ["/"])[0]
             message = SIGN_IN_AGAIN
     flash(message)
-    url = url_for("security.login", next=target)
-    if is_htmx():
-        return Response(status=401, headers={"HX-Redirect": url})
-    return redirect(url, 303)
+    return redirect(url_for("security.login", next=target), 303)
 
 
 def actor() -> str:
@@ -149,6 +145,18 @@ def exists(db: Database) -> bool:
     """Return whether any account exists."""
     with db.read() as session:
         return session.scalar(select(User.id).limit(1)) is not None
+
+
+def validate_email(email: str) -> str:
+    """Return an email address in the form in which it is stored, by the rules of sign-in.
+
+    Raises:
+        InvalidInput: It is not an email address.
+    """
+    try:
+        return str(_security()._mail_util.validate(email))
+    except ValueError:
+        raise InvalidInput("email", "This is not an email address.") from None
 
 
 def create(
@@ -167,12 +175,8 @@ def create(
         InvalidInput: The address or password is invalid, or the role is unknown.
         Conflict: The account exists, or ``only_first`` is set and any account exists.
     """
-    security = _security()  # apply the same rules as sign-in does
-    try:
-        email = security._mail_util.validate(email)
-    except ValueError:
-        raise InvalidInput("email", "This is not an email address.") from None
-    problems, password = security._password_util.validate(password, is_register=True)
+    email = validate_email(email)
+    problems, password = _security()._password_util.validate(password, is_register=True)
     if problems:
         raise InvalidInput("password", " ".join(map(str, problems)))
     hashed = hash_password(password)  # deliberately slow: keep it out of the transaction

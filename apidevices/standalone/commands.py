@@ -3,14 +3,13 @@
 import sys
 
 import click
-from flask import Flask, current_app
+from flask import Flask
 from flask.cli import with_appcontext
 
 from apidevices.standalone import accounts, migrations
 from apidevices.standalone.simulation import Fleet, run
 from apidevices.toolkit import (
     Group,
-    InvalidInput,
     audit,
     clock,
     commands,
@@ -40,7 +39,7 @@ def create_user(email: str, role: str, password_stdin: bool) -> None:
     """Create an account for the admin pages."""
     # Fail before the prompt, not after it.
     db = existing_database()
-    _check_address(email)
+    email = accounts.validate_email(email)
     if password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
@@ -49,18 +48,6 @@ def create_user(email: str, role: str, password_stdin: bool) -> None:
         db, email, password, role=role, actor=audit.COMMAND_LINE, now=clock.now()
     )
     click.echo(f"{user.email} can sign in now")
-
-
-def _check_address(email: str) -> None:
-    """Check an email address by the rules that sign-in uses.
-
-    Raises:
-        InvalidInput: It is not an email address.
-    """
-    try:
-        current_app.extensions["security"]._mail_util.validate(email)
-    except ValueError:
-        raise InvalidInput("email", "This is not an email address.") from None
 
 
 @click.command()

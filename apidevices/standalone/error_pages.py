@@ -13,6 +13,7 @@ from apidevices.toolkit import (
     Unavailable,
     as_http_error,
     as_problem,
+    has_default_description,
     is_htmx,
     is_unavailable,
     render,
@@ -45,7 +46,7 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     if response.status_code < 400 or error.response is not None:
         return response  # a redirect, or a response that the view built itself
     message = error.description or ""
-    if _has_default_description(error):
+    if has_default_description(error):
         message = _MESSAGES.get(response.status_code, message)
     if isinstance(error, InternalServerError):
         message = "Something went wrong on the server. The error has been logged. Try again later."
@@ -67,10 +68,6 @@ def _title(error: HTTPException) -> str:
     if isinstance(error, CSRFError):
         return "Page expired"
     return _TITLES.get(error.code or 0, error.name.capitalize())
-
-
-def _has_default_description(error: HTTPException) -> bool:
-    return error.description == type(error).description
 
 
 def _expired_page(error: CSRFError) -> ResponseReturnValue:
