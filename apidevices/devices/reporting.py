@@ -17,6 +17,28 @@ from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceToken
 
 
 @dataclass(frozen=True, slots=True)
+class _Report:
+    """What a device reported, and where the report came from."""
+
+    identity: DeviceIdentity
+    token_id: int | None
+    address: str | None
+    at: datetime
+
+    def history_entry(
+        self, device_id: int, kind: str, changes: dict[str, list[str | None]]
+    ) -> DeviceHistory:
+        return DeviceHistory(
+            device_id=device_id,
+            kind=kind,
+            at=self.at,
+            changes=changes,
+            token_id=self.token_id,
+            address=self.address,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ReportResult:
     """The result of a report: the device's id and whether the device is blocked."""
 
@@ -39,48 +61,37 @@ def report(
     change write it once. A report from a blocked device changes nothing.
     """
     with db.write() as session:
-        reported, signal, details = _store(db, session, identity, token_id, address, now)
+        result, signal, details = _store(db, session, _Report(identity, token_id, address, at=now))
     if signal is not None:
-        signals.send(signal, lambda: get(db, reported.device_id), **details)
-    return reported
+        signals.send(signal, lambda: get(db, result.device_id), **details)
+    return result
 
 
 def _store(
-    db: Database,
-    session: Session,
-    identity: DeviceIdentity,
-    token_id: int | None,
-    address: str | None,
-    now: datetime,
+    db: Database, session: Session, report: _Report
 ) -> tuple[ReportResult, Signal | None, dict[str, Any]]:
     """Store a report; return its result, and the signal to send after the commit, with details."""
     locked = (
         select(Device)
-        .where(Device.identifier == identity.identifier)
+        .where(Device.identifier == report.identity.identifier)
         .with_for_update(key_share=True)
     )
     device = session.scalar(locked)
     if device is None:
-        device_id = _register(db, session, identity, token_id, address, now)
+        device_id = _register(db, session, report)
         if device_id is not None:
             return ReportResult(device_id, blocked=False), signals.device_registered, {}
         device = session.scalars(locked).one()  # the row that the INSERT conflicted with
     if device.blocked_at is not None:
         return ReportResult(device.id, blocked=True), None, {}
-    changes = _update_details(session, device, identity, token_id, address, now)
+    changes = _update_details(session, device, report)
     signal = signals.device_changed if changes else None
     return ReportResult(device.id, blocked=False), signal, {"changes": changes}
 
 
-def _register(
-    db: Database,
-    session: Session,
-    identity: DeviceIdentity,
-    token_id: int | None,
-    address: str | None,
-    now: datetime,
-) -> int | None:
+def _register(db: Database, session: Session, report: _Report) -> int | None:
     """Insert a device and return its id, or None if a concurrent request inserted it first."""
+    identity, now = report.identity, report.at
     device_id: int | None = session.scalar(
         db.insert(Device)
         .values(
@@ -97,35 +108,29 @@ def _register(
     session.add_all(
         [
             DeviceActivity(device_id=device_id, last_active_at=now, last_activity_at=now),
-            DeviceHistory(
-                device_id=device_id,
-                kind="registered",
-                at=now,
-                changes={field: [None, value] for field, value in identity.details.items()},
-                token_id=token_id,
-                address=address,
+            report.history_entry(
+                device_id,
+                "registered",
+                {field: [None, value] for field, value in identity.details.items()},
             ),
         ]
     )
-    if token_id is not None:
+    if report.token_id is not None:
         session.add(
-            DeviceToken(device_id=device_id, token_id=token_id, first_used_at=now, last_used_at=now)
+            DeviceToken(
+                device_id=device_id, token_id=report.token_id, first_used_at=now, last_used_at=now
+            )
         )
     return device_id
 
 
 def _update_details(
-    session: Session,
-    device: Device,
-    identity: DeviceIdentity,
-    token_id: int | None,
-    address: str | None,
-    now: datetime,
+    session: Session, device: Device, report: _Report
 ) -> dict[str, list[str | None]]:
     """Store the changed details and return them: field -> [old, new]."""
     changes: dict[str, list[str | None]] = {
         field: [getattr(device, field), value]
-        for field, value in identity.details.items()
+        for field, value in report.identity.details.items()
         if getattr(device, field) != value
     }
     if changes:
@@ -134,14 +139,5 @@ def _update_details(
             .where(Device.id == device.id)
             .values({field: new for field, (_, new) in changes.items()})
         )
-        session.add(
-            DeviceHistory(
-                device_id=device.id,
-                kind="changed",
-                at=now,
-                changes=changes,
-                token_id=token_id,
-                address=address,
-            )
-        )
+        session.add(report.history_entry(device.id, "changed", changes))
     return changes
