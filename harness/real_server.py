@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -83,45 +84,26 @@ class Response:
         return cls(response.status, response.headers, response.read())
 
 
-class RealServer:
-    """A server on a free port with its own instance folder.
+class ServerProcess(ABC):
+    """A server in its own process, on a free port.
 
     Entering the context manager starts the server and waits until it is ready. Leaving it stops
     the server with SIGTERM and checks the exit status and the log.
-
-    Args:
-        instance: The instance folder. The log is written next to it.
-        program: The command that starts the server.
-        flask: The matching ``flask`` command.
-        cwd: The working directory of both commands.
-        variables: Additional environment variables.
     """
 
-    def __init__(
-        self,
-        instance: Path,
-        *,
-        program: Sequence[str] = PROGRAM,
-        flask: Sequence[str] = FLASK,
-        cwd: Path | None = None,
-        variables: Mapping[str, str] | None = None,
-    ) -> None:
-        self.instance = instance
+    process: subprocess.Popen[bytes]
+    start_seconds = 30.0
+
+    def __init__(self, log: Path) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._program = program
-        self._flask = flask
-        self._cwd = cwd or instance.parent
-        self._environment = clean_environment(
-            **{"PORT": str(self.port), "APIDEVICES_INSTANCE": str(instance)} | dict(variables or {})
-        )
-        self._log = instance.with_name(f"{instance.name}.log")
+        self._log = log
 
     def __enter__(self) -> Self:
         self._log.unlink(missing_ok=True)
         self.launch()
         try:
-            wait_until(self._has_started, 30)
+            wait_until(self._has_started, self.start_seconds)
         except BaseException:
             self._terminate()
             raise
@@ -142,6 +124,57 @@ class RealServer:
     def log(self) -> str:
         """Everything the server has printed so far."""
         return self._log.read_text(errors="replace")
+
+    @abstractmethod
+    def launch(self) -> None:
+        """Start the server without waiting until it is ready."""
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Return whether the server is ready."""
+
+    def _has_started(self) -> bool:
+        assert self.process.poll() is None, f"the server did not start:\n{self.log}"
+        return self.is_ready()
+
+    def _terminate(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(40)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        return self.process.wait()
+
+
+class RealServer(ServerProcess):
+    """The standalone application, with its own instance folder.
+
+    Args:
+        instance: The instance folder. The log is written next to it.
+        program: The command that starts the server.
+        flask: The matching ``flask`` command.
+        cwd: The working directory of both commands.
+        variables: Additional environment variables.
+    """
+
+    def __init__(
+        self,
+        instance: Path,
+        *,
+        program: Sequence[str] = PROGRAM,
+        flask: Sequence[str] = FLASK,
+        cwd: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(instance.with_name(f"{instance.name}.log"))
+        self.instance = instance
+        self._program = program
+        self._flask = flask
+        self._cwd = cwd or instance.parent
+        self._environment = clean_environment(
+            **{"PORT": str(self.port), "APIDEVICES_INSTANCE": str(instance)} | dict(variables or {})
+        )
 
     @property
     def setup_links(self) -> list[str]:
@@ -218,19 +251,6 @@ class RealServer:
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
             connection.sendall(request)
             return read_response(connection)
-
-    def _has_started(self) -> bool:
-        assert self.process.poll() is None, f"the server did not start:\n{self.log}"
-        return self.is_ready()
-
-    def _terminate(self) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(40)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-        return self.process.wait()
 
 
 def read_response(connection: socket.socket) -> Response:

@@ -3,14 +3,13 @@
 import re
 import sys
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import httpx
 import pytest
 
 from harness.environments import build_wheel, make_environment, run, share_between_workers
-from harness.real_server import ROOT, clean_environment, free_port, launch, wait_until
+from harness.real_server import ROOT, ServerProcess, clean_environment, launch
 
 EXAMPLES = ROOT / "examples" / "third_party"
 """The folder with the modules that integrate API Devices into the applications."""
@@ -48,10 +47,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> MakeEnvironment:
     return make
 
 
-class Host:
+class Host(ServerProcess):
     """A third-party application in its own process.
-
-    Entering the context manager starts the server. Leaving it stops the server.
 
     Args:
         programs: The bin folder of its environment.
@@ -60,42 +57,28 @@ class Host:
         variables: Environment variables. ``{port}`` is replaced by the port.
     """
 
+    start_seconds = 90.0
+
     def __init__(
         self, programs: Path, folder: Path, command: tuple[str, ...], variables: dict[str, str]
     ) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        super().__init__(folder / "server.log")
         self.programs = programs
         self._folder = folder
         self._command = [part.format(port=self.port) for part in command]
-        self._log = folder / "server.log"
         self._variables = {"PYTHONPATH": str(EXAMPLES)} | {
             name: value.format(port=self.port) for name, value in variables.items()
         }
 
-    def __enter__(self) -> Self:
+    def launch(self) -> None:
+        """Start the server."""
         program, *arguments = self._command
-        self._process = launch(
+        self.process = launch(
             [self.programs / program, *arguments],
             self._log,
             cwd=self._folder,
             env=clean_environment(**self._variables),
         )
-        try:
-            wait_until(self._is_up, 90)
-        except BaseException:
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop()
-        assert "Traceback" not in self._log.read_text(), self._log.read_text()
 
     def run(self, program: str, *arguments: str, status: int = 0) -> str:
         """Run a program of the environment and return its output."""
@@ -113,20 +96,13 @@ class Host:
         headers = {} if device is None else {"X-Device-ID": device, "X-Device-Model": "Libra"}
         return self.browser().request(method, path, headers=headers, auth=auth)
 
-    def _is_up(self) -> bool:
-        assert self._process.poll() is None, self._log.read_text()
+    def is_ready(self) -> bool:
+        """Return whether the server responds."""
         try:
             self.browser().get("/")
         except httpx.TransportError:
             return False
         return True
-
-    def _stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(30)
-        finally:
-            self._process.kill()
 
 
 class Browser(httpx.Client):
