@@ -16,8 +16,10 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 PIP_OPTIONS = {"PIP_DEFAULT_TIMEOUT": "15", "PIP_RETRIES": "2"}
 
 
-def run(*command: str | Path, cwd: Path, status: int = 0, **variables: str) -> str:
-    """Run a command and return its output. Fail if its exit status differs from ``status``."""
+def run(
+    *command: str | Path, cwd: Path, status: int = 0, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command. Fail with its output if its exit status differs from ``status``."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -26,9 +28,8 @@ def run(*command: str | Path, cwd: Path, status: int = 0, **variables: str) -> s
         text=True,
         timeout=300,
     )
-    output = done.stdout + done.stderr
-    assert done.returncode == status, output
-    return output
+    assert done.returncode == status, done.stdout + done.stderr
+    return done
 
 
 def build_wheel(folder: Path) -> Path:

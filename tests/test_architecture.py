@@ -60,6 +60,11 @@ def test_imports_follow_the_contracts(package_copy: Path) -> None:
             "Only the standalone application imports its dependencies",
         ),
         (
+            "signals",
+            "import app",
+            "Only the standalone application imports its dependencies",
+        ),
+        (
             "standalone/uploads",
             "from apidevices.signals import send",
             "The standalone application imports only public names",

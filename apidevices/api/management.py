@@ -207,9 +207,10 @@ def _check_token() -> ResponseReturnValue | None:
         return None  # the OpenAPI document and page are public
     try:
         check_request(request, state.current().api_tracker)
-        if current_caller() is None:
+        caller = current_caller()
+        if caller is None:
             return None  # a CORS preflight, which Flask or a CORS extension answers
-        if operation.scope and operation.scope not in _caller().scopes:
+        if operation.scope and operation.scope not in caller.scopes:
             raise InsufficientScope(operation.scope)
     except Problem as problem:
         return problem.get_response()

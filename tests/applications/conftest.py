@@ -81,9 +81,10 @@ class Host(ServerProcess):
         )
 
     def run(self, program: str, *arguments: str, status: int = 0) -> str:
-        """Run a program of the environment and return its output."""
+        """Run a program of the environment and return everything that it prints."""
         options: dict[str, Any] = {"cwd": self._folder, "status": status, **self._variables}
-        return run(self.programs / program, *arguments, **options)
+        done = run(self.programs / program, *arguments, **options)
+        return done.stdout + done.stderr
 
     def browser(self) -> "Browser":
         """Return a browser without cookies."""

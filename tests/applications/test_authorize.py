@@ -30,6 +30,6 @@ def test_authorize_example_works_with_flask_security_too(
 ) -> None:
     programs = environment("flask_security_too")
     owner = "from importlib.metadata import packages_distributions as p; print(*p()[{!r}])"
-    owners = run(programs / "python", "-c", owner.format("flask_security"), cwd=tmp_path)
+    owners = run(programs / "python", "-c", owner.format("flask_security"), cwd=tmp_path).stdout
     assert owners.split() == ["Flask-Security-Too"]
     run(programs / "python", Path(authorize.__file__), DOCUMENT, cwd=tmp_path)
