@@ -76,3 +76,21 @@ def test_empty_list_shows_the_device_headers(client: FlaskClient) -> None:
 def test_token_page_gets_404_if_tokens_are_unused(client: FlaskClient, method: str) -> None:
     response = client.open("/settings/api-tokens", method=method, auth=("ann", ""))
     assert response.status_code == 404
+
+
+@pytest.mark.parametrize("has_management_api", [True, False])
+def test_token_page_is_linked_where_it_exists(
+    url: str, closing: Close, has_management_api: bool
+) -> None:
+    app = Flask(__name__)
+    app.config["SECRET_KEY"] = "s" * 32
+    extension = APIDevices(db=url, authorize=lambda: True)
+    extension.init_app(closing(app))
+    app.register_blueprint(extension.admin, url_prefix="/settings")
+    if has_management_api:
+        app.register_blueprint(extension.api, url_prefix="/manage")
+    with app.app_context():
+        extension.upgrade()
+    client = app.test_client()
+    assert ("/settings/api-tokens" in client.get(ADMIN).text) == has_management_api
+    assert (client.get("/settings/api-tokens").status_code == 200) == has_management_api

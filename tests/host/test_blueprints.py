@@ -116,6 +116,8 @@ def test_nested_blueprint_is_protected_without_its_parent(
         ("/ann/api/ping", 403),
         ("/ann/api/nothing", 403),
         ("/ann/api/a//b", 403),
+        ("/ann/api///x", 403),
+        ("/ann/api/a%0Ab", 403),
         ("/ann/api/", 403),
         ("/ann/api", 403),
         ("/ann/apiary", 404),

@@ -103,10 +103,7 @@ def test_on_denied_returning_none_keeps_the_default_response(url: str, closing: 
     assert (response.status_code, response.get_json()["code"]) == (400, "device_id_invalid")
 
 
-def test_on_denied_applies_to_device_blocked_during_the_request(url: str, closing: Close) -> None:
-    extension = APIDevices(db=url, on_denied=host_format)
-    app = make_app(extension, closing)
-
+def add_view_that_blocks_its_device(app: Flask, extension: APIDevices) -> None:
     @app.get("/api/late")
     def late() -> str:
         with app.test_request_context("/api/ping", headers=phone()) as other:
@@ -114,8 +111,23 @@ def test_on_denied_applies_to_device_blocked_during_the_request(url: str, closin
         block(app)
         return str(extension.current_device())
 
+
+def test_on_denied_applies_to_device_blocked_during_the_request(url: str, closing: Close) -> None:
+    extension = APIDevices(db=url, on_denied=host_format)
+    app = make_app(extension, closing)
+    add_view_that_blocks_its_device(app, extension)
     response = app.test_client().get("/api/late", headers=phone())
     assert (response.status_code, response.get_json()["error"]["id"]) == (451, "device_blocked")
+
+
+def test_denial_that_responds_with_success_counts_once(url: str, closing: Close) -> None:
+    extension = APIDevices(db=url, on_denied=lambda problem: ({}, 200))
+    app = make_app(extension, closing)
+    add_view_that_blocks_its_device(app, extension)
+    assert app.test_client().get("/api/late", headers=phone()).status_code == 200
+    state_of(app).activity.flush()
+    device = devices.by_identifier(state_of(app).db, "phone-1")
+    assert device.activity.denied_count == 1
 
 
 def test_problem_details_include_response_headers(url: str, closing: Close) -> None:
