@@ -61,7 +61,7 @@ def current_caller() -> Caller | None:
 def _recorded_caller(request: Request) -> Caller | None:
     pending: PendingCall | None = request.environ.pop(_PENDING_CALL, None)
     if pending is not None:
-        request.environ[_CALLER] = state.current().tracker.record(request, pending)
+        request.environ[_CALLER] = state.current().tracker.record(pending)
     caller: Caller | None = request.environ.get(_CALLER)
     return caller
 
@@ -72,7 +72,7 @@ def check_request(request: Request, tracker: Tracker) -> None:
     Raises:
         Problem: The request is denied.
     """
-    outcome = tracker.check(request)
+    outcome = tracker.check(request.environ)
     if isinstance(outcome, Caller):
         request.environ[_CALLER] = outcome
     elif outcome is not None:

@@ -34,3 +34,8 @@ def send(signal: Signal, device: Callable[[], Any], **details: Any) -> None:
         signal.send(app_ctx.app, device=device(), **details)
     except Exception:
         logger.exception("A receiver of the signal %s failed", signal)
+
+
+def has_receivers() -> bool:
+    """Return whether any signal has receivers."""
+    return any(signal.receivers for signal in _signals.values())

@@ -76,7 +76,7 @@ def build(
     on_denied: OnDenied | None,
     slots: Slots,
 ) -> State:
-    """Build the state of an application, with one tracker for each token requirement.
+    """Build the state of an application, with a tracker for each kind of request.
 
     Args:
         settings: The application's settings.
@@ -90,25 +90,30 @@ def build(
     activity = ActivityBuffer(
         db, interval=settings.activity_interval, limit=settings.activity_limit
     )
-    trackers = {
-        requires_tokens: Tracker(
-            db,
-            make_lookup(db.engine, tokens=requires_tokens),
-            activity,
-            IdentityReader(settings.headers),
-            tokens=requires_tokens,
-            require_device_id=settings.require_device_id,
-        )
+    lookups = {
+        requires_tokens: make_lookup(db.engine, tokens=requires_tokens)
         for requires_tokens in {tokens, settings.gate_tokens, True}
     }
+
+    def tracker(*, tokens: bool, deferred: bool = False) -> Tracker:
+        return Tracker(
+            db,
+            lookups[tokens],
+            activity,
+            IdentityReader(settings.headers),
+            tokens=tokens,
+            deferred=deferred,
+            require_device_id=settings.require_device_id,
+        )
+
     return State(
         settings=settings,
         requires_tokens=tokens,
         db=db,
         activity=activity,
-        tracker=trackers[tokens],
-        gate_tracker=trackers[settings.gate_tokens],
-        api_tracker=trackers[True],
+        tracker=tracker(tokens=tokens, deferred=not tokens),
+        gate_tracker=tracker(tokens=settings.gate_tokens),
+        api_tracker=tracker(tokens=True),
         authorize=authorize,
         actor=actor,
         on_denied=on_denied,

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, NoReturn
 
-from flask import Request
 from sqlalchemy.exc import SQLAlchemyError
 
 from apidevices import clock, devices, signals
 from apidevices.activity import ActivityBuffer
 from apidevices.database import Database, is_unavailable
 from apidevices.identity import DETAILS, DeviceIdentity, IdentityReader, InvalidIdentifier
-from apidevices.lookup import FoundDevice, Lookup, LookupFailed
+from apidevices.lookup import Found, FoundDevice, FoundToken, Lookup, LookupFailed
 from apidevices.problems import (
     DeviceBlocked,
     DeviceIdInvalid,
@@ -30,6 +29,9 @@ from apidevices.problems import (
 from apidevices.tokens import digest
 
 logger = logging.getLogger(__name__)
+
+Environ = Mapping[str, Any]
+"""A WSGI environment."""
 
 
 class Caller(NamedTuple):
@@ -53,25 +55,43 @@ class Caller(NamedTuple):
         return scopes
 
 
-class PendingCall(NamedTuple):
-    """A request that was allowed but is not recorded yet."""
+class Call(NamedTuple):
+    """What a request says about its caller, before the database is asked.
 
-    identifier: str
-    device: FoundDevice | None
+    ``invalid_identifier`` is set instead of ``identifier`` if the identifier is invalid.
+    """
+
+    environ: Environ
+    token_digest: bytes | None
+    identifier: str | None
+    invalid_identifier: InvalidIdentifier | None
     at: datetime
+
+
+class PendingCall(NamedTuple):
+    """A request that is allowed but not recorded yet."""
+
+    call: Call
+    token: FoundToken | None
+    device: FoundDevice | None
 
 
 class Tracker:
     """Checks and records requests, either with API Devices tokens or without.
+
+    A check has three steps, which ``check`` runs in sequence: ``read`` the request, look up its
+    token and device, and ``decide``. Only the lookup waits for the database, so a server can run
+    it in its own way. A request that registers a device or changes its details takes a fourth
+    step, ``record``, which writes to the database.
 
     Args:
         db: The database to which devices are written.
         lookup: Finds the token and device of a request.
         activity: Buffers activity times until they are written.
         reader: Reads the device headers.
-        tokens: Whether requests must carry an API Devices token. If false, the application
-            authenticates its callers itself, and requests that it rejects must leave no trace. A
-            request is therefore recorded in a second step, after the application has accepted it.
+        tokens: Whether requests must carry an API Devices token.
+        deferred: Whether the application authenticates its callers itself. Requests that it rejects
+            must leave no trace, so it calls ``record`` after it has accepted a request.
         require_device_id: Whether requests must carry a device identifier.
     """
 
@@ -83,70 +103,135 @@ class Tracker:
         reader: IdentityReader,
         *,
         tokens: bool,
+        deferred: bool = False,
         require_device_id: bool,
     ) -> None:
         self._db = db
-        self._lookup = lookup
+        self.lookup = lookup
         self._activity = activity
         self._reader = reader
         self._require_device_id = require_device_id
         self._tokens = tokens
-        self._check = self._check_with_token if tokens else self._check_device
+        self._deferred = deferred
 
     @property
     def missing_identifier_message(self) -> str:
         """The message for a client that sent no device identifier although it is required."""
         return f"Send the device identifier in the {self._reader.header} header."
 
-    def check(self, request: Request) -> "Caller | PendingCall | None":
+    def check(self, environ: Environ) -> "Caller | PendingCall | None":
         """Allow a request, or raise the problem that denies it.
+
+        Args:
+            environ: The WSGI environment of the request.
 
         Returns:
             The caller, if the request has been recorded. A pending call, if it is still to be
             recorded. None, if there is nothing to record: a CORS preflight request, or, without
-            ``tokens``, a request without a device identifier.
+            tokens, a request without a device identifier.
 
         Raises:
             Problem: One of TokenMissing, TokenInvalid, DeviceIdInvalid, DeviceIdRequired,
                 DeviceBlocked, Unavailable.
         """
-        # Not request.method, which is in upper case: methods are case-sensitive.
-        if request.environ["REQUEST_METHOD"] == "OPTIONS" and self._is_preflight(request.environ):
+        call = self.read(environ)
+        if call is None:
             return None
         try:
-            return self._check(request, clock.now())
+            found = self.lookup.find(call.token_digest, call.identifier, call.at)
         except (LookupFailed, SQLAlchemyError) as error:
-            _raise_if_unavailable(error)
+            raise_if_unavailable(error)
             raise
+        outcome = self.decide(call, found)
+        if isinstance(outcome, PendingCall) and not self._deferred:
+            return self.record(outcome)
+        return outcome
 
-    def check_and_record(self, request: Request) -> Caller | None:
-        """Allow a request and record it, or raise the problem that denies it.
+    def read(self, environ: Environ) -> Call | None:
+        """Read a request, or return None if it is allowed without a lookup.
 
         Raises:
-            Problem: See ``check``.
+            Problem: TokenMissing, DeviceIdInvalid or DeviceIdRequired.
         """
-        outcome = self.check(request)
-        return self.record(request, outcome) if isinstance(outcome, PendingCall) else outcome
+        # Methods are case-sensitive: a browser sends OPTIONS in upper case.
+        if environ["REQUEST_METHOD"] == "OPTIONS" and self._is_preflight(environ):
+            return None
+        token_digest = None
+        if self._tokens:
+            scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+            if scheme.lower() != "bearer" or not (token := token.strip()):
+                raise TokenMissing
+            token_digest = digest(token)
+        identifier, invalid = None, None
+        try:
+            identifier = self._reader.identifier(environ)
+        except InvalidIdentifier as error:
+            if not self._tokens:
+                raise DeviceIdInvalid(str(error)) from error
+            invalid = error  # raised by decide(): an invalid token takes precedence
+        if identifier is None and not self._tokens:
+            if self._require_device_id:
+                raise DeviceIdRequired(self.missing_identifier_message)
+            return None
+        return Call(environ, token_digest, identifier, invalid, clock.now())
 
-    def record(self, request: Request, call: PendingCall) -> Caller:
-        """Record an allowed request: registration, changes, activity.
+    def decide(self, call: Call, found: Found) -> "Caller | PendingCall":
+        """Allow a request, or raise the problem that denies it, by its token and device.
+
+        Returns:
+            A pending call, if the request is still to be recorded, else the caller.
+
+        Raises:
+            Problem: TokenInvalid, DeviceIdInvalid, DeviceIdRequired or DeviceBlocked.
+        """
+        token, device = found
+        if self._tokens:
+            if token is None:
+                raise TokenInvalid
+            if call.invalid_identifier is not None:
+                raise DeviceIdInvalid(str(call.invalid_identifier))
+            if call.identifier is None:
+                if self._require_device_id:
+                    raise DeviceIdRequired(self.missing_identifier_message)
+                self._activity.record_token_use(token.id, call.at)
+                return _caller(call, token, None, None)
+        if device is not None and device.blocked:
+            self._deny(device.id, call.at)
+        pending = PendingCall(call, token, device)
+        if self._deferred or device is None or self._has_changes(call, device):
+            return pending
+        return self._record_activity(pending, device.id)
+
+    def record(self, pending: PendingCall) -> Caller:
+        """Record an allowed request: registration, changes, activity. Writes to the database.
 
         Raises:
             Problem: DeviceBlocked or Unavailable.
         """
+        call, token, device = pending
+        if device is not None and not self._has_changes(call, device):
+            return self._record_activity(pending, device.id)
+        identity = DeviceIdentity(call.identifier or "", self._reader.details(call.environ))
         try:
-            device_id = self._record(request, call.identifier, call.device, None, call.at)
-        except (LookupFailed, SQLAlchemyError) as error:
-            _raise_if_unavailable(error)
+            reported = devices.report(
+                self._db,
+                identity,
+                token_id=token and token.id,
+                address=call.environ.get("REMOTE_ADDR"),
+                now=call.at,
+            )
+        except SQLAlchemyError as error:
+            raise_if_unavailable(error)
             raise
-        name = call.device and call.device.name
-        return Caller(None, None, "[]", device_id, call.identifier, name, call.at)
+        if reported.blocked:
+            self._deny(reported.device_id, call.at)
+        return self._record_activity(pending, reported.device_id)
 
     def close(self) -> None:
         """Close connections. They are reopened on demand."""
-        self._lookup.close()
+        self.lookup.close()
 
-    def _is_preflight(self, environ: Mapping[str, Any]) -> bool:
+    def _is_preflight(self, environ: Environ) -> bool:
         """Return whether an OPTIONS request is a browser's CORS preflight request.
 
         Browsers send neither credentials nor custom headers with it, so the device is unknown.
@@ -162,73 +247,15 @@ class Tracker:
         except InvalidIdentifier:
             return False
 
-    def _check_device(self, request: Request, now: datetime) -> PendingCall | None:
-        try:
-            identifier = self._reader.identifier(request.environ)
-        except InvalidIdentifier as error:
-            raise DeviceIdInvalid(str(error)) from error
-        if identifier is None:
-            if self._require_device_id:
-                raise DeviceIdRequired(self.missing_identifier_message)
-            return None
-        device = self._lookup.find(None, identifier, now).device
-        if device is not None and device.blocked:
-            self._deny(device.id, now)
-        return PendingCall(identifier, device, now)
+    def _has_changes(self, call: Call, device: FoundDevice) -> bool:
+        # Parse the details only for allowed requests: others must not trigger this work.
+        return _changed(device, self._reader.details(call.environ))
 
-    def _check_with_token(self, request: Request, now: datetime) -> Caller:
-        scheme, _, token = request.environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if scheme.lower() != "bearer" or not (token := token.strip()):
-            raise TokenMissing
-        identifier: str | None = None
-        invalid: InvalidIdentifier | None = None
-        try:
-            identifier = self._reader.identifier(request.environ)
-        except InvalidIdentifier as error:
-            invalid = error  # raised below: an invalid token takes precedence
-        valid_token, device = self._lookup.find(digest(token), identifier, now)
-        if valid_token is None:
-            raise TokenInvalid
-        if invalid is not None:
-            raise DeviceIdInvalid(str(invalid))
-        device_id = None
-        if identifier is not None:
-            device_id = self._record(request, identifier, device, valid_token.id, now)
-        elif self._require_device_id:
-            raise DeviceIdRequired(self.missing_identifier_message)
-        else:
-            self._activity.record_token_use(valid_token.id, now)
-        return Caller(
-            valid_token.id,
-            valid_token.name,
-            valid_token.scopes_json,
-            device_id,
-            identifier,
-            None if device is None else device.name,
-            now,
-        )
-
-    def _record(
-        self,
-        request: Request,
-        identifier: str,
-        device: FoundDevice | None,
-        token_id: int | None,
-        now: datetime,
-    ) -> int:
-        # Parse the details only now: unauthenticated requests must not trigger this work.
-        identity = DeviceIdentity(identifier, self._reader.details(request.environ))
-        if device is None or (not device.blocked and _changed(device, identity)):
-            reported = devices.report(
-                self._db, identity, token_id=token_id, address=request.remote_addr, now=now
-            )
-            device_id, blocked = reported.device_id, reported.blocked
-        else:
-            device_id, blocked = device.id, device.blocked
-        if blocked:
-            self._deny(device_id, now)
-        self._activity.record_request(device_id, token_id, now, upload=request.method == "POST")
-        return device_id
+    def _record_activity(self, pending: PendingCall, device_id: int) -> Caller:
+        call, token, device = pending
+        upload = call.environ["REQUEST_METHOD"].upper() == "POST"
+        self._activity.record_request(device_id, token and token.id, call.at, upload=upload)
+        return _caller(call, token, device_id, device)
 
     def _deny(self, device_id: int, now: datetime) -> NoReturn:
         self._activity.record_denial(device_id, now)
@@ -236,16 +263,30 @@ class Tracker:
         raise DeviceBlocked(tokens=self._tokens)
 
 
-def _raise_if_unavailable(error: Exception) -> None:
+def raise_if_unavailable(error: Exception) -> None:
+    """Raise ``Unavailable`` if an error means that the database is unavailable."""
     if isinstance(error, LookupFailed) or is_unavailable(error):
         logger.error("The database is unavailable: %s", error)
         raise Unavailable from error
 
 
-def _changed(device: FoundDevice, identity: DeviceIdentity) -> bool:
-    sent = identity.details
+def _changed(device: FoundDevice, sent: Mapping[str, str]) -> bool:
     return any(
         sent[field] != value
         for field, value in zip(DETAILS, device.details, strict=True)
         if field in sent
+    )
+
+
+def _caller(
+    call: Call, token: FoundToken | None, device_id: int | None, device: FoundDevice | None
+) -> Caller:
+    return Caller(
+        None if token is None else token.id,
+        None if token is None else token.name,
+        "[]" if token is None else token.scopes_json,
+        device_id,
+        call.identifier,
+        None if device is None else device.name,
+        call.at,
     )

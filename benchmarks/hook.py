@@ -8,7 +8,7 @@ from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
-from flask import Flask, Request
+from flask import Flask
 from sqlalchemy.engine import make_url
 
 from apidevices import clock
@@ -115,7 +115,7 @@ def _steps(app: Flask, token: str) -> dict[str, Step]:
             return duration
 
     def tracker_check(environ: Environ) -> float:
-        return _timed(partial(state.tracker.check, Request(dict(environ))))
+        return _timed(partial(state.tracker.check, dict(environ)))
 
     def look_up(environ: Environ) -> float:
         return _timed(partial(lookup.find, token_digest, parse(environ).identifier, now))
@@ -128,7 +128,7 @@ def _steps(app: Flask, token: str) -> dict[str, Step]:
 
     def compare(environ: Environ) -> float:
         _, device = looked_up(environ)
-        return _timed(partial(_changed, device, parse(environ)))
+        return _timed(partial(_changed, device, parse(environ).details))
 
     def buffer_activity(environ: Environ) -> float:
         token, device = looked_up(environ)
@@ -176,11 +176,11 @@ def _count_round_trips(url: str, environs: list[Environ], table: Table) -> None:
                 tokens=True,
                 require_device_id=False,
             )
-            tracker.check(Request(dict(environs[0])))  # opens the connection
+            tracker.check(environs[0])  # opens the connection
             before, open_before = proxy.round_trips, proxy.in_transaction
             check(before, "the proxy counted no round trips")
             for environ in environs[:1000]:
-                tracker.check(Request(dict(environ)))
+                tracker.check(environ)
             trips = (proxy.round_trips - before) / 1000
             transactions = (proxy.in_transaction - open_before) / 1000
             activity.close()

@@ -7,11 +7,21 @@ connections in autocommit mode, which keep it prepared. Each call sees all data 
 
 from sqlalchemy import Engine
 
+from apidevices.lookup.asynchronous import AsyncLookup, make_async_lookup
 from apidevices.lookup.base import Found, FoundDevice, FoundToken, Lookup, LookupFailed
 from apidevices.lookup.postgresql import PostgresLookup
 from apidevices.lookup.sqlite import SqliteLookup
 
-__all__ = ["Found", "FoundDevice", "FoundToken", "Lookup", "LookupFailed", "make_lookup"]
+__all__ = [
+    "AsyncLookup",
+    "Found",
+    "FoundDevice",
+    "FoundToken",
+    "Lookup",
+    "LookupFailed",
+    "make_async_lookup",
+    "make_lookup",
+]
 
 
 def make_lookup(engine: Engine, *, tokens: bool) -> Lookup:

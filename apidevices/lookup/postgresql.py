@@ -6,13 +6,27 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 from sqlalchemy.dialects import postgresql
 
-from apidevices.lookup.base import NOTHING_FOUND, Found, FoundDevice, FoundToken, Lookup
+from apidevices.lookup.base import (
+    NOTHING_FOUND,
+    Found,
+    FoundDevice,
+    FoundToken,
+    Lookup,
+    LookupFailed,
+)
 from apidevices.lookup.watchdog import Watchdog
+
+
+class Statement(NamedTuple):
+    """A prepared statement: its name, and each parameter's format, 0 for text or 1 for binary."""
+
+    name: bytes
+    formats: Sequence[int]
 
 
 class PostgresLookup(Lookup):
@@ -22,8 +36,6 @@ class PostgresLookup(Lookup):
     time than the rest of the lookup.
     """
 
-    _NAME = b"apidevices_lookup"
-
     def __init__(self, engine: Engine, *, tokens: bool) -> None:
         super().__init__(engine, tokens=tokens)
         dialect = postgresql.dialect(  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
@@ -32,8 +44,9 @@ class PostgresLookup(Lookup):
         sql, self._order = self._compile(dialect)
         self._sql = sql.encode()
         self._watchdog = Watchdog()
-        # libpq's formats: 0 for text, 1 for binary.
-        self._formats = [1 if name == "digest" else 0 for name in self._order]
+        self.statement = Statement(
+            b"apidevices_lookup", [1 if name == "digest" else 0 for name in self._order]
+        )
 
     def close(self) -> None:
         """Close all idle connections and stop the watchdog."""
@@ -45,32 +58,31 @@ class PostgresLookup(Lookup):
         super()._reset_after_fork()
         self._watchdog = Watchdog()
 
-    def _open(self) -> Any:
-        connection = LibpqConnection(super()._open())
-        self._watchdog.add(connection)
-        try:
-            self._raise_for_error(connection.pgconn.prepare(self._NAME, self._sql))
-        except self._driver_errors:
-            self._discard(connection)
-            raise
-        return connection
+    def open(self) -> "LibpqConnection":
+        """Open a connection on which ``statement`` is prepared. The caller closes it.
 
-    def _query(
-        self,
-        connection: "LibpqConnection",
-        digest: bytes | None,
-        identifier: str | None,
-        now: datetime,
-    ) -> Found:
+        Raises:
+            LookupFailed: The database is unavailable.
+        """
+        try:
+            return self._open()
+        except self._driver_errors as error:
+            raise LookupFailed(str(error)) from error
+
+    def parameters(
+        self, digest: bytes | None, identifier: str | None, now: datetime
+    ) -> list[bytes | None]:
+        """Return the parameters of ``statement``."""
         values = {
             "digest": digest,
             "identifier": None if identifier is None else identifier.encode(),
             "now": now.isoformat().encode(),
         }
-        result = connection.execute(
-            self._NAME, [values[name] for name in self._order], self._formats
-        )
-        self._raise_for_error(result)
+        return [values[name] for name in self._order]
+
+    @staticmethod
+    def found(result: Any) -> Found:
+        """Convert a libpq result of ``statement``."""
         if result.ntuples == 0:
             return NOTHING_FOUND
         texts: list[Any] = [
@@ -85,6 +97,28 @@ class PostgresLookup(Lookup):
             else FoundDevice(int(device_id), device_name, blocked == "t", details),
         )
 
+    def _open(self) -> "LibpqConnection":
+        connection = LibpqConnection(super()._open(), self._operational_error)
+        self._watchdog.add(connection)
+        try:
+            self._raise_for_error(connection.pgconn.prepare(self.statement.name, self._sql))
+        except self._driver_errors:
+            self._discard(connection)
+            raise
+        return connection
+
+    def _query(
+        self,
+        connection: "LibpqConnection",
+        digest: bytes | None,
+        identifier: str | None,
+        now: datetime,
+    ) -> Found:
+        parameters = self.parameters(digest, identifier, now)
+        result = connection.execute(self.statement, parameters)
+        self._raise_for_error(result)
+        return self.found(result)
+
     def _raise_for_error(self, result: Any) -> None:
         if result.error_message:
             raise self._operational_error(result.error_message.decode(errors="replace").strip())
@@ -94,19 +128,21 @@ class LibpqConnection:
     """A libpq connection that another thread can abort.
 
     ``waiting_since`` is the monotonic time at which the current query started, or None while idle.
+    ``error`` is what ``pgconn`` raises if the connection is lost.
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, error: type[Exception]) -> None:
         self._connection = connection
+        self.error = error
         self._closing = threading.Lock()
         self.pgconn = connection.pgconn
         self.waiting_since: float | None = None
 
-    def execute(self, name: bytes, values: Sequence[bytes | None], formats: Sequence[int]) -> Any:
+    def execute(self, statement: Statement, parameters: Sequence[bytes | None]) -> Any:
         """Run a prepared statement in one round trip, releasing the GIL once."""
         self.waiting_since = time.monotonic()
         try:
-            return self.pgconn.exec_prepared(name, values, formats)
+            return self.pgconn.exec_prepared(statement.name, parameters, statement.formats)
         finally:
             self.waiting_since = None
 

@@ -10,11 +10,47 @@ from apidevices.lookup.base import NOTHING_FOUND, Found, FoundDevice, FoundToken
 
 
 class SqliteLookup(Lookup):
-    """Runs the query through ``sqlite3``, which caches prepared statements by their SQL."""
+    """Runs the query through ``sqlite3``, which caches prepared statements by their SQL.
 
-    def __init__(self, engine: Engine, *, tokens: bool) -> None:
+    Args:
+        engine: The engine of the database.
+        tokens: See ``make_lookup``.
+        wait: Whether to wait for locks, as the engine is configured, or to fail at once.
+    """
+
+    def __init__(self, engine: Engine, *, tokens: bool, wait: bool = True) -> None:
         super().__init__(engine, tokens=tokens)
         self._sql, self._order = self._compile(engine.dialect)
+        self._tokens = tokens
+        self._wait = wait
+
+    def without_waiting(self) -> "SqliteLookup":
+        """Return the same lookup on other connections, which don't wait for locks."""
+        return SqliteLookup(self._engine, tokens=self._tokens, wait=False)
+
+    def find_if_open(
+        self, digest: bytes | None, identifier: str | None, now: datetime
+    ) -> Found | None:
+        """Like ``find``, but return None if no connection is open or the query fails."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return None
+        try:
+            return self._find_on(connection, digest, identifier, now)
+        except self._driver_errors:
+            return None
+
+    def open_if_none(self) -> None:
+        """Open a connection for ``find_if_open``, unless one is open."""
+        if not self._idle:
+            self._idle.append(self._open())
+
+    def _open(self) -> Any:
+        connection = super()._open()
+        if not self._wait:
+            connection.execute("PRAGMA busy_timeout = 0")
+        return connection
 
     def _query(
         self, connection: Any, digest: bytes | None, identifier: str | None, now: datetime

@@ -10,6 +10,7 @@ from flask.views import MethodView
 from flask_sqlalchemy import SQLAlchemy
 
 from apidevices import APIDevices, clock, devices, listing
+from apidevices.identity import DeviceIdentity
 from apidevices.listing import Filters
 from tests.conftest import state_of
 
@@ -131,6 +132,11 @@ def client(app: Flask) -> FlaskClient:
 
 def known_identifiers(app: Flask) -> list[str]:
     return [device.identifier for device in listing.find_all(state_of(app).db, Filters())]
+
+
+def register_phone(app: Flask, identifier: str = "phone-1") -> None:
+    identity = DeviceIdentity(identifier, {})
+    devices.report(state_of(app).db, identity, token_id=None, address=None, now=clock.now())
 
 
 def block(app: Flask, identifier: str = "phone-1") -> int:

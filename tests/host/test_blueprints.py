@@ -13,7 +13,7 @@ from werkzeug.routing import BaseConverter
 
 from apidevices import APIDevices, clock, devices
 from tests.conftest import state_of
-from tests.host.conftest import Close, phone
+from tests.host.conftest import Close, phone, register_phone
 
 
 def make_api(name: str = "api", **options: Any) -> Blueprint:
@@ -41,8 +41,7 @@ def with_blocked_phone(app: Flask) -> FlaskClient:
     """Register and block the device phone-1, and return a client."""
     db = state_of(app).db
     with app.app_context():
-        request = app.test_request_context(headers=phone()).request
-        state_of(app).tracker.check_and_record(request)
+        register_phone(app)
         devices.block(db, devices.by_identifier(db, "phone-1").id, actor="ann", now=clock.now())
     return app.test_client()
 

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from apidevices import APIDevices, ProblemDetails, clock, devices
 from apidevices.tokens import issue
 from tests.conftest import state_of
-from tests.host.conftest import ORDERS, Close, block, make_app, phone
+from tests.host.conftest import ORDERS, Close, block, make_app, phone, register_phone
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,7 @@ def test_on_denied_returning_none_keeps_the_default_response(url: str, closing: 
 def add_view_that_blocks_its_device(app: Flask, extension: APIDevices) -> None:
     @app.get("/api/late")
     def late() -> str:
-        with app.test_request_context("/api/ping", headers=phone()) as other:
-            state_of(app).tracker.check_and_record(other.request)
+        register_phone(app)
         block(app)
         return str(extension.current_device())
 
