@@ -16,10 +16,10 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from apidevices import APIDevices, ConfigError
 from apidevices.standalone import accounts, client_api, commands, error_pages, health, slots
+from apidevices.standalone.asgi import Application, behind_proxies
 from apidevices.standalone.instance import Instance
 from apidevices.standalone.migrations import upgrade
 from apidevices.standalone.settings import ServerSettings, extension_settings
@@ -86,12 +86,6 @@ def create_app() -> Flask:
         # CSRF tokens live as long as the session, so that a page left open for hours still works.
         WTF_CSRF_TIME_LIMIT=None,
     )
-    if settings.apidevices_proxies:
-        hops = settings.apidevices_proxies
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as Flask documents
-            app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops
-        )
-
     db.init_app(app)
     with app.app_context():
         prepare(db.engine)
@@ -120,7 +114,19 @@ def create_app() -> Flask:
     app.register_blueprint(health.blueprint)
     for path in ("/", "/settings/"):
         app.add_url_rule(path, f"home:{path}", lambda: redirect("/settings/api-devices"))
+    wsgi_app = app.wsgi_app
+    if not settings.cors_origins:  # else Flask-CORS adds headers to the gate's responses
+        wsgi_app = devices.gate_middleware(app)
+    app.wsgi_app = behind_proxies(  # type: ignore[method-assign]  # as Flask documents
+        wsgi_app, settings.apidevices_proxies
+    )
     return app
+
+
+def create_asgi_app() -> Application:
+    """Create the application for a server with an event loop."""
+    settings = ServerSettings.from_environ()
+    return Application(create_app(), settings)
 
 
 def _create_files_late(app: Flask, engine: Engine, instance: Instance) -> None:
@@ -158,7 +164,7 @@ def main() -> None:
     # Import late: gunicorn reads WEB_CONCURRENCY on import, so it must be validated first.
     from apidevices.standalone.server import Server
 
-    Server(create_app, settings).run()
+    Server(create_asgi_app, settings).run()
 
 
 def _check_address(settings: ServerSettings) -> None:

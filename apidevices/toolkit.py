@@ -23,6 +23,7 @@ from apidevices.database import (
 )
 from apidevices.database.files import sqlite_file
 from apidevices.errors import APIDevicesError, ConfigError, Conflict, InvalidInput
+from apidevices.gate import AsyncGate, Gate
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.migration import is_current as is_branch_current
 from apidevices.migration import upgrade as upgrade_branch
@@ -56,6 +57,7 @@ __all__ = [
     "APIDevicesError",
     "ActivityBuffer",
     "ApiToken",
+    "AsyncGate",
     "Base",
     "ConfigError",
     "Conflict",
@@ -63,6 +65,7 @@ __all__ = [
     "DeviceIdRequired",
     "DeviceIdentity",
     "DeviceJson",
+    "Gate",
     "Group",
     "Id",
     "InvalidInput",

@@ -46,7 +46,23 @@ class ServerSettings(BaseSettings):
         default=_INSTANCE, description="Folder for the database and the secret key."
     )
     apidevices_threads: int = Field(
-        default=8, ge=1, le=1_000, description="Threads per worker process."
+        default=8,
+        ge=1,
+        le=1_000,
+        description="Threads per worker process for pages, the client API and the management API.",
+    )
+    apidevices_connections: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="Maximum open connections per worker process. At the limit, a new connection"
+        " replaces the one that has been silent for longest.",
+    )
+    apidevices_read_timeout: float = Field(
+        default=60, ge=0.1, le=3_600, description="Seconds for a client to send a whole request."
+    )
+    apidevices_send_timeout: float = Field(
+        default=60, ge=0.1, le=3_600, description="Seconds for a client to receive a response."
     )
     apidevices_proxies: int = Field(
         default=0,

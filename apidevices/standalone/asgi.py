@@ -1,0 +1,230 @@
+"""The standalone application as ASGI: the gate in the event loop, everything else in threads.
+
+No thread ever waits for a client. A request is read completely before a thread handles it, and the
+event loop sends the response: it asks a thread for the next part once the client has taken the
+previous one.
+"""
+
+import asyncio
+import functools
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+from urllib.parse import unquote_to_bytes
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from apidevices.standalone.settings import ServerSettings
+from apidevices.toolkit import MAX_BODY, AsyncGate, current_state
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Environ = dict[str, Any]
+
+BLOCK = 64 * 1024
+"""Bytes of a body to keep in memory: of a request before it moves to a temporary file, and of a
+response while the client takes it."""
+
+_PLAIN = [("Content-Type", "text/plain"), ("Cache-Control", "no-store"), ("Content-Length", "3")]
+
+
+class Application:
+    """Serves a Flask application, and its gate in the event loop."""
+
+    def __init__(self, app: Flask, settings: ServerSettings) -> None:
+        self._app = app
+        self._has_cors = bool(settings.cors_origins)
+        self._trust_proxies = behind_proxies(
+            lambda environ, _start_response: environ, settings.apidevices_proxies
+        )
+        self._executor = ThreadPoolExecutor(settings.apidevices_threads, "apidevices-request")
+        self._gate = AsyncGate(app, self._executor)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, or start and stop with the server."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        environ = environ_from(scope)
+        path = environ["PATH_INFO"]
+        if self._gate.handles(path) and not self._needs_cors_headers(environ):
+            self._trust_proxies(environ, None)
+            await _send(send, *await self._gate.respond_async(environ))
+        elif path == "/livez" and scope["method"] in ("GET", "HEAD"):
+            await _send(send, 200, _PLAIN, b"ok\n")  # also while all threads are busy
+        else:
+            await self._handle_in_thread(environ, receive, send)
+
+    def _needs_cors_headers(self, environ: Environ) -> bool:
+        """Return whether Flask-CORS may have to add headers to the response."""
+        return self._has_cors and "HTTP_ORIGIN" in environ
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                self._gate.close()
+                await self._in_thread(self._close)
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+    def _close(self) -> None:
+        with self._app.app_context():
+            current_state().close()
+
+    async def _handle_in_thread(self, environ: Environ, receive: Receive, send: Send) -> None:
+        with SpooledTemporaryFile(BLOCK) as body:
+            if not await _read_body(environ, receive, body):
+                return
+            response = _Response(self._app.wsgi_app)
+            block = await self._in_thread(response.start, environ)
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": response.status,
+                    "headers": _encoded(response.headers),
+                }
+            )
+            while block:
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+                block = b"" if response.is_complete else await self._in_thread(response.next_block)
+            await send({"type": "http.response.body", "body": b""})
+
+    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, function, *arguments)
+
+
+def behind_proxies(wsgi_app: Callable[..., Any], hops: int) -> Callable[..., Any]:
+    """Return an application that believes what the last proxies say about the client.
+
+    Args:
+        wsgi_app: The application.
+        hops: The number of trusted proxies in front.
+    """
+    return ProxyFix(wsgi_app, x_for=hops, x_proto=hops, x_host=hops) if hops else wsgi_app
+
+
+class _Response:
+    """A WSGI response that is produced in blocks. All methods run in threads."""
+
+    def __init__(self, wsgi_app: Callable[..., Iterable[bytes]]) -> None:
+        self.status = 500
+        self.headers: list[tuple[str, str]] = []
+        self.is_complete = False
+        self._wsgi_app = wsgi_app
+
+    def start(self, environ: Environ) -> bytes:
+        """Call the application and return the first block of its response."""
+        self._parts = self._wsgi_app(environ, self._start_response)
+        self._iterator = iter(self._parts)
+        return self.next_block()
+
+    def next_block(self) -> bytes:
+        """Return the next block. It is empty only if there is none."""
+        parts, size = [], 0
+        try:
+            for part in self._iterator:
+                parts.append(part)
+                size += len(part)
+                if size >= BLOCK:
+                    return b"".join(parts)
+        except BaseException:
+            self._close()
+            raise
+        self._close()
+        return b"".join(parts)
+
+    def _close(self) -> None:
+        self.is_complete = True
+        if hasattr(self._parts, "close"):
+            self._parts.close()
+
+    def _start_response(
+        self, status: str, headers: list[tuple[str, str]], _error: object = None
+    ) -> None:
+        self.status = int(status.partition(" ")[0])
+        self.headers = headers
+
+
+def environ_from(scope: Scope) -> Environ:
+    """Return the WSGI environment of a request, without its body.
+
+    Headers whose name contains an underscore are left out, because they would be mistaken for the
+    headers of the same name with hyphens.
+    """
+    server, port = scope["server"] or ("", 0)
+    environ: Environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": server,
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": scope["client"][0] if scope["client"] else "",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": True,
+        "wsgi.run_once": False,
+    }
+    for name, value in scope["headers"]:
+        variable = _variable(name)
+        if variable is not None:
+            text = value.decode("latin-1")
+            # RFC 9110, section 5.3, and RFC 6265, section 5.4: repeated headers are one list.
+            separator = "; " if variable == "HTTP_COOKIE" else ","
+            known = environ.get(variable)
+            environ[variable] = text if known is None else f"{known}{separator}{text}"
+    return environ
+
+
+@functools.lru_cache(1024)
+def _variable(header: bytes) -> str | None:
+    if b"_" in header:
+        return None
+    name = header.decode("latin-1").upper().replace("-", "_")
+    return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
+
+
+async def _read_body(environ: Environ, receive: Receive, body: IO[bytes]) -> bool:
+    """Read the body of a request into a file; return False if the client disconnected first.
+
+    A body that is larger than ``MAX_BODY`` is not read to its end. The views reject it.
+    """
+    size = 0
+    if not _exceeds_limit(environ.get("CONTENT_LENGTH", "")):
+        more = True
+        while more and size <= MAX_BODY:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return False
+            size += len(message["body"])
+            body.write(message["body"])
+            more = message["more_body"]
+        body.seek(0)
+        environ["CONTENT_LENGTH"] = str(size)
+    environ["wsgi.input"] = body
+    environ["wsgi.input_terminated"] = True
+    return True
+
+
+def _exceeds_limit(content_length: str) -> bool:
+    # Views accept one byte more, and then reject it with their own message: see read_body().
+    return content_length.isdecimal() and int(content_length) > MAX_BODY + 1
+
+
+def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+
+
+async def _send(send: Send, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": _encoded(headers)})
+    await send({"type": "http.response.body", "body": body})
