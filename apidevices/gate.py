@@ -23,9 +23,10 @@ from werkzeug.routing import Rule
 
 from apidevices import signals, state
 from apidevices.lookup import LookupFailed, make_async_lookup
+from apidevices.metrics import outcome_of
 from apidevices.problems import Problem
 from apidevices.protection import AnyPath, OwnBlueprint
-from apidevices.tracking import Caller, Environ, PendingCall, Tracker, raise_if_unavailable
+from apidevices.tracking import Call, Caller, Environ, PendingCall, Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -124,9 +125,18 @@ class AsyncGate(Gate):
         if call is None:
             return None
         try:
+            caller = await self._decide(tracker, call)
+        except Exception as error:
+            tracker.metrics.count_check(outcome_of(error), call.started)
+            raise
+        tracker.metrics.count_check("allowed", call.started)
+        return caller
+
+    async def _decide(self, tracker: Tracker, call: Call) -> Caller:
+        try:
             found = await self._lookup.find(call.token_digest, call.identifier, call.at)
         except LookupFailed as error:
-            raise_if_unavailable(error)
+            tracker.raise_if_unavailable(error)
             raise
         outcome: Caller | PendingCall
         if signals.has_receivers():  # they may take their time

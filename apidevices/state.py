@@ -12,6 +12,7 @@ from apidevices.database import Database
 from apidevices.embedding import Slots
 from apidevices.identity import IdentityReader
 from apidevices.lookup import make_lookup
+from apidevices.metrics import Metrics
 from apidevices.problems import ProblemDetails
 from apidevices.tracking import Tracker
 
@@ -39,6 +40,7 @@ class State:
     requires_tokens: bool
     db: Database
     activity: ActivityBuffer
+    metrics: Metrics
     tracker: Tracker
     gate_tracker: Tracker
     api_tracker: Tracker
@@ -87,8 +89,12 @@ def build(
         on_denied: See ``APIDevices``.
         slots: The host application's additions to the admin pages.
     """
+    metrics = Metrics()
     activity = ActivityBuffer(
-        db, interval=settings.activity_interval, limit=settings.activity_limit
+        db,
+        interval=settings.activity_interval,
+        limit=settings.activity_limit,
+        metrics=metrics,
     )
     lookups = {
         requires_tokens: make_lookup(db.engine, tokens=requires_tokens)
@@ -104,6 +110,7 @@ def build(
             tokens=tokens,
             deferred=deferred,
             require_device_id=settings.require_device_id,
+            metrics=metrics,
         )
 
     return State(
@@ -111,6 +118,7 @@ def build(
         requires_tokens=tokens,
         db=db,
         activity=activity,
+        metrics=metrics,
         tracker=tracker(tokens=tokens, deferred=not tokens),
         gate_tracker=tracker(tokens=settings.gate_tokens),
         api_tracker=tracker(tokens=True),

@@ -9,15 +9,17 @@ import json
 import logging
 from collections.abc import Mapping
 from datetime import datetime
+from time import perf_counter
 from typing import Any, NamedTuple, NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from apidevices import clock, devices, signals
+from apidevices import clock, devices, metrics, signals
 from apidevices.activity import ActivityBuffer
 from apidevices.database import Database, is_unavailable
 from apidevices.identity import DETAILS, DeviceIdentity, IdentityReader, InvalidIdentifier
 from apidevices.lookup import Found, FoundDevice, FoundToken, Lookup, LookupFailed
+from apidevices.metrics import Metrics
 from apidevices.problems import (
     DeviceBlocked,
     DeviceIdInvalid,
@@ -32,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 Environ = Mapping[str, Any]
 """A WSGI environment."""
+
+_CHANGES = {"registered": metrics.REGISTRATIONS, "changed": metrics.CHANGES}
 
 
 class Caller(NamedTuple):
@@ -58,7 +62,8 @@ class Caller(NamedTuple):
 class Call(NamedTuple):
     """What a request says about its caller, before the database is asked.
 
-    ``invalid_identifier`` is set instead of ``identifier`` if the identifier is invalid.
+    ``invalid_identifier`` is set instead of ``identifier`` if the identifier is invalid. The check
+    started at ``started``, by ``time.perf_counter``.
     """
 
     environ: Environ
@@ -66,6 +71,7 @@ class Call(NamedTuple):
     identifier: str | None
     invalid_identifier: InvalidIdentifier | None
     at: datetime
+    started: float
 
 
 class PendingCall(NamedTuple):
@@ -93,6 +99,7 @@ class Tracker:
         deferred: Whether the application authenticates its callers itself. Requests that it rejects
             must leave no trace, so it calls ``record`` after it has accepted a request.
         require_device_id: Whether requests must carry a device identifier.
+        metrics: Counts requests.
     """
 
     def __init__(
@@ -105,11 +112,13 @@ class Tracker:
         tokens: bool,
         deferred: bool = False,
         require_device_id: bool,
+        metrics: Metrics | None = None,
     ) -> None:
         self._db = db
         self.lookup = lookup
         self._activity = activity
         self._reader = reader
+        self.metrics = metrics or Metrics()
         self._require_device_id = require_device_id
         self._tokens = tokens
         self._deferred = deferred
@@ -138,21 +147,43 @@ class Tracker:
         if call is None:
             return None
         try:
+            outcome = self._check(call)
+        except Exception as error:
+            self.metrics.count_check(metrics.outcome_of(error), call.started)
+            raise
+        self.metrics.count_check("allowed", call.started)
+        return outcome
+
+    def read(self, environ: Environ) -> Call | None:
+        """Read a request, or return None if it is allowed without a lookup.
+
+        Count requests that need no lookup. The caller counts the others.
+
+        Raises:
+            Problem: TokenMissing, DeviceIdInvalid or DeviceIdRequired.
+        """
+        try:
+            call = self._read(environ, perf_counter())
+        except Exception as error:
+            self.metrics.count_request(metrics.outcome_of(error))
+            raise
+        if call is None:
+            is_preflight = environ["REQUEST_METHOD"] == "OPTIONS"
+            self.metrics.count_request("preflight" if is_preflight else "allowed")
+        return call
+
+    def _check(self, call: Call) -> "Caller | PendingCall":
+        try:
             found = self.lookup.find(call.token_digest, call.identifier, call.at)
         except (LookupFailed, SQLAlchemyError) as error:
-            raise_if_unavailable(error)
+            self.raise_if_unavailable(error)
             raise
         outcome = self.decide(call, found)
         if isinstance(outcome, PendingCall) and not self._deferred:
             return self.record(outcome)
         return outcome
 
-    def read(self, environ: Environ) -> Call | None:
-        """Read a request, or return None if it is allowed without a lookup.
-
-        Raises:
-            Problem: TokenMissing, DeviceIdInvalid or DeviceIdRequired.
-        """
+    def _read(self, environ: Environ, started: float) -> Call | None:
         # Methods are case-sensitive: a browser sends OPTIONS in upper case.
         if environ["REQUEST_METHOD"] == "OPTIONS" and self._is_preflight(environ):
             return None
@@ -173,7 +204,7 @@ class Tracker:
             if self._require_device_id:
                 raise DeviceIdRequired(self.missing_identifier_message)
             return None
-        return Call(environ, token_digest, identifier, invalid, clock.now())
+        return Call(environ, token_digest, identifier, invalid, clock.now(), started)
 
     def decide(self, call: Call, found: Found) -> "Caller | PendingCall":
         """Allow a request, or raise the problem that denies it, by its token and device.
@@ -221,11 +252,20 @@ class Tracker:
                 now=call.at,
             )
         except SQLAlchemyError as error:
-            raise_if_unavailable(error)
+            self.raise_if_unavailable(error)
             raise
+        if reported.change is not None:
+            self.metrics.count(_CHANGES[reported.change])
         if reported.blocked:
             self._deny(reported.device_id, call.at)
         return self._record_activity(pending, reported.device_id)
+
+    def raise_if_unavailable(self, error: Exception) -> None:
+        """Raise ``Unavailable`` if an error means that the database is unavailable."""
+        if isinstance(error, LookupFailed) or is_unavailable(error):
+            self.metrics.count(metrics.DATABASE_ERRORS)
+            logger.error("The database is unavailable: %s", error)
+            raise Unavailable from error
 
     def close(self) -> None:
         """Close connections. They are reopened on demand."""
@@ -258,16 +298,10 @@ class Tracker:
         return _caller(call, token, device_id, device)
 
     def _deny(self, device_id: int, now: datetime) -> NoReturn:
+        self.metrics.count(metrics.DENIALS)
         self._activity.record_denial(device_id, now)
         signals.send(signals.device_denied, lambda: devices.get(self._db, device_id))
         raise DeviceBlocked(tokens=self._tokens)
-
-
-def raise_if_unavailable(error: Exception) -> None:
-    """Raise ``Unavailable`` if an error means that the database is unavailable."""
-    if isinstance(error, LookupFailed) or is_unavailable(error):
-        logger.error("The database is unavailable: %s", error)
-        raise Unavailable from error
 
 
 def _changed(device: FoundDevice, sent: Mapping[str, str]) -> bool:

@@ -6,6 +6,6 @@ only one row update. Each process therefore collects the latest times of each de
 (``writer.py``). Times only move forward, both in memory and in the database.
 """
 
-from apidevices.activity.buffer import ActivityBuffer
+from apidevices.activity.buffer import ActivityBuffer, BufferLoad
 
-__all__ = ["ActivityBuffer"]
+__all__ = ["ActivityBuffer", "BufferLoad"]

@@ -36,6 +36,10 @@ class Batch:
     def __bool__(self) -> bool:
         return bool(self.devices or self.device_tokens or self.tokens)
 
+    def __len__(self) -> int:
+        """Return the number of rows to write."""
+        return len(self.devices) + len(self.device_tokens) + len(self.tokens)
+
     def add_device(self, device_id: int, update: DeviceUpdate) -> None:
         """Merge an update of a device into the batch."""
         known = self.devices.get(device_id)

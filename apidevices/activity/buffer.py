@@ -3,10 +3,14 @@
 import logging
 import threading
 from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import NamedTuple
 
+from apidevices import metrics
 from apidevices.activity.batch import Batch, DeviceUpdate
 from apidevices.activity.writer import ActivityWriter
 from apidevices.database import Database
+from apidevices.metrics import Metrics
 from apidevices.processes import after_fork, at_exit
 
 logger = logging.getLogger(__name__)
@@ -14,6 +18,14 @@ logger = logging.getLogger(__name__)
 DEVICE_TOKEN_INTERVAL = timedelta(minutes=1)
 """The minimum time between two writes of a device's use of a token. Writing it on every flush would
 double the number of written rows."""
+
+
+class BufferLoad(NamedTuple):
+    """How much activity waits to be written: see ``ActivityBuffer.load``."""
+
+    entries: int
+    fill: float
+    age: float
 
 
 class ActivityBuffer:
@@ -24,6 +36,7 @@ class ActivityBuffer:
         interval: Seconds between two flushes.
         limit: How many devices, and how many (device, token) pairs, to keep at most while the
             database is unavailable.
+        metrics: Counts flushes.
     """
 
     _batch: Batch
@@ -36,8 +49,13 @@ class ActivityBuffer:
     _retired: bool
     _thread: threading.Thread | None
 
-    def __init__(self, db: Database, *, interval: float, limit: int) -> None:
+    _complete_until: float  # by monotonic(): all activity recorded before has been written
+
+    def __init__(
+        self, db: Database, *, interval: float, limit: int, metrics: Metrics | None = None
+    ) -> None:
         self._db = db
+        self._metrics = metrics or Metrics()
         self._writer = ActivityWriter(db)
         self._interval = interval
         self._limit = limit
@@ -75,9 +93,11 @@ class ActivityBuffer:
         Errors are logged, not raised; the next flush retries.
         """
         with self._flush_lock:
+            started = monotonic()
             with self._lock:
                 batch, self._batch = self._batch, Batch()
             if not batch:
+                self._complete_until = started
                 return
             try:
                 with self._db.write() as session:
@@ -85,11 +105,26 @@ class ActivityBuffer:
                 with self._lock:
                     if len(self._written) + len(batch.device_tokens) <= self._limit:
                         self._written.update(batch.device_tokens)
+                self._count_flush(len(batch), started)
             except Exception as error:  # of any kind: the thread must survive to retry
+                self._metrics.count(metrics.FLUSH_ERRORS)
                 logger.warning("Could not write activity times; retrying: %s", error)
                 with self._lock:
                     batch.extend(self._batch, self._limit)
                     self._batch = batch
+
+    @property
+    def load(self) -> BufferLoad:
+        """How much activity waits to be written.
+
+        ``entries`` are rows to write, ``fill`` is the fraction of the limit that is used, and
+        ``age`` is the age of the oldest entry in seconds, or slightly more.
+        """
+        with self._lock:
+            batch = self._batch
+            largest = max(len(batch.devices), len(batch.device_tokens))
+            age = monotonic() - self._complete_until if batch else 0.0
+            return BufferLoad(len(batch), largest / self._limit, age)
 
     def retire(self) -> None:
         """Let the thread end after one more flush. Safe to call during garbage collection."""
@@ -100,6 +135,13 @@ class ActivityBuffer:
         """Flush and stop the thread. Called automatically when the process exits."""
         self._closed.set()
         self.flush()
+
+    def _count_flush(self, rows: int, started: float) -> None:
+        now = monotonic()
+        self._metrics.observe(metrics.FLUSH_ROWS, rows)
+        self._metrics.observe(metrics.FLUSH_SECONDS, now - started)
+        self._metrics.observe(metrics.FLUSH_DELAY, now - self._complete_until)
+        self._complete_until = started
 
     def _add_device_token(self, pair: tuple[int, int], now: datetime) -> None:
         if now - self._written_since >= DEVICE_TOKEN_INTERVAL:
@@ -116,11 +158,13 @@ class ActivityBuffer:
         self._closed = threading.Event()
         self._retired = False
         self._thread = None
+        self._complete_until = monotonic()
 
     def _ensure_thread(self) -> None:
         if self._thread is None:
             with self._lock:
                 if self._thread is None:
+                    self._complete_until = monotonic()  # the first activity is new
                     self._thread = threading.Thread(
                         target=self._flush_periodically, name="apidevices-activity", daemon=True
                     )

@@ -18,6 +18,7 @@ from apidevices.api.requests import parse_body, parse_query
 from apidevices.database import is_unavailable
 from apidevices.errors import APIDevicesError
 from apidevices.listing import Cursor, Filters
+from apidevices.metrics import DATABASE_ERRORS
 from apidevices.models import Device
 from apidevices.problems import (
     InsufficientScope,
@@ -231,6 +232,7 @@ def _http_error(error: HTTPException) -> Response:
 def _database_error(error: SQLAlchemyError) -> Response:
     if not is_unavailable(error):
         raise error
+    state.current().metrics.count(DATABASE_ERRORS)
     logger.error("The database is unavailable: %s", error)
     return Unavailable().get_response()
 

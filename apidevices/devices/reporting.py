@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from blinker import Signal
 from sqlalchemy import select, update
@@ -40,10 +40,11 @@ class _Report:
 
 @dataclass(frozen=True, slots=True)
 class ReportResult:
-    """The result of a report: the device's id and whether the device is blocked."""
+    """The result of a report: the device's id, whether it is blocked, and what was written."""
 
     device_id: int
     blocked: bool
+    change: Literal["registered", "changed"] | None
 
 
 def report(
@@ -80,13 +81,16 @@ def _store(
     if device is None:
         device_id = _register(db, session, report)
         if device_id is not None:
-            return ReportResult(device_id, blocked=False), signals.device_registered, {}
+            result = ReportResult(device_id, blocked=False, change="registered")
+            return result, signals.device_registered, {}
         device = session.scalars(locked).one()  # the row that the INSERT conflicted with
     if device.blocked_at is not None:
-        return ReportResult(device.id, blocked=True), None, {}
+        return ReportResult(device.id, blocked=True, change=None), None, {}
     changes = _update_details(session, device, report)
-    signal = signals.device_changed if changes else None
-    return ReportResult(device.id, blocked=False), signal, {"changes": changes}
+    if not changes:
+        return ReportResult(device.id, blocked=False, change=None), None, {}
+    result = ReportResult(device.id, blocked=False, change="changed")
+    return result, signals.device_changed, {"changes": changes}
 
 
 def _register(db: Database, session: Session, report: _Report) -> int | None:
