@@ -18,7 +18,15 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from apidevices import APIDevices, ConfigError
-from apidevices.standalone import accounts, client_api, commands, error_pages, health, slots
+from apidevices.standalone import (
+    accounts,
+    client_api,
+    commands,
+    error_pages,
+    health,
+    metrics,
+    slots,
+)
 from apidevices.standalone.asgi import Application, behind_proxies
 from apidevices.standalone.instance import Instance
 from apidevices.standalone.migrations import upgrade
@@ -112,6 +120,7 @@ def create_app() -> Flask:
     app.register_blueprint(devices.admin, url_prefix="/settings")
     app.register_blueprint(devices.gate)
     app.register_blueprint(health.blueprint)
+    metrics.init_app(app)
     for path in ("/", "/settings/"):
         app.add_url_rule(path, f"home:{path}", lambda: redirect("/settings/api-devices"))
     wsgi_app = app.wsgi_app

@@ -4,8 +4,8 @@ The standalone application uses them to add its own tables, API routes, pages an
 applications need only the names in ``apidevices``.
 """
 
-from apidevices import audit, clock, devices, tokens
-from apidevices.activity import ActivityBuffer
+from apidevices import audit, clock, devices, metrics, tokens
+from apidevices.activity import ActivityBuffer, BufferLoad
 from apidevices.admin.frame import harden
 from apidevices.admin.htmx import is_htmx
 from apidevices.admin.messages import status_response
@@ -32,6 +32,9 @@ from apidevices.models import ApiToken, Base, Id, UTCDateTime
 from apidevices.paths import MIGRATIONS
 from apidevices.problems import (
     DeviceIdRequired,
+    InsufficientScope,
+    Problem,
+    TokenInvalid,
     TokenMissing,
     Unavailable,
     as_http_error,
@@ -41,9 +44,10 @@ from apidevices.problems import (
 from apidevices.rendering import render
 from apidevices.representation import DeviceJson, ResponseBody, Time, device_json, etag
 from apidevices.request_hook import current_caller
+from apidevices.state import State, database
 from apidevices.state import current as current_state
-from apidevices.state import database
 from apidevices.text import MAX_LENGTH
+from apidevices.tracking import bearer_token
 
 __all__ = [
     "DEFAULT_HEADERS",
@@ -59,6 +63,7 @@ __all__ = [
     "ApiToken",
     "AsyncGate",
     "Base",
+    "BufferLoad",
     "ConfigError",
     "Conflict",
     "Database",
@@ -68,16 +73,21 @@ __all__ = [
     "Gate",
     "Group",
     "Id",
+    "InsufficientScope",
     "InvalidInput",
+    "Problem",
     "ResponseBody",
+    "State",
     "Tag",
     "Time",
+    "TokenInvalid",
     "TokenMissing",
     "UTCDateTime",
     "Unavailable",
     "as_http_error",
     "as_problem",
     "audit",
+    "bearer_token",
     "clock",
     "commands",
     "current_caller",
@@ -95,6 +105,7 @@ __all__ = [
     "is_branch_current",
     "is_htmx",
     "is_unavailable",
+    "metrics",
     "prepare",
     "print_table",
     "read_body",

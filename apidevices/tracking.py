@@ -189,10 +189,7 @@ class Tracker:
             return None
         token_digest = None
         if self._tokens:
-            scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-            if scheme.lower() != "bearer" or not (token := token.strip()):
-                raise TokenMissing
-            token_digest = digest(token)
+            token_digest = digest(bearer_token(environ))
         identifier, invalid = None, None
         try:
             identifier = self._reader.identifier(environ)
@@ -260,6 +257,18 @@ class Tracker:
             self._deny(reported.device_id, call.at)
         return self._record_activity(pending, reported.device_id)
 
+    def find_token(self, token_digest: bytes, now: datetime) -> FoundToken | None:
+        """Return the valid token with this digest, without recording or counting a request.
+
+        Raises:
+            Unavailable: The database is unavailable.
+        """
+        try:
+            return self.lookup.find(token_digest, None, now).token
+        except (LookupFailed, SQLAlchemyError) as error:
+            self.raise_if_unavailable(error)
+            raise
+
     def raise_if_unavailable(self, error: Exception) -> None:
         """Raise ``Unavailable`` if an error means that the database is unavailable."""
         if isinstance(error, LookupFailed) or is_unavailable(error):
@@ -302,6 +311,19 @@ class Tracker:
         self._activity.record_denial(device_id, now)
         signals.send(signals.device_denied, lambda: devices.get(self._db, device_id))
         raise DeviceBlocked(tokens=self._tokens)
+
+
+def bearer_token(environ: Environ) -> str:
+    """Return the bearer token of a request.
+
+    Raises:
+        TokenMissing: The request has none.
+    """
+    header: str = environ.get("HTTP_AUTHORIZATION", "")
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not (token := token.strip()):
+        raise TokenMissing
+    return token
 
 
 def _changed(device: FoundDevice, sent: Mapping[str, str]) -> bool:

@@ -4,7 +4,14 @@ Only this package writes devices and their history. ``activity`` records when th
 """
 
 from apidevices.devices.changes import MAX_REASON, block, block_all, rename, unblock
-from apidevices.devices.queries import by_identifier, get, history, history_page, tokens_used
+from apidevices.devices.queries import (
+    by_identifier,
+    count_by_status,
+    get,
+    history,
+    history_page,
+    tokens_used,
+)
 from apidevices.devices.reporting import ReportResult, report
 
 __all__ = [
@@ -13,6 +20,7 @@ __all__ = [
     "block",
     "block_all",
     "by_identifier",
+    "count_by_status",
     "get",
     "history",
     "history_page",

@@ -1,5 +1,6 @@
 """What the lookups of all drivers share: statement, result types and connections."""
 
+import json
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
@@ -22,6 +23,12 @@ class FoundToken(NamedTuple):
     id: int
     name: str
     scopes_json: str
+
+    @property
+    def scopes(self) -> list[str]:
+        """The scopes, parsed on demand because most requests don't need them."""
+        scopes: list[str] = json.loads(self.scopes_json)
+        return scopes
 
 
 class FoundDevice(NamedTuple):

@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from apidevices.standalone.metrics import process_metrics
 from apidevices.standalone.settings import ServerSettings
 from apidevices.toolkit import MAX_BODY, AsyncGate, current_state
 
@@ -43,6 +44,7 @@ class Application:
         )
         self._executor = ThreadPoolExecutor(settings.apidevices_threads, "apidevices-request")
         self._gate = AsyncGate(app, self._executor)
+        self.metrics = process_metrics(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or start and stop with the server."""
@@ -76,6 +78,7 @@ class Application:
     def _close(self) -> None:
         with self._app.app_context():
             current_state().close()
+        self.metrics.publish()
 
     async def _handle_in_thread(self, environ: Environ, receive: Receive, send: Send) -> None:
         with SpooledTemporaryFile(BLOCK) as body:

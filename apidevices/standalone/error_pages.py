@@ -13,9 +13,11 @@ from apidevices.toolkit import (
     Unavailable,
     as_http_error,
     as_problem,
+    current_state,
     has_default_description,
     is_htmx,
     is_unavailable,
+    metrics,
     render,
     status_response,
 )
@@ -80,5 +82,6 @@ def _expired_page(error: CSRFError) -> ResponseReturnValue:
 def _database_error(error: Exception) -> ResponseReturnValue:
     if not is_unavailable(error):
         raise error
+    current_state().metrics.count(metrics.DATABASE_ERRORS)
     current_app.logger.error("The database is unavailable: %s", error)
     return _http_error(Unavailable())

@@ -23,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
 from apidevices.standalone.asgi import Application
+from apidevices.standalone.process_metrics import ROWS, SharedTable
 from apidevices.standalone.settings import ServerSettings
 
 MAX_HEADER_BYTES = 128 * 1024
@@ -156,6 +157,8 @@ class _Server(uvicorn.Server):
 class Worker(UvicornWorker):
     """A worker process. It stops if the master process dies, so that a new server can start."""
 
+    metrics_row: int
+
     CONFIG_KWARGS = {  # noqa: RUF012 - as uvicorn_worker declares it
         "interface": "asgi3",
         "lifespan": "on",
@@ -176,6 +179,7 @@ class Worker(UvicornWorker):
     async def callback_notify(self) -> None:
         """Tell the master that this process is alive, and disconnect clients that are overdue."""
         self.notify()
+        self.wsgi.metrics.publish()
         if os.getppid() != self.ppid:
             self._server.should_exit = True
         now = asyncio.get_running_loop().time()
@@ -184,10 +188,17 @@ class Worker(UvicornWorker):
                 connection.transport.abort()
 
     async def _serve(self) -> None:
+        self.wsgi.metrics.share(self.app.metrics, self.metrics_row)
         self.config.app = self.wsgi
         await self._server.serve(sockets=self.sockets)
         if not self._server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+
+def _assign_metrics_row(arbiter: Arbiter, worker: Worker) -> None:
+    """Give a new worker a row of the metrics that no living worker uses."""
+    used = {other.metrics_row for other in arbiter.WORKERS.values()}
+    worker.metrics_row = min(set(range(ROWS)) - used)
 
 
 class Server(BaseApplication):
@@ -201,6 +212,7 @@ class Server(BaseApplication):
 
     def __init__(self, create_app: Callable[[], Application], settings: ServerSettings) -> None:
         self.settings = settings
+        self.metrics = SharedTable()
         self._create_app = create_app
         super().__init__()
 
@@ -214,6 +226,7 @@ class Server(BaseApplication):
             "graceful_timeout": GRACEFUL_TIMEOUT,
             "control_socket_disable": True,
             "proc_name": "apidevices",
+            "pre_fork": _assign_metrics_row,
         }
         for name, value in options.items():
             self.cfg.set(name, value)

@@ -99,9 +99,10 @@ def test_token_has_the_selected_scope(
 
 def test_scopes_have_descriptions_and_are_unchecked(admin: Visitor) -> None:
     labels = admin.get(TOKENS).form(TOKENS).all("label", class_="check")
-    assert [label.one("code").text for label in labels] == ["devices:read", "devices:write"]
+    scopes = ["devices:read", "devices:write", "metrics:read"]
+    assert [label.one("code").text for label in labels] == scopes
     assert all(len(label.text) > len(label.one("code").text) + 10 for label in labels)
-    assert [label.one("input").get("checked") for label in labels] == [None, None]
+    assert [label.one("input").get("checked") for label in labels] == [None] * 3
 
 
 def test_token_is_valid_until_the_end_of_its_expiry_date(
