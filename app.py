@@ -3,6 +3,7 @@
 ``python app.py`` migrates the database and runs the server. ``flask run`` is for development.
 """
 
+import logging
 import os
 import socket
 import sys
@@ -24,12 +25,15 @@ from apidevices.standalone import (
     commands,
     error_pages,
     health,
+    logs,
     metrics,
     slots,
 )
 from apidevices.standalone.asgi import Application, behind_proxies
 from apidevices.standalone.instance import Instance
 from apidevices.standalone.migrations import upgrade
+from apidevices.standalone.request_ids import HEADER as REQUEST_ID
+from apidevices.standalone.request_ids import RequestIds
 from apidevices.standalone.settings import ServerSettings, extension_settings
 from apidevices.toolkit import (
     MAX_BODY,
@@ -110,7 +114,7 @@ def create_app() -> Flask:
         app,
         resources=[r"/api/v1/.*", r"/verify.*"],  # a proxy passes the gate's errors on to browsers
         origins=settings.cors_origins,
-        expose_headers=["ETag", "Link", "Retry-After", "WWW-Authenticate"],
+        expose_headers=["ETag", "Link", "Retry-After", "WWW-Authenticate", REQUEST_ID],
         max_age=600,
     )
     Migrate(app, db, directory=str(MIGRATIONS))
@@ -126,8 +130,9 @@ def create_app() -> Flask:
     wsgi_app = app.wsgi_app
     if not settings.cors_origins:  # else Flask-CORS adds headers to the gate's responses
         wsgi_app = devices.gate_middleware(app)
-    app.wsgi_app = behind_proxies(  # type: ignore[method-assign]  # as Flask documents
-        wsgi_app, settings.apidevices_proxies
+    app.wsgi_app = RequestIds(  # type: ignore[method-assign]  # as Flask documents
+        behind_proxies(wsgi_app, settings.apidevices_proxies),
+        trusted=settings.apidevices_proxies > 0,
     )
     return app
 
@@ -155,11 +160,12 @@ def main() -> None:
     os.environ.pop("FLASK_RUN_FROM_CLI", None)  # from here on this is a server, not a command
     try:
         settings = ServerSettings.from_environ()
+        logs.configure(settings)
         _check_address(settings)
         app = create_app()
         with app.app_context():
             if warning := sqlite_warning(db.engine):
-                print(warning, file=sys.stderr)
+                logging.getLogger("apidevices").warning(warning)
             upgrade()
             if not accounts.exists(database()):
                 link = settings.address + accounts.setup_path(app)

@@ -9,6 +9,7 @@ WSGI callable, ``AsyncGate`` in an event loop. The blueprint serves applications
 """
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -150,7 +151,10 @@ class AsyncGate(Gate):
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self._with_signals, function, *arguments)
+        run = contextvars.copy_context().run
+        return await loop.run_in_executor(
+            self._executor, run, self._with_signals, function, *arguments
+        )
 
 
 blueprint = OwnBlueprint("apidevices_gate", __name__)
@@ -206,7 +210,7 @@ def _deny(problem: Problem, original: Environ) -> GateResponse:
     logger.info(
         "Denied by the gate: %s %s: %s",
         original["REQUEST_METHOD"],
-        uri or original.get("PATH_INFO"),
+        (uri or original.get("PATH_INFO", "")).partition("?")[0],  # a query may contain secrets
         problem.problem_code,
     )
     response = problem.get_response()

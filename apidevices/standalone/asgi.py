@@ -6,6 +6,7 @@ previous one.
 """
 
 import asyncio
+import contextvars
 import functools
 import sys
 from collections.abc import Awaitable, Callable, Iterable
@@ -17,6 +18,8 @@ from urllib.parse import unquote_to_bytes
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from apidevices.standalone import request_ids
+from apidevices.standalone.logs import Access
 from apidevices.standalone.metrics import process_metrics
 from apidevices.standalone.settings import ServerSettings
 from apidevices.toolkit import MAX_BODY, AsyncGate, current_state
@@ -39,6 +42,8 @@ class Application:
     def __init__(self, app: Flask, settings: ServerSettings) -> None:
         self._app = app
         self._has_cors = bool(settings.cors_origins)
+        self._has_proxies = settings.apidevices_proxies > 0
+        self._has_access_log = settings.apidevices_access_log
         self._trust_proxies = behind_proxies(
             lambda environ, _start_response: environ, settings.apidevices_proxies
         )
@@ -52,11 +57,22 @@ class Application:
             await self._live(receive, send)
             return
         environ = environ_from(scope)
+        request_ids.identify(environ, trusted=self._has_proxies)
+        if not self._has_access_log:
+            await self._handle(environ, receive, send)
+            return
+        access = Access(environ, send)
+        try:
+            await self._handle(environ, receive, access.send)
+        finally:
+            access.write()
+
+    async def _handle(self, environ: Environ, receive: Receive, send: Send) -> None:
         path = environ["PATH_INFO"]
         if self._gate.handles(path) and not self._needs_cors_headers(environ):
             self._trust_proxies(environ, None)
             await _send(send, *await self._gate.respond_async(environ))
-        elif path == "/livez" and scope["method"] in ("GET", "HEAD"):
+        elif path == "/livez" and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             await _send(send, 200, _PLAIN, b"ok\n")  # also while all threads are busy
         else:
             await self._handle_in_thread(environ, receive, send)
@@ -100,7 +116,8 @@ class Application:
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, function, *arguments)
+        run = contextvars.copy_context().run  # keeps the request id
+        return await loop.run_in_executor(self._executor, run, function, *arguments)
 
 
 def behind_proxies(wsgi_app: Callable[..., Any], hops: int) -> Callable[..., Any]:
@@ -228,6 +245,8 @@ def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
 
 
-async def _send(send: Send, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+async def _send(send: Send, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    """Send a response that the Flask application has not created."""
+    headers = [*headers, (request_ids.HEADER, request_ids.current.get() or "")]
     await send({"type": "http.response.start", "status": status, "headers": _encoded(headers)})
     await send({"type": "http.response.body", "body": body})

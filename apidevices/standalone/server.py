@@ -22,6 +22,7 @@ from gunicorn.arbiter import Arbiter
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
+from apidevices.standalone import logs
 from apidevices.standalone.asgi import Application
 from apidevices.standalone.process_metrics import ROWS, SharedTable
 from apidevices.standalone.settings import ServerSettings
@@ -226,6 +227,7 @@ class Server(BaseApplication):
             "graceful_timeout": GRACEFUL_TIMEOUT,
             "control_socket_disable": True,
             "proc_name": "apidevices",
+            "logconfig_dict": logs.configuration(self.settings),
             "pre_fork": _assign_metrics_row,
         }
         for name, value in options.items():

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -68,8 +68,13 @@ class ServerSettings(BaseSettings):
         default=0,
         ge=0,
         le=10,
-        description="Number of trusted proxies in front that set `X-Forwarded-*` headers.",
+        description="Number of trusted proxies in front that set `X-Forwarded-*` and `X-Request-ID`"
+        " headers.",
     )
+    apidevices_log: Literal["text", "json"] = Field(
+        default="text", description="Log lines for people, or JSON objects for programs."
+    )
+    apidevices_access_log: bool = Field(default=False, description="Log every request.")
     apidevices_secure_cookies: bool = Field(
         default=False, description="Send the session cookie over HTTPS only."
     )

@@ -51,7 +51,8 @@ def api() -> Iterator[Upstream]:
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     instance = tmp_path_factory.mktemp("gate") / "instance"
-    with RealServer(instance, variables={"APIDEVICES_PROXIES": "1"}) as running:
+    variables = {"APIDEVICES_PROXIES": "1", "APIDEVICES_ACCESS_LOG": "true"}
+    with RealServer(instance, variables=variables) as running:
         yield running
 
 
@@ -128,6 +129,28 @@ def test_identity_headers_from_the_client_are_dropped(proxied: ProxiedApi, token
     assert not received.get("x-device-name")
     assert not received.get("x-device-id")
     assert [name for name in received if "_" in name] == []
+
+
+def logged_at_the_gate(proxied: ProxiedApi, request_id: str) -> bool:
+    return any(line.endswith(f"[{request_id}]") for line in proxied.gate.log.splitlines())
+
+
+def test_gate_api_and_client_get_the_same_request_id(
+    proxied: ProxiedApi, headers: dict[str, str]
+) -> None:
+    responses = [proxied.call(headers | {"X-Request-ID": "forged"}) for _ in range(2)]
+    at_api = [response.json["headers"]["x-request-id"] for response in responses]
+    at_client = [response.headers.get_all("X-Request-ID") for response in responses]
+    assert at_client == [[request_id] for request_id in at_api]
+    assert len({*at_api, "forged"}) == 3
+    assert all(logged_at_the_gate(proxied, request_id) for request_id in at_api)
+
+
+def test_denied_client_gets_the_request_id_of_the_gate(proxied: ProxiedApi) -> None:
+    response = proxied.call({"X-Request-ID": "forged"})
+    [request_id] = response.headers.get_all("X-Request-ID", [])
+    assert request_id != "forged"
+    assert logged_at_the_gate(proxied, request_id)
 
 
 def test_websocket_upgrade_request_reaches_the_api(
