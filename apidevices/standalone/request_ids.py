@@ -28,14 +28,15 @@ def identify(environ: dict[str, Any], *, trusted: bool) -> str:
     request_id: str | None = environ.get(_KEY)
     if request_id is None:
         sent: str | None = environ.get("HTTP_X_REQUEST_ID") if trusted else None
-        if sent and _VALID.fullmatch(sent):
-            request_id = sent
-        else:
-            # It must be unique, not secret. The system's random numbers would take 1 µs more.
-            request_id = f"{random.getrandbits(128):032x}"  # noqa: S311
+        request_id = sent if sent and _VALID.fullmatch(sent) else _new_id()
         environ[_KEY] = request_id
     current.set(request_id)
     return request_id
+
+
+def _new_id() -> str:
+    # An id must be unique, not secret. The system's random numbers would take 1 µs more.
+    return f"{random.getrandbits(128):032x}"
 
 
 class RequestIds:
