@@ -42,6 +42,11 @@ class Checkout:
     python: Path
     commit: str = ""
 
+    @property
+    def slug(self) -> str:
+        """A short name for files and databases."""
+        return self.commit[:7] or "present"
+
     def server(
         self, instance: Path, url: str, variables: Mapping[str, str] | None = None
     ) -> RealServer:
@@ -66,9 +71,9 @@ class Checkout:
     @contextmanager
     def database(self, backend: Backend, name: str, folder: Path, token: str) -> Iterator[str]:
         """Create a database that this checkout has migrated, with all callers. Yield its URL."""
-        url = backend.create(f"{name}_{self.commit[:7]}" if self.commit else name)
+        url = backend.create(f"{name}_{self.slug}")
         try:
-            with self.server(folder / f"migrate-{self.commit[:7]}", url):
+            with self.server(folder / f"migrate-{self.slug}", url):
                 pass  # it migrates the database before it is ready
             engine = create_engine(engine_url(url), **engine_options(engine_url(url), 1))
             fill(engine, token, range(fleet.REGISTERED), skip_missing=bool(self.commit))
@@ -109,7 +114,7 @@ def _commit(revision: str) -> str:
     done = subprocess.run(["git", "-C", ROOT, *options], capture_output=True, text=True)
     if done.returncode:
         reason = done.stderr.strip() or f"this repository has no revision {revision!r}."
-        raise NoCheckout(f"--against: {reason.splitlines()[-1]}")
+        raise NoCheckout(f"--against: {reason.splitlines()[0]}")
     return done.stdout.strip()
 
 

@@ -140,7 +140,7 @@ def _run_round(
 ) -> Round:
     """Start a server and measure it."""
     seconds = run.pick(6, 2)
-    with checkout.server(run.folder / "gate", url) as server:
+    with checkout.server(run.folder / f"gate-{checkout.slug}", url) as server:
         requests.send(server.port, 1)
         full = measure_load(backend, requests, server.port, server.process.pid, seconds)
         half = requests.send_at(full.load.rate / 2, server.port, seconds)

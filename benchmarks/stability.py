@@ -39,7 +39,8 @@ def measure(run: Run) -> Table:
             }
             for number in range(runs):
                 for checkout, url in urls.items():
-                    with checkout.server(run.folder / "stability", url) as server:
+                    instance = run.folder / f"stability-{checkout.slug}"
+                    with checkout.server(instance, url) as server:
                         pid = server.process.pid
                         requests.send(server.port, 1)
                         result = measure_load(backend, requests, server.port, pid, seconds)
@@ -69,9 +70,9 @@ def _add_row(
             "fastest": max(result.load.rate for result in measurements),
             "slowest / median": ratio,
             "CPU µs": median([row["CPU µs: server"] for row in usual]),
-            "in the slowest": slowest.columns["CPU µs: server"],
+            "CPU µs in slowest": slowest.columns["CPU µs: server"],
             "switches": median([row["switches"] for row in usual]),
-            "in the slowest run": slowest.columns["switches"],
+            "switches in slowest": slowest.columns["switches"],
         }
     )
     if name == PRESENT.name:
