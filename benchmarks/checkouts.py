@@ -161,5 +161,7 @@ def _install(folder: Path, revision: str) -> None:
     ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
-        output = done.stderr.strip().splitlines() or ["make failed"]
-        raise NoCheckout(f"--against: {revision} can't be installed in {folder}: {output[-1]}")
+        lines = [line.strip() for line in done.stderr.splitlines()]
+        errors = [line for line in lines if line.startswith("ERROR: ")]
+        reason = [*lines[-1:], *errors][-1]
+        raise NoCheckout(f"--against: {revision} can't be installed in {folder}: {reason}")
