@@ -1,4 +1,4 @@
-"""Part 6: whether blocks and unblocks take effect at once, on two servers under load.
+"""Whether blocks and unblocks take effect at once, on two servers under load.
 
 A request that starts after the response to a block must be denied, on every worker.
 """
@@ -58,7 +58,7 @@ def measure(run: Run) -> Table:
     """Block and unblock devices under load, and check the response to every request."""
     trials = run.pick(10_008, 240)
     table = Table(
-        "6. Strictness: blocks and unblocks under load",
+        "strictness: blocks and unblocks under load",
         notes=[
             f"{SERVERS} servers (app.py, 2 workers each) share one database. {CLIENTS}"
             f" clients with keep-alive connections call both as one of {DEVICES} devices, which"
