@@ -146,11 +146,9 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """Close the port, let requests that have already arrived begin, and complete them."""
         for server in self.servers:
-            server.close()
-        for listener in sockets or ():
-            listener.close()
+            server.close()  # closes its socket, too
         await asyncio.sleep(0.1)
-        await super().shutdown(sockets)
+        await super().shutdown()
 
 
 class Worker(UvicornWorker):
