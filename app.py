@@ -146,7 +146,8 @@ def main() -> None:
     os.environ.pop("FLASK_RUN_FROM_CLI", None)  # from here on this is a server, not a command
     try:
         settings = ServerSettings.from_environ()
-        _check_address(settings)
+        if not settings.inherits_sockets:
+            _check_address(settings)
         app = create_app()
         with app.app_context():
             if warning := sqlite_warning(db.engine):
