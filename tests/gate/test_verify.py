@@ -13,9 +13,7 @@ from apidevices.database import Database
 from apidevices.models import Device
 from apidevices.signals import device_denied, device_registered
 from harness.databases import Databases
-from tests.conftest import NOON, Administrator, MakeApp, as_device, on_the_wire
-
-VERIFY = "/verify"
+from tests.conftest import NOON, VERIFY, Administrator, MakeApp, as_device, on_the_wire
 
 ORIGINAL_REQUEST_HEADERS = [
     pytest.param("X-Original-Method", "X-Original-URI", id="nginx"),

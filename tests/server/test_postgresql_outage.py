@@ -12,7 +12,7 @@ from psycopg import sql
 
 from harness.postgres import UNSAFE_AND_FAST, Postgres
 from harness.real_server import RealServer, wait_until
-from tests.conftest import DEVICE, UPLOADS, as_device
+from tests.conftest import DEVICE, UPLOADS, VERIFY, as_device
 
 
 @pytest.fixture
@@ -25,9 +25,6 @@ def primary() -> Iterator[Postgres]:
 def standby(primary: Postgres) -> Iterator[Postgres]:
     with Postgres(*UNSAFE_AND_FAST, primary=primary) as running:
         yield running
-
-
-VERIFY = "/verify"
 
 
 def status(server: RealServer, token: str, identifier: str = "phone-1", path: str = DEVICE) -> int:

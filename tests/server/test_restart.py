@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.real_server import PROGRAM, RealServer, Response, launch, wait_until
-from tests.conftest import StartServer, as_device
+from tests.conftest import VERIFY, StartServer, as_device
 from tests.server.threads import Threads
 
 pytestmark = pytest.mark.database("sqlite")
@@ -32,7 +32,7 @@ class Callers(Threads):
     def _run(self) -> None:
         while not self.stopping.is_set():
             try:
-                self.statuses.append(self._server.call("GET", "/verify", self._headers).status)
+                self.statuses.append(self._server.call("GET", VERIFY, self._headers).status)
             except (OSError, http.client.HTTPException) as error:
                 self.errors.append(repr(error))
 
@@ -79,11 +79,11 @@ def test_sigusr2_reads_the_settings_file_again(make_server: StartServer, tmp_pat
     file.write_text("APIDEVICES_REQUIRE_DEVICE_ID=true\nWEB_CONCURRENCY=1\n")
     with make_server(APIDEVICES_ENV_FILE=str(file)) as server, replaceable(server):
         headers = as_device(server.create_token(), None)
-        assert server.call("GET", "/verify", headers).status == 400
+        assert server.call("GET", VERIFY, headers).status == 400
         file.write_text("WEB_CONCURRENCY=1\n")
         server.process.send_signal(signal.SIGUSR2)
         server.process.wait(40)
-        assert server.call("GET", "/verify", headers).status == 200
+        assert server.call("GET", VERIFY, headers).status == 200
 
 
 def test_old_server_stays_if_the_new_one_does_not_start(
