@@ -19,7 +19,7 @@ torture: .venv/installed-dev  ## Kill the server and database under load for hal
 	$(BIN)/python -m pytest --hypothesis-profile=torture tests/test_history_replay.py
 	$(BIN)/python -m tests.torture $(ARGS)
 
-bench: .venv/installed-bench  ## Run all benchmarks, or some parts: ARGS='1 2 --quick'
+bench: .venv/installed-bench  ## Run all benchmarks, or some parts: ARGS='gate lists --quick'
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: .venv/installed-dev  ## Take the screenshots in the README

@@ -161,7 +161,8 @@ def main() -> None:
     try:
         settings = ServerSettings.from_environ()
         logs.configure(settings)
-        _check_address(settings)
+        if not settings.inherits_sockets:
+            _check_address(settings)
         app = create_app()
         with app.app_context():
             if warning := sqlite_warning(db.engine):

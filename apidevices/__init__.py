@@ -4,12 +4,12 @@ These names are public. Everything else may change in any version.
 """
 
 from apidevices import signals
+from apidevices.calls import Caller
 from apidevices.embedding import Account, Link, Panel
 from apidevices.errors import ConfigError
 from apidevices.extension import APIDevices
 from apidevices.models import Device
 from apidevices.problems import ProblemDetails
-from apidevices.tracking import Caller
 
 __all__ = [
     "APIDevices",

@@ -11,6 +11,7 @@ from sqlalchemy import URL, Connection, Engine
 from apidevices import devices, migration, request_hook, state
 from apidevices.admin import blueprint as admin_blueprint
 from apidevices.api import blueprint as api_blueprint
+from apidevices.calls import Caller
 from apidevices.cli import commands
 from apidevices.config import Settings
 from apidevices.database import Database, engine_for
@@ -20,7 +21,6 @@ from apidevices.gate import blueprint as gate_blueprint
 from apidevices.models import Device
 from apidevices.protection import Protected, exempt
 from apidevices.state import EXTENSION, Authorize, OnDenied
-from apidevices.tracking import Caller
 
 if TYPE_CHECKING:  # optional: the host application may use Flask-SQLAlchemy
     from flask_sqlalchemy import SQLAlchemy

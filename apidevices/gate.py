@@ -23,11 +23,12 @@ from flask.typing import ResponseReturnValue
 from werkzeug.routing import Rule
 
 from apidevices import signals, state
+from apidevices.calls import Call, Caller, Environ, PendingCall
 from apidevices.lookup import LookupFailed, make_async_lookup
 from apidevices.metrics import outcome_of
 from apidevices.problems import Problem
 from apidevices.protection import AnyPath, OwnBlueprint
-from apidevices.tracking import Call, Caller, Environ, PendingCall, Tracker
+from apidevices.tracking import Tracker
 
 logger = logging.getLogger(__name__)
 

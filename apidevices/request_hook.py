@@ -10,10 +10,11 @@ from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 
 from apidevices import state
+from apidevices.calls import Caller, PendingCall
 from apidevices.problems import Problem
 from apidevices.protection import Protection
 from apidevices.state import State
-from apidevices.tracking import Caller, PendingCall, Tracker
+from apidevices.tracking import Tracker
 
 logger = logging.getLogger(__name__)
 

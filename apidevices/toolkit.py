@@ -11,6 +11,7 @@ from apidevices.admin.htmx import is_htmx
 from apidevices.admin.messages import status_response
 from apidevices.api.description import WITH_BODY, Tag, described
 from apidevices.api.requests import MAX_BODY, read_body
+from apidevices.calls import bearer_token
 from apidevices.cli import Group, commands, existing_database, fail, print_table
 from apidevices.config import PREFIX as SETTING_PREFIX
 from apidevices.database import (
@@ -47,7 +48,6 @@ from apidevices.request_hook import current_caller
 from apidevices.state import State, database
 from apidevices.state import current as current_state
 from apidevices.text import MAX_LENGTH
-from apidevices.tracking import bearer_token
 
 __all__ = [
     "DEFAULT_HEADERS",

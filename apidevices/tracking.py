@@ -5,17 +5,17 @@ Blocks and revocations are read from the database for each request, so no cache 
 the database is unavailable, every request is denied.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from datetime import datetime
 from time import perf_counter
-from typing import Any, NamedTuple, NoReturn
+from typing import NoReturn
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from apidevices import clock, devices, metrics, signals
 from apidevices.activity import ActivityBuffer
+from apidevices.calls import Call, Caller, Environ, PendingCall, bearer_token
 from apidevices.database import Database, is_unavailable
 from apidevices.identity import DETAILS, DeviceIdentity, IdentityReader, InvalidIdentifier
 from apidevices.lookup import Found, FoundDevice, FoundToken, Lookup, LookupFailed
@@ -25,61 +25,13 @@ from apidevices.problems import (
     DeviceIdInvalid,
     DeviceIdRequired,
     TokenInvalid,
-    TokenMissing,
     Unavailable,
 )
 from apidevices.tokens import digest
 
 logger = logging.getLogger(__name__)
 
-Environ = Mapping[str, Any]
-"""A WSGI environment."""
-
 _CHANGES = {"registered": metrics.REGISTRATIONS, "changed": metrics.CHANGES}
-
-
-class Caller(NamedTuple):
-    """The caller of a request: its token, if tokens are required, and its device, if identified.
-
-    ``device_name`` is the name that an administrator gave to the device, or None.
-    """
-
-    token_id: int | None
-    token_name: str | None
-    scopes_json: str
-    device_id: int | None
-    identifier: str | None
-    device_name: str | None
-    at: datetime
-
-    @property
-    def scopes(self) -> list[str]:
-        """The scopes of the token, parsed on demand because most requests don't need them."""
-        scopes: list[str] = json.loads(self.scopes_json)
-        return scopes
-
-
-class Call(NamedTuple):
-    """What a request says about its caller, before the database is asked.
-
-    ``invalid_identifier`` is set instead of ``identifier`` if the identifier is invalid. The check
-    started at ``started``, by ``time.perf_counter``.
-    """
-
-    environ: Environ
-    token_digest: bytes | None
-    identifier: str | None
-    invalid_identifier: InvalidIdentifier | None
-    at: datetime
-    started: float
-
-
-class PendingCall(NamedTuple):
-    """A request that is allowed but not recorded yet."""
-
-    call: Call
-    token: FoundToken | None
-    device: FoundDevice | None
 
 
 class Tracker:
@@ -311,19 +263,6 @@ class Tracker:
         self._activity.record_denial(device_id, now)
         signals.send(signals.device_denied, lambda: devices.get(self._db, device_id))
         raise DeviceBlocked(tokens=self._tokens)
-
-
-def bearer_token(environ: Environ) -> str:
-    """Return the bearer token of a request.
-
-    Raises:
-        TokenMissing: The request has none.
-    """
-    header: str = environ.get("HTTP_AUTHORIZATION", "")
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not (token := token.strip()):
-        raise TokenMissing
-    return token
 
 
 def _changed(device: FoundDevice, sent: Mapping[str, str]) -> bool:

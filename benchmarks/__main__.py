@@ -13,25 +13,40 @@ from pathlib import Path
 
 import click
 
-from benchmarks import gate, hook, lists, memory, request_path, strictness, writes
+from benchmarks import (
+    gate,
+    hook,
+    lists,
+    memory,
+    proxied_gate,
+    request_path,
+    stability,
+    strictness,
+    writes,
+)
+from benchmarks.checkouts import NoCheckout, check_out
 from benchmarks.context import Run, show_progress
 from benchmarks.databases import running_backends
 from benchmarks.load import load_generator
 from benchmarks.report import Table, environment, show_environment, write_json
 
 PARTS = {
-    "1": request_path,
-    "2": hook,
-    "3": lists,
-    "4": writes,
-    "5": memory,
-    "6": strictness,
-    "7": gate,
+    "gate": gate,
+    "nginx": proxied_gate,
+    "stability": stability,
+    "requests": request_path,
+    "hook": hook,
+    "lists": lists,
+    "writes": writes,
+    "memory": memory,
+    "strictness": strictness,
 }
 
 RESULTS = Path(__file__).with_name("results")
 
-_PART_LIST = "\b\n" + "\n".join((part.__doc__ or "").splitlines()[0] for part in PARTS.values())
+_PART_LIST = "\b\nParts:\n" + "\n".join(
+    f"  {name:<12}{(part.__doc__ or '').splitlines()[0]}" for name, part in PARTS.items()
+)
 
 
 @click.command(epilog=_PART_LIST)
@@ -40,6 +55,12 @@ _PART_LIST = "\b\n" + "\n".join((part.__doc__ or "").splitlines()[0] for part in
 @click.option("--rounds", type=click.IntRange(min=1), help="Number of interleaved rounds.")
 @click.option(
     "--database", type=click.Choice(["sqlite", "postgresql"]), help="Measure only this database."
+)
+@click.option(
+    "--against",
+    "revision",
+    metavar="REVISION",
+    help="Also measure this git revision, in the parts gate, nginx, stability and requests.",
 )
 @click.option("--json", "path", type=click.Path(path_type=Path), help="File for the JSON results.")
 @click.option(
@@ -52,10 +73,15 @@ def main(
     quick: bool,
     rounds: int | None,
     database: str | None,
+    revision: str | None,
     path: Path | None,
     postgres_bin: Path | None,
 ) -> None:
     """Benchmark API Devices. Runs all parts by default."""
+    try:
+        against = check_out(revision) if revision else None
+    except NoCheckout as error:
+        raise click.ClickException(str(error)) from None
     tables: dict[str, Table] = {}
     failed = False
     token = f"apd_{secrets.token_urlsafe(32)}"
@@ -63,12 +89,13 @@ def main(
         _work_folder() as folder,
         running_backends(folder, token, database, postgres_bin) as backends,
     ):
-        run = Run(folder, backends, token, quick, rounds)
+        run = Run(folder, backends, token, quick, rounds, against)
         versions = {backend.name: backend.version for backend in backends}
         facts = environment(folder, {"PostgreSQL": "not measured"} | versions, load_generator())
+        facts["compared with"] = against.commit if against else "nothing"
         facts["size"] = "quick" if quick else "full"
         click.echo(show_environment(facts))
-        for part in sorted(set(parts)) or PARTS:
+        for part in [part for part in PARTS if part in parts] or PARTS:
             show_progress(f"part {part}")
             try:
                 tables[part] = PARTS[part].measure(run)

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import click
 
+from benchmarks.checkouts import PRESENT, Checkout
 from benchmarks.databases import Backend
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ class Run:
         token: API token that all devices use. It has every scope.
         quick: Run a small smoke test.
         requested_rounds: Number of interleaved rounds from the command line, if given.
+        against: The older revision to compare with, if given.
     """
 
     folder: Path
@@ -33,6 +35,12 @@ class Run:
     token: str
     quick: bool
     requested_rounds: int | None
+    against: Checkout | None = None
+
+    @property
+    def checkouts(self) -> Sequence[Checkout]:
+        """The checkouts to measure: the older revision, if given, then the present one."""
+        return [self.against, PRESENT] if self.against else [PRESENT]
 
     def pick(self, full: T, quick: T) -> T:
         """Return the size to use: ``quick`` in a quick run, else ``full``."""

@@ -34,6 +34,23 @@ class Goal:
         return GoalResult(f"{self.metric}, {subject}", value, goal, met)
 
 
+BASELINE = "da8b813"
+"""The revision that the goals of the gate compare with."""
+
+GATE_SPEEDUP = {
+    "SQLite": Goal(f"gate decisions per second, relative to {BASELINE}", ">=", 3),
+    "PostgreSQL": Goal(f"gate decisions per second, relative to {BASELINE}", ">=", 2.5),
+}
+GATE_SPEEDUP_MOONSHOT = Goal(
+    f"moonshot: gate decisions per second, relative to {BASELINE}", ">=", 6
+)
+GATE_P99_AT_HALF_LOAD = Goal("gate, p99 at half of the maximum load", "<=", 5, "ms")
+PROXIED_GATE = Goal("throughput, nginx with the gate / nginx alone", ">=", 0.60)
+SLOWEST_RUN = Goal("decisions per second, slowest run / median run", ">=", 0.8)
+HOST_CPU = {
+    "SQLite": Goal("CPU time that tracking adds to a request", "<=", 60, "µs"),
+    "PostgreSQL": Goal("CPU time that tracking adds to a request", "<=", 110, "µs"),
+}
 THROUGHPUT = {
     "SQLite": Goal("throughput, tracked / untracked", ">=", 0.90),
     "PostgreSQL": Goal("throughput, tracked / untracked", ">=", 0.65),

@@ -1,4 +1,4 @@
-"""Part 2: the request hook in this process: its time by step, and its round trips."""
+"""The request hook in this process: its time by step, and its round trips."""
 
 import time
 from collections import defaultdict
@@ -16,7 +16,6 @@ from apidevices.activity import ActivityBuffer
 from apidevices.identity import DeviceIdentity, IdentityReader
 from apidevices.lookup import FoundDevice, FoundToken, make_lookup
 from apidevices.request_hook import current_caller
-from apidevices.standalone.settings import ServerSettings
 from apidevices.tokens import digest
 from apidevices.tracking import Tracker, _changed  # "_changed" is timed separately
 from benchmarks import fleet, goals
@@ -45,7 +44,7 @@ Step = Callable[[Environ], float]
 def measure(run: Run) -> Table:
     """Time the hook and each of its steps in interleaved rounds."""
     table = Table(
-        "2. Request hook: microseconds per request, in one thread of this process",
+        "hook: microseconds per request, in one thread of this process",
         notes=[
             f"{fleet.CALLERS:,} known devices send all seven headers, unchanged."
             " The activity thread writes as in production.",
@@ -99,7 +98,7 @@ def _steps(app: Flask, token: str) -> dict[str, Step]:
     reader = IdentityReader(state.settings.headers)
     lookup = make_lookup(state.db.engine, tokens=True)
     token_digest, now = digest(token), clock.now()
-    untracked_app = untracked.create_app(ServerSettings())
+    untracked_app = untracked.create_app()
 
     def parse(environ: Environ) -> DeviceIdentity:
         return DeviceIdentity(reader.identifier(environ) or "", reader.details(environ))
@@ -192,7 +191,7 @@ def _count_round_trips(url: str, environs: list[Environ], table: Table) -> None:
 
 @contextmanager
 def _tracked_app(url: str) -> Iterator[Flask]:
-    app = tracked.create_app(ServerSettings(database_url=url))
+    app = tracked.create_app(url)
     try:
         yield app
     finally:

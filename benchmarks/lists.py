@@ -1,4 +1,4 @@
-"""Part 3: the device list, its filters and its search, with up to a million devices."""
+"""The device list, its filters and its search, with up to a million devices."""
 
 import secrets
 import time
@@ -19,8 +19,9 @@ from apidevices.models import DeviceActivity
 from apidevices.standalone import accounts
 from benchmarks import fleet, goals
 from benchmarks.context import Run, check, show_progress
-from benchmarks.databases import DAYS, Backend, application, state_of
+from benchmarks.databases import Backend, application, state_of
 from benchmarks.report import Table, Times
+from benchmarks.rows import DAYS
 
 PAGE = "/settings/api-devices"
 # The headers that browsers send.
@@ -64,7 +65,7 @@ def measure(run: Run) -> Table:
     """Time each page and search for each database size."""
     sizes = run.pick((1_000, 10_000, 100_000, MILLION), (1_000, 10_000))
     table = Table(
-        "3. List, search and filters: server time in milliseconds, median / 95th percentile",
+        "lists: list, search and filters: server time in milliseconds, median / 95th percentile",
         notes=[
             "“query” is the page's call to listing.page. “page” is the whole response to HTMX,"
             " compressed, for a signed-in user.",

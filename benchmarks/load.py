@@ -3,15 +3,17 @@
 import json
 import random
 import re
+import resource
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, cycle
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,6 +21,7 @@ from pathlib import Path
 from apidevices.standalone.simulation import SimulatedDevice
 from benchmarks.context import BenchmarkFailed
 from benchmarks.report import percentile
+from harness.real_server import ROOT
 
 CONNECTIONS = 16
 
@@ -32,6 +35,8 @@ class Load:
     """Throughput and latency of a load.
 
     ``errors`` counts responses other than 2xx, ``broken`` counts requests without a response.
+    ``generator_cpu`` is the CPU time that the load generator used, in cores. ``late_p99_ms`` is how
+    late it sent requests at a constant rate, although a connection was free.
     """
 
     requests: int
@@ -40,6 +45,8 @@ class Load:
     p99_ms: float
     errors: int
     broken: int
+    generator_cpu: float = 0.0
+    late_p99_ms: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -63,11 +70,16 @@ def load_generator() -> str:
 
 
 def raw_request(
-    device: SimulatedDevice, token: str, method: str = "GET", path: str = "/api/v1/ping"
+    device: SimulatedDevice,
+    token: str,
+    method: str = "GET",
+    path: str = "/api/v1/ping",
+    more: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Return a request from a device as raw HTTP/1.1 bytes."""
+    """Return a request from a device as raw HTTP/1.1 bytes, with ``more`` headers."""
     body = b'{"kind": "scan", "count": 3, "ok": true}' if method == "POST" else b""
     headers = {"Host": "127.0.0.1", "Authorization": f"Bearer {token}", **device.headers()}
+    headers |= more or {}
     if body:
         headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
@@ -82,13 +94,20 @@ def exchange(connection: socket.socket, request: bytes) -> int:
     """
     connection.sendall(request)
     response = b""
-    while (end := response.find(b"\r\n\r\n")) < 0:
+    while (missing := missing_bytes(response)) is None:
         response += _receive(connection)
-    length = _CONTENT_LENGTH.search(response, 0, end + 2)
-    missing = end + 4 + int(length[1] if length else 0) - len(response)
     while missing > 0:
         missing -= len(_receive(connection))
     return int(response[9:12])
+
+
+def missing_bytes(response: bytes) -> int | None:
+    """Return how many bytes of a response are missing. None: its headers are incomplete."""
+    end = response.find(b"\r\n\r\n")
+    if end < 0:
+        return None
+    length = _CONTENT_LENGTH.search(response, 0, end + 2)
+    return max(0, end + 4 + int(length[1] if length else 0) - len(response))
 
 
 class Requests:
@@ -107,12 +126,30 @@ class Requests:
                 each only once.
         """
         send = _send_with_wrk if shutil.which("wrk") else self._send_with_python
+        before = _children_cpu_seconds()
         load = send(port, seconds, self._path, in_order)
+        load = replace(load, generator_cpu=(_children_cpu_seconds() - before) / load.seconds)
         if not load.requests:
             raise BenchmarkFailed("no request got a response")
         if in_order and load.requests + CONNECTIONS >= len(self._requests):
             raise BenchmarkFailed(f"{len(self._requests):,} prepared requests are too few")
         return load
+
+    def send_at(self, rate: float, port: int, seconds: float) -> Load:
+        """Send random requests at a constant rate, whatever the server does.
+
+        A duration starts when the request was due, so that a request that has to wait for a free
+        connection counts as slow.
+
+        Raises:
+            BenchmarkFailed: The load generator failed.
+        """
+        options = [port, rate, seconds, CONNECTIONS, self._path]
+        command = [sys.executable, "-m", "benchmarks.paced", *map(str, options)]
+        finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if finished.returncode:
+            raise BenchmarkFailed(f"the paced load generator failed:\n{finished.stderr}")
+        return Load(**json.loads(finished.stdout))
 
     def _send_with_python(self, port: int, seconds: float, _path: Path, in_order: bool) -> Load:
         shares = [self._requests[number::_PROCESSES] for number in range(_PROCESSES)]
@@ -168,6 +205,12 @@ def _send_share(
     with ThreadPoolExecutor(threads) as pool:
         durations, errors, broken = zip(*pool.map(run, range(threads)), strict=True)
     return list(chain.from_iterable(durations)), sum(errors), sum(broken)
+
+
+def _children_cpu_seconds() -> float:
+    """Return the CPU seconds of all child processes that have exited."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _random(requests: Sequence[bytes]) -> Iterator[bytes]:

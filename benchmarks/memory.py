@@ -1,4 +1,4 @@
-"""Part 5: memory growth of a worker over one request from each of a million devices.
+"""Memory growth of a worker over one request from each of a million devices.
 
 ``python -m benchmarks.memory DEVICES TOKEN`` runs the worker and prints its results as JSON.
 """
@@ -10,7 +10,6 @@ import sys
 import time
 from typing import Any
 
-from apidevices.standalone.settings import ServerSettings
 from benchmarks import fleet, goals
 from benchmarks.applications import tracked
 from benchmarks.context import BenchmarkFailed, Run, check, show_progress
@@ -27,7 +26,7 @@ def measure(run: Run) -> Table:
     """Measure how much a worker grows while it serves one request from each device."""
     requests = run.pick(1_000_000, 100_000)
     table = Table(
-        "5. Memory: a worker after one request from each of many devices",
+        "memory: a worker after one request from each of many devices",
         notes=[
             f"One process calls the tracked application through WSGI: {WARM_UP:,} warm-up requests,"
             " then one per device. The activity thread writes as in production.",
@@ -54,7 +53,7 @@ def measure(run: Run) -> Table:
 
 def work(requests: int, token: str) -> dict[str, float]:
     """Serve one request from each device. Return the memory use in megabytes."""
-    app = tracked.create_app(ServerSettings.from_environ())
+    app = tracked.create_app(os.environ["DATABASE_URL"])
     for number in range(WARM_UP):
         _send_request(app.wsgi_app, number % requests, token)
     before = highest = _resident_bytes()

@@ -76,6 +76,16 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
+def medians(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the median of each column. Needs at least one row."""
+    return {column: median([row[column] for row in rows]) for column in rows[0]}
+
+
+def second_lowest(values: Sequence[float]) -> float:
+    """Return the second lowest value, or the only one. Needs at least one value."""
+    return sorted(values)[:2][-1]
+
+
 def environment(folder: Path, databases: Mapping[str, str], load_generator: str) -> dict[str, str]:
     """Return facts about the machine and software that the results depend on.
 

@@ -1,4 +1,4 @@
-"""Part 4: write throughput: registrations and changes over HTTP, and flushes of activity."""
+"""Write throughput: registrations and changes over HTTP, and flushes of activity."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ MAX_RATE = 4_000
 def measure(run: Run) -> Table:
     """Measure each kind of write in interleaved rounds."""
     table = Table(
-        "4. Writes per second",
+        "writes: writes per second",
         notes=[
             f"Registrations and changes: the real server with default settings, {CONNECTIONS}"
             " connections. Each response follows a durable commit.",

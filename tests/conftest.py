@@ -22,6 +22,7 @@ from harness.real_server import RealServer, is_app_setting
 
 pytest_plugins = ("tests.database_fixtures", "tests.server_fixtures")
 
+VERIFY = "/verify"
 DEVICE = "/api/v1/device"
 UPLOADS = "/api/v1/uploads"
 DEVICES = "/api/v1/devices"

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 from apidevices import clock, devices, listing, state
 from apidevices.api.description import MAX_JSON_INTEGER, WITH_BODY, Tag, described, operation_of
 from apidevices.api.requests import parse_body, parse_query
+from apidevices.calls import Caller
 from apidevices.database import is_unavailable
 from apidevices.errors import APIDevicesError
 from apidevices.listing import Cursor, Filters
@@ -41,7 +42,6 @@ from apidevices.representation import (
 )
 from apidevices.request_hook import check_request, current_caller
 from apidevices.text import MAX_LENGTH
-from apidevices.tracking import Caller
 
 logger = logging.getLogger(__name__)
 

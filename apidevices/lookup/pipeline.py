@@ -5,6 +5,7 @@ event loop are sent at once, followed by a sync point.
 """
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,7 +17,8 @@ from apidevices.lookup.postgresql import LibpqConnection, Statement
 _CHECK_INTERVAL = LOCK_TIMEOUT / 5
 """Seconds between two checks for queries without a response."""
 
-_TUPLES_OK = 2  # libpq's ExecStatusType, which psycopg's ``pq.ExecStatus`` repeats
+_CONNECTION_OK = 0  # libpq's ConnStatusType
+_TUPLES_OK = 2  # libpq's ExecStatusType
 _FATAL_ERROR = 7
 
 
@@ -53,7 +55,9 @@ class Pipeline:
         self._timer: asyncio.TimerHandle | None = None
         self._pgconn.nonblocking = 1
         self._pgconn.enter_pipeline_mode()
-        self._loop.add_reader(self._pgconn.socket, self._receive)
+        # A duplicate, because libpq closes its own as soon as it finds the connection lost.
+        self._socket = os.dup(self._pgconn.socket)
+        self._loop.add_reader(self._socket, self._receive)
 
     async def execute(self, parameters: Parameters) -> Any:
         """Run the statement and return its libpq result.
@@ -73,8 +77,9 @@ class Pipeline:
         if self.is_closed:
             return
         self.is_closed = True
-        self._loop.remove_reader(self._pgconn.socket)
-        self._loop.remove_writer(self._pgconn.socket)
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        os.close(self._socket)
         if self._timer is not None:
             self._timer.cancel()
         self._connection.close()
@@ -106,10 +111,10 @@ class Pipeline:
 
     def _flush(self) -> None:
         if self._pgconn.flush():  # the socket's buffer is full
-            self._loop.add_writer(self._pgconn.socket, self._flush_later)
+            self._loop.add_writer(self._socket, self._flush_later)
 
     def _flush_later(self) -> None:
-        self._loop.remove_writer(self._pgconn.socket)
+        self._loop.remove_writer(self._socket)
         try:
             self._flush()
         except self._connection.error:
@@ -119,11 +124,16 @@ class Pipeline:
         try:
             self._pgconn.consume_input()
             while self._sent and not self._pgconn.is_busy():
-                result = self._pgconn.get_result()
-                if result is not None:  # None separates the results of two queries
-                    self._deliver(result)
+                # None ends the results of a query. The next call returns those of the next query.
+                result = self._pgconn.get_result() or self._pgconn.get_result()
+                if result is None:
+                    break
+                self._deliver(result)
         except self._connection.error:
             self.close()
+        else:
+            if self._pgconn.status != _CONNECTION_OK:
+                self.close()
 
     def _deliver(self, result: Any) -> None:
         waiting = self._sent.popleft().result
@@ -131,10 +141,10 @@ class Pipeline:
             return
         if result.status == _TUPLES_OK:
             waiting.set_result(result)
-        elif result.status == _FATAL_ERROR:
+        elif result.status == _FATAL_ERROR and self._pgconn.status == _CONNECTION_OK:
             message = result.error_message.decode(errors="replace").strip()
             waiting.set_exception(LookupFailed(message))
-        else:  # an earlier query of the same batch failed
+        else:  # the connection was lost, or an earlier query of the same batch failed
             waiting.set_exception(PipelineBroken())
 
     def _check_time(self) -> None:

@@ -1,8 +1,8 @@
 """The production server: gunicorn's processes, with uvicorn's HTTP protocol in each of them.
 
-gunicorn starts the workers, replaces those that die, passes signals on and restarts without closing
-the port. uvicorn reads and writes in an event loop, so clients that are slow or silent don't occupy
-threads. ``Protocol`` adds the limits that uvicorn leaves to a proxy.
+gunicorn starts the workers, replaces those that die, passes signals on, and on SIGUSR2 starts a new
+server on the same port. uvicorn reads and writes in an event loop, so slow or silent clients don't
+occupy threads. ``Protocol`` adds the limits that uvicorn leaves to a proxy.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import uvicorn
+from gunicorn import systemd
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -148,15 +149,16 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         """Close the port, let requests that have already arrived begin, and complete them."""
         for server in self.servers:
-            server.close()
-        for listener in sockets or ():
-            listener.close()
+            server.close()  # closes its socket, too
         await asyncio.sleep(0.1)
-        await super().shutdown(sockets)
+        await super().shutdown()
 
 
 class Worker(UvicornWorker):
-    """A worker process. It stops if the master process dies, so that a new server can start."""
+    """A worker process. It stops if the master process dies, so that a new server can start.
+
+    The last worker that a new server starts after SIGUSR2 stops the old server.
+    """
 
     metrics_row: int
 
@@ -176,17 +178,28 @@ class Worker(UvicornWorker):
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # gunicorn logs the rest
         self.config.http = functools.partial(Protocol, self.app.settings)
         self._server = _Server(self.config)
+        self._is_serving = False
 
     async def callback_notify(self) -> None:
         """Tell the master that this process is alive, and disconnect clients that are overdue."""
         self.notify()
         self.wsgi.metrics.publish()
+        if not self._is_serving:
+            self._is_serving = True
+            self._stop_old_server()
         if os.getppid() != self.ppid:
             self._server.should_exit = True
         now = asyncio.get_running_loop().time()
         for connection in list(self._server.server_state.connections):
             if connection.is_overdue(now):
                 connection.transport.abort()
+
+    def _stop_old_server(self) -> None:
+        old_master = os.environ.get("GUNICORN_PID")
+        if old_master and self.age == self.cfg.workers:
+            systemd.sd_notify(f"MAINPID={self.ppid}", self.log)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(old_master), signal.SIGTERM)
 
     async def _serve(self) -> None:
         self.wsgi.metrics.share(self.app.metrics, self.metrics_row)
@@ -226,6 +239,8 @@ class Server(BaseApplication):
             "keepalive": KEEP_ALIVE,
             "graceful_timeout": GRACEFUL_TIMEOUT,
             "control_socket_disable": True,
+            # gunicorn's own guess is wrong for `python -m apidevices`.
+            "pre_exec": lambda arbiter: arbiter.START_CTX.update(args=sys.orig_argv),
             "proc_name": "apidevices",
             "logconfig_dict": logs.configuration(self.settings),
             "pre_fork": _assign_metrics_row,

@@ -1,11 +1,13 @@
 """The settings of the standalone server, read from environment variables."""
 
+import io
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
+from dotenv import dotenv_values
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
@@ -22,6 +24,10 @@ _INSTANCE = (Path() if IS_INSTALLED else Path(__file__).resolve().parents[2]) / 
 _MULTIPLE_HOSTS = re.compile(
     r"(?P<before>postgresql[^:/]*://(?:[^@/]*@)?)(?P<hosts>[^/?]*,[^/?]*)(?P<after>.*)"
 )
+
+
+_LOADED = "_APIDEVICES_ENV_FILE_VARIABLES"
+"""The variable with the names of all variables that were read from a file."""
 
 
 class ServerSettings(BaseSettings):
@@ -44,6 +50,11 @@ class ServerSettings(BaseSettings):
     )
     apidevices_instance: Path = Field(
         default=_INSTANCE, description="Folder for the database and the secret key."
+    )
+    apidevices_env_file: Path | None = Field(
+        default=None,
+        description="File with more variables, `NAME=value` in each line. They take precedence over"
+        " the environment. A restart with SIGUSR2 reads the file again.",
     )
     apidevices_threads: int = Field(
         default=8,
@@ -117,15 +128,21 @@ class ServerSettings(BaseSettings):
 
     @classmethod
     def from_environ(cls) -> Self:
-        """Read the environment of this process.
+        """Read the environment of this process, and the file that it names.
 
         Raises:
-            ConfigError: A variable has an invalid value.
+            ConfigError: A variable has an invalid value, or the file can't be read.
         """
+        _load_env_file()
         try:
             return cls()
         except ValidationError as error:
             raise ConfigError.from_validation(error) from None
+
+    @property
+    def inherits_sockets(self) -> bool:
+        """Whether the server gets its sockets from systemd, or from the server that it replaces."""
+        return "GUNICORN_FD" in os.environ or os.environ.get("LISTEN_PID") == str(os.getpid())
 
     @property
     def bind(self) -> str:
@@ -176,6 +193,26 @@ def extension_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str
         for name, value in environ.items()
         if name.startswith(SETTING_PREFIX) and name not in server_settings and value
     }
+
+
+def _load_env_file() -> None:
+    """Set the variables in the file that ``APIDEVICES_ENV_FILE`` names.
+
+    A server that replaces another one inherits the variables that the old one has loaded, so remove
+    those first: the file may no longer contain them.
+    """
+    file = os.environ.get("APIDEVICES_ENV_FILE")
+    if not file:
+        return
+    try:
+        values = dotenv_values(stream=io.StringIO(Path(file).read_text()), interpolate=False)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"APIDEVICES_ENV_FILE: can't read {file}: {reason}") from None
+    for name in os.environ.pop(_LOADED, "").split():
+        os.environ.pop(name, None)
+    os.environ.update({name: value or "" for name, value in values.items()})
+    os.environ[_LOADED] = " ".join(values)
 
 
 def _split(text: str) -> list[str]:

@@ -2,6 +2,18 @@
 
 from flask import Blueprint, Flask, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy.engine import URL, make_url
+
+WORKERS, THREADS = 2, 4
+"""Processes of the server, and threads of each."""
+
+
+def engine_url(url: str) -> URL:
+    """Return a database URL with the driver of PostgreSQL that API Devices needs."""
+    parsed = make_url(url)
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
 
 
 def new_api() -> Blueprint:

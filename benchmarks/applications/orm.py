@@ -10,9 +10,8 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import DateTime, String, event, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from apidevices.standalone.settings import ServerSettings
 from apidevices.standalone.simulation import SimulatedDevice
-from benchmarks.applications import new_api, new_app
+from benchmarks.applications import engine_url, new_api, new_app
 
 
 class Base(DeclarativeBase):
@@ -57,12 +56,12 @@ class Device(Base):
     last_seen: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)
 
 
-def create_app(settings: ServerSettings) -> Flask:
+def create_app(url: str) -> Flask:
     """Create the application and its missing tables."""
     api = new_api()
     api.before_request(track)
     app = new_app(__name__, api)
-    app.config["SQLALCHEMY_DATABASE_URI"] = settings.url
+    app.config["SQLALCHEMY_DATABASE_URI"] = engine_url(url)
     db.init_app(app)
     with app.app_context():
         if db.engine.dialect.name == "sqlite":
@@ -95,9 +94,9 @@ def track() -> None:
     db.session.commit()
 
 
-def fill(settings: ServerSettings, token: str, devices: Iterable[SimulatedDevice]) -> None:
+def fill(url: str, token: str, devices: Iterable[SimulatedDevice]) -> None:
     """Insert a token and devices, as if the devices had sent requests."""
-    app = create_app(settings)
+    app = create_app(url)
     rows = []
     for device in devices:
         headers = device.headers()

@@ -2,10 +2,9 @@
 
 from flask import Flask
 
-from apidevices.standalone.settings import ServerSettings
 from benchmarks.applications import new_api, new_app
 
 
-def create_app(_settings: ServerSettings) -> Flask:
+def create_app(_url: str = "") -> Flask:
     """Create the application."""
     return new_app(__name__, new_api())

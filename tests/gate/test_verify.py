@@ -1,18 +1,19 @@
 """``/verify``: responses to the proxy, and what is recorded about the device."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 from flask.testing import FlaskClient
 
 from apidevices import devices, tokens
 from apidevices.database import Database
+from apidevices.models import Device
+from apidevices.signals import device_denied, device_registered
 from harness.databases import Databases
-from tests.conftest import NOON, Administrator, MakeApp, as_device, on_the_wire
-
-VERIFY = "/verify"
+from tests.conftest import NOON, VERIFY, Administrator, MakeApp, as_device, on_the_wire
 
 ORIGINAL_REQUEST_HEADERS = [
     pytest.param("X-Original-Method", "X-Original-URI", id="nginx"),
@@ -117,9 +118,9 @@ def test_problem_is_repeated_in_a_header(client: FlaskClient) -> None:
 
 
 def test_unavailable_database_gets_503(
-    make_app: MakeApp, databases: Databases, tmp_path: Path
+    make_gate: MakeApp, databases: Databases, tmp_path: Path
 ) -> None:
-    client = make_app(**databases.unavailable(tmp_path / "unavailable")).test_client()
+    client = make_gate(**databases.unavailable(tmp_path / "unavailable")).test_client()
     response = client.get(VERIFY, headers=as_device("x"))
     assert (code(response), response.headers["Retry-After"]) == ("503 unavailable", "2")
 
@@ -168,9 +169,9 @@ def test_request_that_is_not_a_browser_preflight_is_checked(
 
 
 @pytest.fixture
-def tokenless_app(make_app: MakeApp) -> Flask:
+def tokenless_app(make_gate: MakeApp) -> Flask:
     """A gate in front of an API that authenticates its callers itself."""
-    return make_app(APIDEVICES_GATE_TOKENS="false")
+    return make_gate(APIDEVICES_GATE_TOKENS="false")
 
 
 def test_tokenless_gate_checks_only_the_device(tokenless_app: Flask, db: Database) -> None:
@@ -189,3 +190,46 @@ def test_tokenless_gate_allows_requests_without_device(tokenless_app: Flask) -> 
 def test_client_api_needs_a_token_even_if_the_gate_does_not(tokenless_app: Flask) -> None:
     response = tokenless_app.test_client().get("/api/v1/device", headers={"X-Device-ID": "phone-1"})
     assert code(response) == "401 token_missing"
+
+
+# --- signals -----------------------------------------------------------------------------------
+
+
+def test_signals_are_sent_in_the_context_of_the_application(
+    app: Flask, client: FlaskClient, token: str, administrator: Administrator
+) -> None:
+    received = []
+
+    def receive(sender: Flask, device: Device) -> None:
+        received.append((sender is current_app._get_current_object(), device.identifier))  # type: ignore[attr-defined]
+
+    with device_registered.connected_to(receive), device_denied.connected_to(receive):
+        client.get(VERIFY, headers=as_device(token))
+        administrator.block()
+        client.get(VERIFY, headers=as_device(token))
+    assert received == [(True, "phone-1"), (True, "phone-1")]
+
+
+# --- changes -----------------------------------------------------------------------------------
+
+
+def test_changed_detail_is_stored(
+    client: FlaskClient, token: str, administrator: Administrator
+) -> None:
+    for version in ("17", "18"):
+        client.get(VERIFY, headers=as_device(token, os_version=version))
+    assert administrator.device()["os_version"] == "18"
+
+
+def test_concurrent_requests_each_get_their_own_device(client: FlaskClient, token: str) -> None:
+    identifiers = [f"phone-{number}" for number in range(40)]
+
+    def identified(identifier: str) -> str:
+        response = client.application.test_client().get(
+            VERIFY, headers=as_device(token, identifier)
+        )
+        return response.headers["X-Device-Id"]
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert list(pool.map(identified, identifiers)) == identifiers

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from harness.postgres import UNSAFE_AND_FAST, Postgres
 from harness.real_server import RealServer, wait_until
-from tests.conftest import DEVICE, UPLOADS, as_device
+from tests.conftest import DEVICE, UPLOADS, VERIFY, as_device
 
 
 @pytest.fixture
@@ -27,9 +27,9 @@ def standby(primary: Postgres) -> Iterator[Postgres]:
         yield running
 
 
-def status(server: RealServer, token: str, identifier: str = "phone-1") -> int:
+def status(server: RealServer, token: str, identifier: str = "phone-1", path: str = DEVICE) -> int:
     """Call as a device and return the status. Every 503 must have ``Retry-After``."""
-    response = server.call("GET", DEVICE, as_device(token, identifier))
+    response = server.call("GET", path, as_device(token, identifier))
     if response.status == 503:
         assert response.json["code"] == "unavailable"
         assert int(response.headers["Retry-After"]) > 0
@@ -42,17 +42,17 @@ def test_server_recovers_from_a_postgresql_restart(
 ) -> None:
     with RealServer(tmp_path / "instance", variables={"DATABASE_URL": primary.url()}) as server:
         token = server.create_token()
-        assert status(server, token) == 200
+        assert statuses(server, token) == {200}
         headers = as_device(token) | {"Content-Type": "application/json"}
         sent = server.call("POST", UPLOADS, headers, b"[]").json["received_at"]
         workers = server.workers
         shut_down(primary)
         wait_until(lambda: status(server, token) == 503)  # killed processes take a moment to exit
-        assert {status(server, token) for _ in range(20)} == {503}
+        assert statuses(server, token) == {503}
         assert server.call("GET", "/livez").status == 200
         assert server.call("GET", "/readyz").status == 503
         primary.start()
-        assert {status(server, token) for _ in range(20)} == {200}
+        assert statuses(server, token) == {200}
         assert server.workers == workers
 
         def uploaded_at() -> object:
@@ -64,22 +64,29 @@ def test_server_recovers_from_a_postgresql_restart(
 def test_requests_get_503_while_postgresql_hangs(primary: Postgres, tmp_path: Path) -> None:
     with RealServer(tmp_path / "instance", variables={"DATABASE_URL": primary.url()}) as server:
         token = server.create_token()
-        assert status(server, token) == 200
+        assert statuses(server, token) == {200}
         rows = primary.execute("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
         processes = [primary.pid, *(pid for (pid,) in rows)]
         _signal(processes, signal.SIGSTOP)
         try:
             started_at = time.monotonic()
-            assert status(server, token) == 503
-            assert time.monotonic() - started_at < 10
+            for path in (VERIFY, DEVICE):
+                assert status(server, token, path=path) == 503
+                assert time.monotonic() - started_at < 10
+                started_at = time.monotonic()
             for _ in range(2):  # a probe must not wait for the previous one
                 assert server.call("GET", "/readyz").status == 503
             assert server.call("GET", "/livez").status == 200
             assert time.monotonic() - started_at < 20
         finally:
             _signal(processes, signal.SIGCONT)
-        wait_until(lambda: status(server, token) == 200)
+        wait_until(lambda: statuses(server, token) == {200})
         wait_until(server.is_ready)
+
+
+def statuses(server: RealServer, token: str, identifier: str = "phone-1") -> set[int]:
+    """Call the API and the gate several times, so that every worker responds."""
+    return {status(server, token, identifier, path) for path in (DEVICE, VERIFY) for _ in range(10)}
 
 
 def _signal(processes: Iterable[int], number: signal.Signals) -> None:
@@ -100,11 +107,11 @@ def test_server_follows_a_failover_to_the_standby(
         wait_until(lambda: _position(standby, "replay") == _position(primary, "current"))
 
         primary.kill()
-        assert {status(server, token) for _ in range(8)} == {503}
+        assert statuses(server, token) == {503}
         standby.execute("SELECT pg_promote()")
         wait_until(lambda: status(server, token) == 200)
-        assert {status(server, token) for _ in range(8)} == {200}
-        assert {status(server, token, "blocked") for _ in range(8)} == {403}
+        assert statuses(server, token) == {200}
+        assert statuses(server, token, "blocked") == {403}
         assert status(server, token, "new") == 200
 
 

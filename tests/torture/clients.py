@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 
 from apidevices.identity import DETAILS
 from harness.real_server import RealServer, Response
-from tests.conftest import DEVICE, DEVICES, UPLOADS, as_device
+from tests.conftest import DEVICE, DEVICES, UPLOADS, VERIFY, as_device
 from tests.torture.ledger import DeviceRecord, Expected, Ledger, Span
 
 ACTIVE_DEVICES = 6
@@ -127,10 +127,11 @@ class DeviceClient(Client):
         headers = as_device(self._token, device.identifier, **reported)
         body = {"text": self._unique("upload")}
         started = time.time()
+        at_gate = not upload and device.id is not None and self._rng.random() < 0.5
         if upload:
             response = self._request("POST", UPLOADS, headers, body)
         else:
-            response = self._request("GET", DEVICE, headers)
+            response = self._request("GET", VERIFY if at_gate else DEVICE, headers)
         if response is None:
             return
         # True if the administrator did not block or unblock the device during the request.
@@ -147,7 +148,7 @@ class DeviceClient(Client):
             if upload:
                 device.uploads[response.json["id"]] = json.dumps(body)
                 self._ledger.record_acknowledged("uploads")
-            else:
+            elif not at_gate:
                 device.id = response.json["id"]
                 if any(response.json[field] != value for field, value in reported.items()):
                     self._record_wrong(f"{device.identifier} reported {reported}", response)
