@@ -48,7 +48,7 @@ class RequestIds:
     """
 
     def __init__(self, wsgi_app: Callable[..., Iterable[bytes]], *, trusted: bool) -> None:
-        self._wsgi_app = wsgi_app
+        self.wsgi_app = wsgi_app
         self._trusted = trusted
 
     def __call__(
@@ -62,6 +62,6 @@ class RequestIds:
             return start_response(status, [*headers, header], *error)
 
         try:
-            return self._wsgi_app(environ, start)
+            return self.wsgi_app(environ, start)
         finally:
             current.set(previous)

@@ -53,7 +53,8 @@ def make_gate(request: pytest.FixtureRequest, make_app: MakeApp) -> Iterator[Mak
 
     def make(**variables: str) -> Flask:
         app = make_app(**variables)
-        assert isinstance(app.wsgi_app, Gate)
+        middleware: Any = app.wsgi_app
+        assert isinstance(middleware.wsgi_app, Gate)
         if request.param == "blueprint":
             del app.wsgi_app  # the standalone application has replaced the method
         elif request.param == "event loop":
