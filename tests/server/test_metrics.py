@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from contextlib import closing
 
 import pytest
@@ -28,7 +29,7 @@ def test_every_worker_reports_the_sums(make_server: StartServer) -> None:
     with make_server(WEB_CONCURRENCY="3") as server:
         token = server.create_token("prometheus", "metrics:read")
         ask_gate(server, token, 30)
-        wait_until(lambda: scrape(server, token)[ALLOWED] == 30)
+        time.sleep(1)  # as late as the documentation says
         assert [scrape(server, token)[ALLOWED] for _ in range(10)] == [30] * 10
         assert scrape(server, token)["apidevices_workers"] == 3
 
