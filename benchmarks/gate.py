@@ -51,10 +51,8 @@ def measure(run: Run) -> Table:
             variables = {"DATABASE_URL": url, "APIDEVICES_PROXIES": "1"}
             gate = stack.enter_context(RealServer(folder / "gate", variables=variables))
             for round_ in run.rounds(5):
-                for number, (name, replacements) in enumerate(VARIANTS.items()):
-                    proxy = folder / f"nginx-{round_}-{number}"
-                    proxy.mkdir()
-                    with running_proxy("nginx", proxy, gate.port, api.port, replacements) as port:
+                for name, replacements in VARIANTS.items():
+                    with running_proxy("nginx", gate.port, api.port, replacements) as port:
                         requests.send(port, 1)
                         load = requests.send(port, run.pick(6, 2))
                     check(not load.failure, f"{name}: {load.failure}")
