@@ -7,9 +7,10 @@ local GATE = "127.0.0.1:8000"
 local GATE_HOST, GATE_PORT = GATE:match("^(.*):(%d+)$")
 local CONNECT_SECONDS, RESPONSE_SECONDS = 2, 5
 
--- Headers that belong to the client's connection or body, or that the script sets itself.
+-- Headers that the gate does not need: those of the connection or body, cookies, which can be large, and those
+-- that the script sets itself.
 local NOT_FOR_THE_GATE = {
-  ["connection"] = true, ["content-length"] = true, ["expect"] = true, ["host"] = true,
+  ["connection"] = true, ["content-length"] = true, ["cookie"] = true, ["expect"] = true, ["host"] = true,
   ["keep-alive"] = true, ["proxy-authorization"] = true, ["proxy-connection"] = true, ["te"] = true,
   ["trailer"] = true, ["transfer-encoding"] = true, ["upgrade"] = true, ["x-forwarded-for"] = true,
   ["x-forwarded-proto"] = true,

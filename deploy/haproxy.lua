@@ -3,10 +3,10 @@
 -- The address of the section "listen gate" in haproxy.cfg.
 local GATE = "abns@apidevices-gate"
 
--- Headers that belong to the client's connection or body.
+-- Headers that the gate does not need: those of the connection or body, and cookies, which can be large.
 local NOT_FOR_THE_GATE = {
-  "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization", "proxy-connection",
-  "te", "trailer", "transfer-encoding", "upgrade",
+  "connection", "content-length", "cookie", "expect", "host", "keep-alive", "proxy-authorization",
+  "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
 }
 
 -- Headers of error responses for the client. CORS headers are for pages on the origins in

@@ -23,7 +23,7 @@ def upstream(allow_origin: str = "") -> Iterator[Upstream]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # send each response in one packet
+        disable_nagle_algorithm = True  # send the body without a delay
 
         def do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
