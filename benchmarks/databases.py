@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 
 from apidevices import clock
 from apidevices.database import sqlite_module
-from apidevices.listing.search import search_key
+from apidevices.listing.search import search_key, short_key
 from apidevices.models import ApiToken, Device, DeviceActivity, DeviceHistory, DeviceToken
 from apidevices.standalone.migrations import upgrade
 from apidevices.state import EXTENSION, State
@@ -241,6 +241,7 @@ def _rows(numbers: Sequence[int], token_id: int) -> Mapping[str, list[dict[str, 
         device, name, blocked = fleet.device(number), fleet.name(number), fleet.is_blocked(number)
         details, rng = fleet.details(device), Random(-number)
         active_at = _format(now - timedelta(days=DAYS) * rng.random())
+        key = search_key(device.identifier, name)
         first_seen_at = _format(now - timedelta(days=DAYS * (1 + rng.random())))
         blocked_at = _format(now - timedelta(days=DAYS) * rng.random()) if blocked else None
         devices.append(
@@ -252,7 +253,7 @@ def _rows(numbers: Sequence[int], token_id: int) -> Mapping[str, list[dict[str, 
                 "first_seen_at": first_seen_at,
                 "blocked_at": blocked_at,
                 "blocked_by": "benchmark" if blocked else None,
-                "search_key": search_key(device.identifier, name),
+                "search_key": key,
             }
         )
         activities.append(
@@ -262,6 +263,7 @@ def _rows(numbers: Sequence[int], token_id: int) -> Mapping[str, list[dict[str, 
                 "last_active_at": active_at,
                 "last_activity_at": blocked_at or active_at,
                 "denied_count": 0,
+                "search_key": short_key(key),
             }
         )
         uses.append(
