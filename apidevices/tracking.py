@@ -243,9 +243,5 @@ def _raise_if_unavailable(error: Exception) -> None:
 
 
 def _changed(device: FoundDevice, identity: DeviceIdentity) -> bool:
-    sent = identity.details
-    return any(
-        sent[field] != value
-        for field, value in zip(DETAILS, device.details, strict=True)
-        if field in sent
-    )
+    stored = list(device.details)
+    return list(map(identity.details.get, DETAILS, stored)) != stored
