@@ -1,25 +1,28 @@
-"""Activity that is held in memory until the next write."""
+"""Activity that is held in memory until the next write.
+
+Times are text as the backend formats it: in UTC, so that it sorts chronologically. Each time is
+needed in up to four rows, but formatted only once.
+"""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import NamedTuple, Self
 
 
 class DeviceUpdate(NamedTuple):
     """Pending changes to the activity of one device."""
 
-    active_at: datetime | None = None
-    upload_at: datetime | None = None
+    active_at: str | None = None
+    upload_at: str | None = None
     denied: int = 0
-    denied_at: datetime | None = None
+    denied_at: str | None = None
 
     def combine(self, other: Self) -> Self:
         """Return both updates as one: the later times, and the sum of denied requests."""
-        return self._replace(
-            active_at=_later(self.active_at, other.active_at),
-            upload_at=_later(self.upload_at, other.upload_at),
-            denied=self.denied + other.denied,
-            denied_at=_later(self.denied_at, other.denied_at),
+        return type(self)(
+            _later(self.active_at, other.active_at),
+            _later(self.upload_at, other.upload_at),
+            self.denied + other.denied,
+            _later(self.denied_at, other.denied_at),
         )
 
 
@@ -29,9 +32,9 @@ class Batch:
 
     devices: dict[int, DeviceUpdate] = field(default_factory=dict)
     # (device id, token id) -> when the device first and last used the token
-    device_tokens: dict[tuple[int, int], tuple[datetime, datetime]] = field(default_factory=dict)
+    device_tokens: dict[tuple[int, int], tuple[str, str]] = field(default_factory=dict)
     # token id -> when it was last used
-    tokens: dict[int, datetime] = field(default_factory=dict)
+    tokens: dict[int, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.devices or self.device_tokens or self.tokens)
@@ -41,12 +44,13 @@ class Batch:
         known = self.devices.get(device_id)
         self.devices[device_id] = update if known is None else known.combine(update)
 
-    def add_device_token(self, pair: tuple[int, int], first: datetime, last: datetime) -> None:
+    def add_device_token(self, pair: tuple[int, int], first: str, last: str) -> None:
         """Record that a device has used a token."""
-        known_first, known_last = self.device_tokens.get(pair, (first, last))
-        self.device_tokens[pair] = (min(known_first, first), max(known_last, last))
+        if known := self.device_tokens.get(pair):
+            first, last = min(known[0], first), max(known[1], last)
+        self.device_tokens[pair] = (first, last)
 
-    def add_token(self, token_id: int, used_at: datetime) -> None:
+    def add_token(self, token_id: int, used_at: str) -> None:
         """Record that a token was used."""
         known = self.tokens.get(token_id)
         if known is None or known < used_at:
@@ -64,7 +68,7 @@ class Batch:
         self.device_tokens = dict(list(self.device_tokens.items())[-limit:])
 
 
-def _later(known: datetime | None, new: datetime | None) -> datetime | None:
+def _later(known: str | None, new: str | None) -> str | None:
     if known is None or new is None:
         return known or new
     return max(known, new)

@@ -81,6 +81,10 @@ class SqliteBackend(Backend):
         """Return an INSERT that supports ``ON CONFLICT``."""
         return sqlite.insert(table)
 
+    def time_text(self, moment: datetime) -> str:
+        """Format a time as it is stored."""
+        return sqlite_time(moment)
+
     def bulk_table(self, columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
         """Return a table expression over one JSON array of rows."""
         rows = func.json_each(bindparam("new", type_=String)).table_valued("value")
@@ -96,7 +100,7 @@ class SqliteBackend(Backend):
         self, names: Sequence[str], rows: Sequence[Sequence[Value]]
     ) -> dict[str, str]:
         """Return the rows as one JSON array."""
-        return {"new": json.dumps(rows, default=sqlite_time)}
+        return {"new": json.dumps(rows)}
 
     def after_fork(self) -> None:
         """Drop connections and the lock, which a thread of the parent process may hold."""
