@@ -5,7 +5,7 @@ import threading
 from collections import deque
 from datetime import UTC, datetime, timedelta
 
-from apidevices.activity.batch import Batch, DeviceUpdate
+from apidevices.activity.batch import Batch
 from apidevices.activity.writer import ActivityWriter
 from apidevices.database import Database
 from apidevices.processes import after_fork, at_exit
@@ -88,8 +88,8 @@ class ActivityBuffer:
                 with self._db.write() as session:
                     self._writer.write(session.connection(), batch)
                 with self._lock:
-                    if len(self._written) + len(batch.device_tokens) <= self._limit:
-                        self._written.update(batch.device_tokens)
+                    if len(self._written) + len(batch.last_used_at) <= self._limit:
+                        self._written.update(batch.last_used_at)
             except Exception as error:  # of any kind: the thread must survive to retry
                 logger.warning("Could not write activity times; retrying: %s", error)
                 with self._lock:
@@ -121,14 +121,12 @@ class ActivityBuffer:
             device_id, token_id, at, upload, denied = self._events.popleft()
             time = time_text(at)
             if device_id is not None:
-                update = (
-                    DeviceUpdate(denied=1, denied_at=time)
-                    if denied
-                    else DeviceUpdate(time, time if upload else None)
-                )
-                batch.add_device(device_id, update)
+                if denied:
+                    batch.add_denials(device_id, 1, time)
+                else:
+                    batch.add_request(device_id, time, upload=upload)
             if token_id is not None:
-                batch.add_token(token_id, time)
+                batch.add_token_use(token_id, time)
                 if device_id is not None and self._is_due((device_id, token_id), at):
                     batch.add_device_token((device_id, token_id), time, time)
 
