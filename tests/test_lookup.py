@@ -4,12 +4,13 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, create_engine
 
 from apidevices import devices, tokens
-from apidevices.database import Database
+from apidevices.database import Database, engine_for, sqlite, sqlite_module
 from apidevices.lookup import (
     Found,
     FoundDevice,
@@ -18,6 +19,7 @@ from apidevices.lookup import (
     LookupFailed,
     make_lookup,
 )
+from apidevices.models import Base
 from tests.conftest import NOON, Register
 
 
@@ -125,3 +127,47 @@ def test_lookup_is_thread_safe(lookup: Lookup, digest: bytes) -> None:
             assert all(future.result().token for future in found)
     finally:
         sys.setswitchinterval(interval)
+
+
+# --- journal mode of SQLite --------------------------------------------------------------------
+
+
+def journal_warnings(
+    tmp_path: Path, journal: str, caplog: pytest.LogCaptureFixture, *, times: int = 1
+) -> list[str]:
+    """Look up devices in a host application's database; return the logged warnings."""
+    engine = create_engine(f"sqlite:///{tmp_path}/shop.sqlite3", module=sqlite_module())
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA journal_mode = {journal}")
+        Base.metadata.create_all(connection)
+        connection.commit()
+    for _ in range(times):
+        lookup = make_lookup(engine_for(engine), tokens=False)
+        lookup.find(None, "phone-1", NOON)
+        lookup.close()
+    engine.dispose()
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_sqlite_database_without_wal_causes_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "has_wal_reset_bug", lambda _version: False)
+    (warning,) = journal_warnings(tmp_path, "DELETE", caplog, times=2)
+    assert "shop.sqlite3 is in journal mode delete" in warning
+    assert "PRAGMA journal_mode=WAL" in warning
+    assert "db='sqlite:///" in warning
+
+
+def test_sqlite_database_in_wal_mode_causes_no_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "has_wal_reset_bug", lambda _version: False)
+    assert journal_warnings(tmp_path, "WAL", caplog) == []
+
+
+def test_sqlite_version_that_corrupts_wal_databases_causes_no_journal_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "has_wal_reset_bug", lambda _version: True)
+    assert journal_warnings(tmp_path, "DELETE", caplog) == []

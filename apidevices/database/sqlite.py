@@ -1,11 +1,13 @@
 """The SQLite backend: safe versions, write transactions, and bulk statements with JSON."""
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +30,9 @@ from sqlalchemy.types import TypeEngine
 
 from apidevices.database import backend
 from apidevices.database.backend import Backend, Value, milliseconds
+from apidevices.database.files import sqlite_file
+
+logger = logging.getLogger(__name__)
 
 BUSY_RETRY_INTERVAL = 0.002
 """Seconds between attempts to begin a write while another process is writing. A write takes a few
@@ -172,6 +177,35 @@ def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
         version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
     )
     return not fixed
+
+
+def check_journal_mode(engine: Engine, connection: Any) -> None:
+    """Log a warning if a database file is not in WAL mode although that would be safe.
+
+    Each process logs it at most once for each file.
+
+    Args:
+        engine: The engine, which may belong to the host application.
+        connection: One of its driver connections.
+    """
+    file, driver = sqlite_file(engine.url), engine.dialect.dbapi
+    if file is None or driver is None or has_wal_reset_bug(driver.sqlite_version_info):
+        return
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if mode != "wal":
+        _warn_about_journal_mode(str(file), mode)
+
+
+@cache
+def _warn_about_journal_mode(file: str, mode: str) -> None:
+    logger.warning(
+        "The SQLite database %s is in journal mode %s. Each tracked request takes more time than in"
+        " WAL mode, and waits while anything is written. Run 'PRAGMA journal_mode=WAL' on it once,"
+        " or give API Devices its own file, as in"
+        " APIDevices(db='sqlite:////var/lib/shop/devices.sqlite3').",
+        file,
+        mode,
+    )
 
 
 def sqlite_warning(engine: Engine) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from apidevices.database import sqlite_time
+from apidevices.database import check_journal_mode, sqlite_time
 from apidevices.lookup.base import NOTHING_FOUND, Found, FoundDevice, FoundToken, Lookup
 
 
@@ -15,6 +15,12 @@ class SqliteLookup(Lookup):
     def __init__(self, engine: Engine, *, tokens: bool) -> None:
         super().__init__(engine, tokens=tokens)
         self._sql, self._order = self._compile(engine.dialect)
+
+    def _open(self) -> Any:
+        connection = super()._open()
+        # Not when the application starts: it may set the journal mode until its first query.
+        check_journal_mode(self._engine, connection)
+        return connection
 
     def _query(
         self, connection: Any, digest: bytes | None, identifier: str | None, now: datetime
