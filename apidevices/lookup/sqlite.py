@@ -10,7 +10,11 @@ from apidevices.lookup.base import NOTHING_FOUND, Found, FoundDevice, FoundToken
 
 
 class SqliteLookup(Lookup):
-    """Runs the query through ``sqlite3``, which caches prepared statements by their SQL."""
+    """Runs the query through ``sqlite3``, which caches prepared statements by their SQL.
+
+    Each connection is kept as a cursor, because creating a new one for each query would take as
+    long as running a trivial query.
+    """
 
     def __init__(self, engine: Engine, *, tokens: bool) -> None:
         super().__init__(engine, tokens=tokens)
@@ -20,13 +24,17 @@ class SqliteLookup(Lookup):
         connection = super()._open()
         # Not when the application starts: it may set the journal mode until its first query.
         check_journal_mode(self._engine, connection)
-        return connection
+        return connection.cursor()
+
+    def _discard(self, connection: Any) -> None:
+        super()._discard(connection.connection)
 
     def _query(
         self, connection: Any, digest: bytes | None, identifier: str | None, now: datetime
     ) -> Found:
         values = {"digest": digest, "identifier": identifier, "now": sqlite_time(now)}
-        row = connection.execute(self._sql, [values[name] for name in self._order]).fetchone()
+        parameters = [values[name] for name in self._order]
+        row = connection.execute(self._sql, parameters).fetchone()
         if row is None:
             return NOTHING_FOUND
         token_id, token_name, scopes, device_id, device_name, blocked, *details = row
