@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Engine, create_engine
@@ -149,25 +150,42 @@ def journal_warnings(
     return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
-def test_sqlite_database_without_wal_causes_one_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def pretend_wal_reset_bug(
+    monkeypatch: pytest.MonkeyPatch, *, in_host: bool, in_own_module: bool
 ) -> None:
-    monkeypatch.setattr(sqlite, "has_wal_reset_bug", lambda _version: False)
+    """Pretend that the SQLite of the host or of API Devices corrupts WAL databases."""
+    own = SimpleNamespace(sqlite_version_info="own")
+    monkeypatch.setattr(sqlite, "sqlite_module", lambda: own)
+    monkeypatch.setattr(
+        sqlite,
+        "has_wal_reset_bug",
+        lambda version: in_own_module if version == "own" else in_host,
+    )
+
+
+@pytest.mark.parametrize("host_has_bug", [False, True])
+def test_sqlite_database_without_wal_causes_one_warning(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    host_has_bug: bool,
+) -> None:
+    pretend_wal_reset_bug(monkeypatch, in_host=host_has_bug, in_own_module=False)
     (warning,) = journal_warnings(tmp_path, "DELETE", caplog, times=2)
     assert "shop.sqlite3 is in journal mode delete" in warning
-    assert "PRAGMA journal_mode=WAL" in warning
+    assert ("PRAGMA journal_mode=WAL" in warning) is not host_has_bug
     assert "db='sqlite:///" in warning
 
 
 def test_sqlite_database_in_wal_mode_causes_no_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "has_wal_reset_bug", lambda _version: False)
+    pretend_wal_reset_bug(monkeypatch, in_host=False, in_own_module=False)
     assert journal_warnings(tmp_path, "WAL", caplog) == []
 
 
-def test_sqlite_version_that_corrupts_wal_databases_causes_no_journal_warning(
+def test_sqlite_database_without_wal_causes_no_warning_if_wal_is_unsafe(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "has_wal_reset_bug", lambda _version: True)
+    pretend_wal_reset_bug(monkeypatch, in_host=True, in_own_module=True)
     assert journal_warnings(tmp_path, "DELETE", caplog) == []

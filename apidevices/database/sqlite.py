@@ -180,31 +180,38 @@ def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
 
 
 def check_journal_mode(engine: Engine, connection: Any) -> None:
-    """Log a warning if a database file is not in WAL mode although that would be safe.
+    """Log a warning if a database file is not in WAL mode and there is a safe way to change that.
 
     Each process logs it at most once for each file.
 
     Args:
-        engine: The engine, which may belong to the host application.
+        engine: The engine, which may belong to the host application and use another SQLite.
         connection: One of its driver connections.
     """
     file, driver = sqlite_file(engine.url), engine.dialect.dbapi
-    if file is None or driver is None or has_wal_reset_bug(driver.sqlite_version_info):
-        return
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-    if mode != "wal":
-        _warn_about_journal_mode(str(file), mode)
+    if file is None or driver is None or mode == "wal":
+        return
+    advice = []
+    if not has_wal_reset_bug(driver.sqlite_version_info):
+        advice.append("run 'PRAGMA journal_mode=WAL' on it once")
+    if not has_wal_reset_bug(sqlite_module().sqlite_version_info):
+        advice.append(
+            "give API Devices its own file, as in"
+            " APIDevices(db='sqlite:////var/lib/shop/devices.sqlite3')"
+        )
+    if advice:
+        _warn_about_journal_mode(str(file), mode, ", or ".join(advice))
 
 
 @cache
-def _warn_about_journal_mode(file: str, mode: str) -> None:
+def _warn_about_journal_mode(file: str, mode: str, advice: str) -> None:
     logger.warning(
-        "The SQLite database %s is in journal mode %s. Each tracked request takes more time than in"
-        " WAL mode, and waits while anything is written. Run 'PRAGMA journal_mode=WAL' on it once,"
-        " or give API Devices its own file, as in"
-        " APIDevices(db='sqlite:////var/lib/shop/devices.sqlite3').",
+        "The SQLite database %s is in journal mode %s. Tracked requests take longer than in WAL"
+        " mode, and wait while anything is written. To change that, %s.",
         file,
         mode,
+        advice,
     )
 
 
