@@ -271,11 +271,8 @@ def raise_if_unavailable(error: Exception) -> None:
 
 
 def _changed(device: FoundDevice, sent: Mapping[str, str]) -> bool:
-    return any(
-        sent[field] != value
-        for field, value in zip(DETAILS, device.details, strict=True)
-        if field in sent
-    )
+    stored = list(device.details)
+    return list(map(sent.get, DETAILS, stored)) != stored
 
 
 def _caller(
