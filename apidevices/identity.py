@@ -6,8 +6,8 @@ percent-encoded UTF-8 if their HTTP library accepts only ASCII.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from apidevices.text import MAX_LENGTH, clean_text, decode_percent, decode_utf8
 
@@ -44,8 +44,7 @@ class InvalidIdentifier(ValueError):
     """The identifier is empty, too long or not UTF-8, or has an invisible character or a comma."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceIdentity:
+class DeviceIdentity(NamedTuple):
     """The identity of a device, as reported by one request.
 
     ``details`` contains only what the request sent, no missing or empty headers.
@@ -78,9 +77,12 @@ class IdentityReader:
         """Return the details that the request sent, by field, cleaned."""
         details = {}
         for field, keys in self._detail_keys:
-            value = _first(environ, keys)
-            if value and (text := clean_detail(value)):
-                details[field] = text
+            for key in keys:
+                if value := environ.get(key):
+                    clean = clean_detail if len(value) > MAX_LENGTH else _clean_short_detail
+                    if text := clean(value):
+                        details[field] = text
+                    break
         return details
 
 
@@ -93,12 +95,7 @@ def clean_identifier(raw: str) -> str:
     Raises:
         InvalidIdentifier: The identifier is invalid.
     """
-    try:
-        text = raw.encode("latin-1").decode("utf-8").strip()
-    except UnicodeEncodeError:
-        text = raw.strip()  # not from a WSGI server, and already decoded
-    except UnicodeDecodeError:
-        raise InvalidIdentifier("The device identifier is not valid UTF-8.") from None
+    text = raw.strip() if raw.isascii() else _decode_identifier(raw)
     if not text:
         raise InvalidIdentifier("The device identifier is empty.")
     if len(text) > MAX_LENGTH:
@@ -112,11 +109,24 @@ def clean_identifier(raw: str) -> str:
     return text
 
 
+def _decode_identifier(raw: str) -> str:
+    try:
+        return raw.encode("latin-1").decode("utf-8").strip()
+    except UnicodeEncodeError:
+        return raw.strip()  # not from a WSGI server, and already decoded
+    except UnicodeDecodeError:
+        raise InvalidIdentifier("The device identifier is not valid UTF-8.") from None
+
+
 def clean_detail(raw: str) -> str:
     """Decode and clean a detail, and truncate it to ``MAX_LENGTH`` characters."""
     if _PRINTABLE_ASCII.fullmatch(raw):
         return raw[:MAX_LENGTH].rstrip()
     return clean_text(decode_percent(decode_utf8(raw)))[:MAX_LENGTH].rstrip()
+
+
+# Many devices report the same few models and versions. Long values would use too much memory.
+_clean_short_detail = lru_cache(maxsize=1024)(clean_detail)
 
 
 def _environ_key(header: str) -> str:

@@ -102,6 +102,7 @@ class Device(Base):
     block_reason: Mapped[str | None] = mapped_column(Text)
     blocked_by: Mapped[str | None] = mapped_column(Text)
     # The folded name and identifier, see listing/search.py. The database indexes its substrings.
+    # Copied to DeviceActivity.search_key in the same transaction.
     search_key: Mapped[str] = mapped_column(Text)
 
     activity: Mapped["DeviceActivity"] = relationship(lazy="joined", innerjoin=True)
@@ -138,15 +139,19 @@ class DeviceActivity(Base):
     last_activity_at: Mapped[datetime] = mapped_column(UTCDateTime)
     denied_count: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))
     last_denied_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # A copy of Device.search_key for the activity indexes, or NULL if it is too long for them.
+    search_key: Mapped[str | None] = mapped_column(Text)
 
 
 # The activity indexes: one partial index per status, sorted like the list. Each row is in exactly
-# one of them, so that an activity write moves a single index entry.
+# one of them, so that an activity write moves a single index entry. With the search key in the
+# index, a search reads the list in order without touching a table.
 for _name, _value in (("active", 0), ("blocked", 1)):
     Index(
         f"apidevices_device_activity_{_name}",
         DeviceActivity.__table__.c.last_activity_at.desc(),
         DeviceActivity.__table__.c.device_id.desc(),
+        DeviceActivity.__table__.c.search_key,
         # Same form as in queries: SQLite does not recognize an equivalent condition.
         sqlite_where=text(f"blocked = {_value}"),
         postgresql_where=text("blocked" if _value else "NOT blocked"),

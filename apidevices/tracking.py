@@ -266,11 +266,8 @@ class Tracker:
 
 
 def _changed(device: FoundDevice, sent: Mapping[str, str]) -> bool:
-    return any(
-        sent[field] != value
-        for field, value in zip(DETAILS, device.details, strict=True)
-        if field in sent
-    )
+    stored = list(device.details)
+    return list(map(sent.get, DETAILS, stored)) != stored
 
 
 def _caller(

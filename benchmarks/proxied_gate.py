@@ -91,7 +91,7 @@ def _run_round(
             gate = stack.enter_context(server)
             servers["gate"], gate_port = gate.process.pid, gate.port
         overrides = {} if checkout else {"auth_request /_gate;": ""}
-        port = stack.enter_context(running_proxy("nginx", folder, gate_port, api.port, overrides))
+        port = stack.enter_context(running_proxy("nginx", gate_port, api.port, overrides))
         servers["nginx"] = named(os.getpid(), "nginx")
         requests.send(port, 1)
         before = {name: Usage.of(pid) for name, pid in servers.items()}

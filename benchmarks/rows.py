@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, insert, inspect, select
 
 from apidevices import clock
-from apidevices.listing.search import search_key
+from apidevices.listing.search import search_key, short_key
 from apidevices.models import ApiToken, Device, DeviceActivity, DeviceHistory, DeviceToken
 from apidevices.tokens import SCOPES, digest
 from benchmarks import fleet
@@ -118,6 +118,7 @@ def _rows(numbers: Sequence[int], token_id: int) -> Mapping[str, list[dict[str, 
     for number in numbers:
         device, name, blocked = fleet.device(number), fleet.name(number), fleet.is_blocked(number)
         details, rng = fleet.details(device), Random(-number)
+        key = search_key(device.identifier, name)
         active_at = _format(now - timedelta(days=DAYS) * rng.random())
         first_seen_at = _format(now - timedelta(days=DAYS * (1 + rng.random())))
         blocked_at = _format(now - timedelta(days=DAYS) * rng.random()) if blocked else None
@@ -130,7 +131,7 @@ def _rows(numbers: Sequence[int], token_id: int) -> Mapping[str, list[dict[str, 
                 "first_seen_at": first_seen_at,
                 "blocked_at": blocked_at,
                 "blocked_by": "benchmark" if blocked else None,
-                "search_key": search_key(device.identifier, name),
+                "search_key": key,
             }
         )
         activities.append(
@@ -140,6 +141,7 @@ def _rows(numbers: Sequence[int], token_id: int) -> Mapping[str, list[dict[str, 
                 "last_active_at": active_at,
                 "last_activity_at": blocked_at or active_at,
                 "denied_count": 0,
+                "search_key": short_key(key),
             }
         )
         uses.append(

@@ -1,4 +1,4 @@
-"""A proxy in front of PostgreSQL that counts round trips."""
+"""A proxy in front of a server that counts connections, and round trips of PostgreSQL."""
 
 import socket
 import threading
@@ -11,13 +11,13 @@ _IN_TRANSACTION = (b"Z\0\0\0\5T", b"Z\0\0\0\5E")  # ReadyForQuery in a transacti
 
 
 class CountingProxy(ThreadingTCPServer):
-    """Forwards all data and counts round trips.
+    """Forwards all data and counts connections and round trips.
 
     A round trip is all data that the client sends before the server responds. ``in_transaction``
     counts the responses that leave a transaction open.
 
     Args:
-        server_port: The local port of the PostgreSQL server.
+        server_port: The local port of the server.
     """
 
     daemon_threads = True
@@ -26,6 +26,7 @@ class CountingProxy(ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Connection)
         self.server_port = server_port
         self.port: int = self.socket.getsockname()[1]
+        self.connections = 0
         self.round_trips = 0
         self.in_transaction = 0
 
@@ -36,6 +37,7 @@ class _Connection(BaseRequestHandler):
 
     def handle(self) -> None:
         """Forward data in both directions until one side closes the connection."""
+        self.server.connections += 1
         awaiting_response = False
         with socket.create_connection(("127.0.0.1", self.server.server_port)) as database:
             for end in (self.request, database):

@@ -4,12 +4,14 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Engine, create_engine
 
 from apidevices import devices, tokens
-from apidevices.database import Database
+from apidevices.database import Database, engine_for, sqlite, sqlite_module
 from apidevices.lookup import (
     Found,
     FoundDevice,
@@ -18,6 +20,7 @@ from apidevices.lookup import (
     LookupFailed,
     make_lookup,
 )
+from apidevices.models import Base
 from tests.conftest import NOON, Register
 
 
@@ -125,3 +128,64 @@ def test_lookup_is_thread_safe(lookup: Lookup, digest: bytes) -> None:
             assert all(future.result().token for future in found)
     finally:
         sys.setswitchinterval(interval)
+
+
+# --- journal mode of SQLite --------------------------------------------------------------------
+
+
+def journal_warnings(
+    tmp_path: Path, journal: str, caplog: pytest.LogCaptureFixture, *, times: int = 1
+) -> list[str]:
+    """Look up devices in a host application's database; return the logged warnings."""
+    engine = create_engine(f"sqlite:///{tmp_path}/shop.sqlite3", module=sqlite_module())
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"PRAGMA journal_mode = {journal}")
+        Base.metadata.create_all(connection)
+        connection.commit()
+    for _ in range(times):
+        lookup = make_lookup(engine_for(engine), tokens=False)
+        lookup.find(None, "phone-1", NOON)
+        lookup.close()
+    engine.dispose()
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def pretend_wal_reset_bug(
+    monkeypatch: pytest.MonkeyPatch, *, in_host: bool, in_own_module: bool
+) -> None:
+    """Pretend that the SQLite of the host or of API Devices corrupts WAL databases."""
+    own = SimpleNamespace(sqlite_version_info="own")
+    monkeypatch.setattr(sqlite, "sqlite_module", lambda: own)
+    monkeypatch.setattr(
+        sqlite,
+        "has_wal_reset_bug",
+        lambda version: in_own_module if version == "own" else in_host,
+    )
+
+
+@pytest.mark.parametrize("host_has_bug", [False, True])
+def test_sqlite_database_without_wal_causes_one_warning(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    host_has_bug: bool,
+) -> None:
+    pretend_wal_reset_bug(monkeypatch, in_host=host_has_bug, in_own_module=False)
+    (warning,) = journal_warnings(tmp_path, "DELETE", caplog, times=2)
+    assert "shop.sqlite3 is in journal mode delete" in warning
+    assert ("PRAGMA journal_mode=WAL" in warning) is not host_has_bug
+    assert "db='sqlite:///" in warning
+
+
+def test_sqlite_database_in_wal_mode_causes_no_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_wal_reset_bug(monkeypatch, in_host=False, in_own_module=False)
+    assert journal_warnings(tmp_path, "WAL", caplog) == []
+
+
+def test_sqlite_database_without_wal_causes_no_warning_if_wal_is_unsafe(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_wal_reset_bug(monkeypatch, in_host=True, in_own_module=True)
+    assert journal_warnings(tmp_path, "DELETE", caplog) == []

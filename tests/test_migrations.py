@@ -24,7 +24,7 @@ from sqlalchemy import (
 from apidevices import clock, devices, migration, tokens
 from apidevices.database.sqlite import sqlite_module
 from apidevices.identity import DeviceIdentity
-from apidevices.models import PREFIX, Base
+from apidevices.models import PREFIX, Base, DeviceActivity
 from apidevices.standalone import accounts, uploads
 from apidevices.standalone.migrations import upgrade
 from apidevices.standalone.settings import ServerSettings
@@ -116,6 +116,20 @@ def test_devices_are_readable_after_a_downgrade_and_upgrade(app: Flask) -> None:
     device = devices.by_identifier(state_of(app).db, "phone-1")
     assert (device.name, device.os_version, device.block_reason) == ("Front desk", "26", "lost")
     assert len(devices.history(state_of(app).db, device.id)) == 2
+
+
+def test_upgrade_copies_search_keys_that_are_short_enough(app: Flask) -> None:
+    db, now = state_of(app).db, clock.now()
+    identifiers = ["Ümlaut", "x" * 255, "é" * 127 + "y" * 127]
+    for identifier in identifiers:
+        devices.report(db, DeviceIdentity(identifier, {}), token_id=None, address=None, now=now)
+    long = devices.by_identifier(db, identifiers[1])
+    devices.rename(db, long.id, "A name that makes the key too long", actor="ann", now=now)
+    migrate(app, "downgrade", "0003")
+    migrate(app, "upgrade")
+    keys = select(DeviceActivity.search_key).order_by(DeviceActivity.device_id)
+    with db.read() as session:
+        assert session.scalars(keys).all() == ["ümlaut", None, identifiers[2]]
 
 
 def test_downgrade_to_base_keeps_tables_of_the_host(app: Flask) -> None:

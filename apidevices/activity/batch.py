@@ -1,74 +1,96 @@
-"""Activity that is held in memory until the next write."""
+"""Activity that is held in memory until the next write.
 
+Times are text as the backend formats it: in UTC, so that it sorts chronologically. Each time is
+needed in up to four rows, but formatted only once.
+
+There is one dictionary per kind of activity rather than one object per device, because Python's
+garbage collector ignores dictionaries of numbers and texts. Thousands of small objects would make
+it run more often, at the expense of the requests.
+"""
+
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import NamedTuple, Self
+from typing import TypeVar
 
-
-class DeviceUpdate(NamedTuple):
-    """Pending changes to the activity of one device."""
-
-    active_at: datetime | None = None
-    upload_at: datetime | None = None
-    denied: int = 0
-    denied_at: datetime | None = None
-
-    def combine(self, other: Self) -> Self:
-        """Return both updates as one: the later times, and the sum of denied requests."""
-        return self._replace(
-            active_at=_later(self.active_at, other.active_at),
-            upload_at=_later(self.upload_at, other.upload_at),
-            denied=self.denied + other.denied,
-            denied_at=_later(self.denied_at, other.denied_at),
-        )
+Key = TypeVar("Key", int, tuple[int, int])
+Value = TypeVar("Value", int, str)
 
 
 @dataclass(slots=True)
 class Batch:
-    """All updates since the last write."""
+    """All activity since the last write."""
 
-    devices: dict[int, DeviceUpdate] = field(default_factory=dict)
+    # device id -> time
+    active_at: dict[int, str] = field(default_factory=dict)
+    upload_at: dict[int, str] = field(default_factory=dict)
+    denied_at: dict[int, str] = field(default_factory=dict)
+    # device id -> number of denied requests
+    denied: dict[int, int] = field(default_factory=dict)
     # (device id, token id) -> when the device first and last used the token
-    device_tokens: dict[tuple[int, int], tuple[datetime, datetime]] = field(default_factory=dict)
+    first_used_at: dict[tuple[int, int], str] = field(default_factory=dict)
+    last_used_at: dict[tuple[int, int], str] = field(default_factory=dict)
     # token id -> when it was last used
-    tokens: dict[int, datetime] = field(default_factory=dict)
+    token_used_at: dict[int, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.devices or self.device_tokens or self.tokens)
+        return bool(self.active_at or self.denied or self.token_used_at)
 
     def __len__(self) -> int:
         """Return the number of rows to write."""
-        return len(self.devices) + len(self.device_tokens) + len(self.tokens)
+        return len(self.device_ids) + len(self.last_used_at) + len(self.token_used_at)
 
-    def add_device(self, device_id: int, update: DeviceUpdate) -> None:
-        """Merge an update of a device into the batch."""
-        known = self.devices.get(device_id)
-        self.devices[device_id] = update if known is None else known.combine(update)
+    @property
+    def device_ids(self) -> Collection[int]:
+        """The ids of all devices with activity."""
+        return self.active_at.keys() | self.upload_at.keys() | self.denied.keys()
 
-    def add_device_token(self, pair: tuple[int, int], first: datetime, last: datetime) -> None:
-        """Record that a device has used a token."""
-        known_first, known_last = self.device_tokens.get(pair, (first, last))
-        self.device_tokens[pair] = (min(known_first, first), max(known_last, last))
+    def add_request(self, device_id: int, time: str, *, upload: bool) -> None:
+        """Add an allowed request by a device."""
+        _keep_latest(self.active_at, device_id, time)
+        if upload:
+            _keep_latest(self.upload_at, device_id, time)
 
-    def add_token(self, token_id: int, used_at: datetime) -> None:
-        """Record that a token was used."""
-        known = self.tokens.get(token_id)
-        if known is None or known < used_at:
-            self.tokens[token_id] = used_at
+    def add_denials(self, device_id: int, count: int, last: str) -> None:
+        """Add denied requests by a device."""
+        self.denied[device_id] = self.denied.get(device_id, 0) + count
+        _keep_latest(self.denied_at, device_id, last)
+
+    def add_token_use(self, token_id: int, time: str) -> None:
+        """Add a request with a token."""
+        _keep_latest(self.token_used_at, token_id, time)
+
+    def add_device_token(self, pair: tuple[int, int], first: str, last: str) -> None:
+        """Add the use of a token by a device."""
+        known = self.first_used_at.get(pair)
+        if known is None or first < known:
+            self.first_used_at[pair] = first
+        _keep_latest(self.last_used_at, pair, last)
 
     def extend(self, newer: "Batch", limit: int) -> None:
         """Merge a newer batch into this one; drop the oldest entries beyond the limit."""
-        for device_id, update in newer.devices.items():
-            self.add_device(device_id, update)
-        for pair, (first, last) in newer.device_tokens.items():
-            self.add_device_token(pair, first, last)
-        for token_id, used_at in newer.tokens.items():
-            self.add_token(token_id, used_at)
-        self.devices = dict(list(self.devices.items())[-limit:])
-        self.device_tokens = dict(list(self.device_tokens.items())[-limit:])
+        for device_id, time in newer.active_at.items():
+            _keep_latest(self.active_at, device_id, time)
+        for device_id, time in newer.upload_at.items():
+            _keep_latest(self.upload_at, device_id, time)
+        for device_id, count in newer.denied.items():
+            self.add_denials(device_id, count, newer.denied_at[device_id])
+        for pair, first in newer.first_used_at.items():
+            self.add_device_token(pair, first, newer.last_used_at[pair])
+        for token_id, time in newer.token_used_at.items():
+            self.add_token_use(token_id, time)
+        for times in (self.active_at, self.upload_at, self.denied_at):
+            _drop_oldest(times, limit)
+        _drop_oldest(self.denied, limit)
+        for uses in (self.first_used_at, self.last_used_at):
+            _drop_oldest(uses, limit)
 
 
-def _later(known: datetime | None, new: datetime | None) -> datetime | None:
-    if known is None or new is None:
-        return known or new
-    return max(known, new)
+def _keep_latest(times: dict[Key, str], key: Key, time: str) -> None:
+    known = times.get(key)
+    if known is None or known < time:
+        times[key] = time
+
+
+def _drop_oldest(entries: dict[Key, Value], limit: int) -> None:
+    for key in list(entries)[: max(0, len(entries) - limit)]:
+        del entries[key]

@@ -2,12 +2,13 @@
 
 import logging
 import threading
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import NamedTuple
 
 from apidevices import metrics
-from apidevices.activity.batch import Batch, DeviceUpdate
+from apidevices.activity.batch import Batch
 from apidevices.activity.writer import ActivityWriter
 from apidevices.database import Database
 from apidevices.metrics import Metrics
@@ -18,6 +19,13 @@ logger = logging.getLogger(__name__)
 DEVICE_TOKEN_INTERVAL = timedelta(minutes=1)
 """The minimum time between two writes of a device's use of a token. Writing it on every flush would
 double the number of written rows."""
+
+MAX_EVENTS = 10_000
+"""The maximum number of events to keep before they are merged into a batch."""
+
+Event = tuple[int | None, int | None, datetime, bool, bool]
+"""A request: device id, token id, time, whether it was an upload, whether it was denied. A plain
+tuple, because each request creates one."""
 
 
 class BufferLoad(NamedTuple):
@@ -31,6 +39,9 @@ class BufferLoad(NamedTuple):
 class ActivityBuffer:
     """Activity that has not been written to the database yet. Each process has its own buffer.
 
+    A request only appends an event. Merging the events before each flush, in one loop, takes a
+    fraction of the time that it would take in the requests.
+
     Args:
         db: The database to write to.
         interval: Seconds between two flushes.
@@ -39,11 +50,12 @@ class ActivityBuffer:
         metrics: Counts flushes.
     """
 
+    _events: deque[Event]  # newer than the batch; its methods are atomic
     _batch: Batch
     # (device id, token id) pairs written since _written_since, at most DEVICE_TOKEN_INTERVAL ago.
     _written: set[tuple[int, int]]
     _written_since: datetime
-    _lock: threading.Lock  # guards the three attributes above
+    _lock: threading.Lock  # guards the attributes above, except for new events
     _flush_lock: threading.Lock  # allows one flush at a time
     _closed: threading.Event
     _retired: bool
@@ -69,23 +81,15 @@ class ActivityBuffer:
         self, device_id: int, token_id: int | None, now: datetime, *, upload: bool
     ) -> None:
         """Record an allowed request by a device; ``upload`` if it was a POST."""
-        with self._lock:
-            self._batch.add_device(device_id, DeviceUpdate(now, now if upload else None))
-            if token_id is not None:
-                self._add_device_token((device_id, token_id), now)
-        self._ensure_thread()
+        self._record((device_id, token_id, now, upload, False))
 
     def record_token_use(self, token_id: int, now: datetime) -> None:
         """Record a request with a token but no device identifier."""
-        with self._lock:
-            self._batch.add_token(token_id, now)
-        self._ensure_thread()
+        self._record((None, token_id, now, False, False))
 
     def record_denial(self, device_id: int, now: datetime) -> None:
         """Record a request that was denied because the device is blocked."""
-        with self._lock:
-            self._batch.add_device(device_id, DeviceUpdate(denied=1, denied_at=now))
-        self._ensure_thread()
+        self._record((device_id, None, now, False, True))
 
     def flush(self) -> None:
         """Write all activity recorded before this call.
@@ -95,6 +99,7 @@ class ActivityBuffer:
         with self._flush_lock:
             started = monotonic()
             with self._lock:
+                self._merge_events()
                 batch, self._batch = self._batch, Batch()
             if not batch:
                 self._complete_until = started
@@ -103,8 +108,8 @@ class ActivityBuffer:
                 with self._db.write() as session:
                     self._writer.write(session.connection(), batch)
                 with self._lock:
-                    if len(self._written) + len(batch.device_tokens) <= self._limit:
-                        self._written.update(batch.device_tokens)
+                    if len(self._written) + len(batch.last_used_at) <= self._limit:
+                        self._written.update(batch.last_used_at)
                 self._count_flush(len(batch), started)
             except Exception as error:  # of any kind: the thread must survive to retry
                 self._metrics.count(metrics.FLUSH_ERRORS)
@@ -122,9 +127,12 @@ class ActivityBuffer:
         """
         with self._lock:
             batch = self._batch
-            largest = max(len(batch.devices), len(batch.device_tokens))
-            age = monotonic() - self._complete_until if batch else 0.0
-            return BufferLoad(len(batch), largest / self._limit, age)
+            events = len(self._events)  # each becomes a row, unless it has one already
+            largest = max(len(batch.active_at), len(batch.denied), len(batch.last_used_at))
+            age = monotonic() - self._complete_until if batch or events else 0.0
+            return BufferLoad(
+                len(batch) + events, min((largest + events) / self._limit, 1.0), age
+            )
 
     def retire(self) -> None:
         """Let the thread end after one more flush. Safe to call during garbage collection."""
@@ -143,14 +151,38 @@ class ActivityBuffer:
         self._metrics.observe(metrics.FLUSH_DELAY, now - self._complete_until)
         self._complete_until = started
 
-    def _add_device_token(self, pair: tuple[int, int], now: datetime) -> None:
-        if now - self._written_since >= DEVICE_TOKEN_INTERVAL:
-            self._written, self._written_since = set(), now
-        if pair not in self._written:
-            self._batch.add_device_token(pair, now, now)
-        self._batch.add_token(pair[1], now)
+    def _record(self, event: Event) -> None:
+        self._events.append(event)
+        if self._thread is None:
+            self._start_thread()
+        if len(self._events) > MAX_EVENTS:  # a flush takes long, or the buffer is closed
+            with self._lock:
+                self._merge_events()
+
+    def _merge_events(self) -> None:
+        """Merge all events into the batch. Requires the lock."""
+        batch, time_text = self._batch, self._db.backend.time_text
+        for _ in range(len(self._events)):
+            device_id, token_id, at, upload, denied = self._events.popleft()
+            time = time_text(at)
+            if device_id is not None:
+                if denied:
+                    batch.add_denials(device_id, 1, time)
+                else:
+                    batch.add_request(device_id, time, upload=upload)
+            if token_id is not None:
+                batch.add_token_use(token_id, time)
+                if device_id is not None and self._is_due((device_id, token_id), at):
+                    batch.add_device_token((device_id, token_id), time, time)
+
+    def _is_due(self, pair: tuple[int, int], at: datetime) -> bool:
+        """Return whether a device's use of a token at this time must be written."""
+        if at - self._written_since >= DEVICE_TOKEN_INTERVAL:
+            self._written, self._written_since = set(), at
+        return pair not in self._written
 
     def _reset(self) -> None:
+        self._events = deque()
         self._batch = Batch()
         self._written, self._written_since = set(), datetime.min.replace(tzinfo=UTC)
         self._lock = threading.Lock()
@@ -160,15 +192,14 @@ class ActivityBuffer:
         self._thread = None
         self._complete_until = monotonic()
 
-    def _ensure_thread(self) -> None:
-        if self._thread is None:
-            with self._lock:
-                if self._thread is None:
-                    self._complete_until = monotonic()  # the first activity is new
-                    self._thread = threading.Thread(
-                        target=self._flush_periodically, name="apidevices-activity", daemon=True
-                    )
-                    self._thread.start()
+    def _start_thread(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._complete_until = monotonic()  # the first activity is new
+                self._thread = threading.Thread(
+                    target=self._flush_periodically, name="apidevices-activity", daemon=True
+                )
+                self._thread.start()
 
     def _flush_periodically(self) -> None:
         retired = False

@@ -47,13 +47,30 @@ class ActivityWriter:
 
     def write(self, connection: Connection, batch: Batch) -> None:
         """Write a batch in order of its ids, so that concurrent processes can't deadlock."""
-        self._db.lock(connection, DeviceActivity.device_id, batch.devices)
-        self._db.lock(connection, ApiToken.id, batch.tokens)
-        devices = sorted(batch.devices.items())
-        self._devices.run(connection, [(id_, *values) for id_, values in devices])
-        device_tokens = sorted(batch.device_tokens.items())
-        self._device_tokens.run(connection, [(*pair, *times) for pair, times in device_tokens])
-        self._tokens.run(connection, sorted(batch.tokens.items()))
+        ids = sorted(batch.device_ids)
+        self._db.lock(connection, DeviceActivity.device_id, ids)
+        self._db.lock(connection, ApiToken.id, batch.token_used_at)
+        self._devices.run(
+            connection,
+            [
+                (
+                    id_,
+                    batch.active_at.get(id_),
+                    batch.upload_at.get(id_),
+                    batch.denied.get(id_, 0),
+                    batch.denied_at.get(id_),
+                )
+                for id_ in ids
+            ],
+        )
+        self._device_tokens.run(
+            connection,
+            [
+                (*pair, batch.first_used_at[pair], batch.last_used_at[pair])
+                for pair in sorted(batch.last_used_at)
+            ],
+        )
+        self._tokens.run(connection, sorted(batch.token_used_at.items()))
 
     def _upsert_device_tokens(self, new: Any) -> Insert:
         # A device or token that was deleted by hand must not make the whole batch fail.

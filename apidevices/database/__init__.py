@@ -9,12 +9,18 @@ from apidevices.database.bulk import BulkStatement
 from apidevices.database.database import Database
 from apidevices.database.engines import engine_for, engine_options, prepare
 from apidevices.database.errors import is_unavailable
-from apidevices.database.sqlite import sqlite_module, sqlite_time, sqlite_warning
+from apidevices.database.sqlite import (
+    check_journal_mode,
+    sqlite_module,
+    sqlite_time,
+    sqlite_warning,
+)
 
 __all__ = [
     "LOCK_TIMEOUT",
     "BulkStatement",
     "Database",
+    "check_journal_mode",
     "engine_for",
     "engine_options",
     "is_unavailable",

@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
-Value = datetime | int | None
-"""A value in a row of a bulk statement."""
+Value = str | int | None
+"""A value in a row of a bulk statement. Times are text: see ``Backend.time_text``."""
 
 LOCK_TIMEOUT = 3.0
 """Seconds that a write waits for other writes before it fails. A longer wait would tie up threads
@@ -43,6 +43,10 @@ class Backend(ABC):
     @abstractmethod
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that supports ``ON CONFLICT``."""
+
+    @abstractmethod
+    def time_text(self, moment: datetime) -> str:
+        """Format a time for a bulk statement: in UTC, as text that sorts chronologically."""
 
     @abstractmethod
     def bulk_table(self, columns: Mapping[str, TypeEngine[Any]]) -> FromClause:

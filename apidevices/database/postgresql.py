@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -11,9 +12,12 @@ from sqlalchemy import (
     Engine,
     FromClause,
     Table,
+    Text,
     bindparam,
+    cast,
     column,
     func,
+    literal,
     select,
     text,
 )
@@ -54,13 +58,21 @@ class PostgresBackend(Backend):
         """Lock rows in ascending order of their ids."""
         if not ids:
             return
-        wanted = bindparam("ids", sorted(ids), ARRAY(BigInteger))
-        query = select(key).where(key == func.any(wanted)).order_by(key)
-        connection.execute(query.with_for_update(key_share=True)).all()
+        wanted = cast(literal(_array(sorted(ids)), Text), ARRAY(BigInteger))
+        rows = select(key).where(key == func.any(wanted)).order_by(key)
+        locked = rows.with_for_update(key_share=True).subquery()
+        # Counts the rows, because receiving their ids would take longer than locking them.
+        connection.execute(select(func.count()).select_from(locked))
 
     def insert(self, table: Table) -> postgresql.Insert:
         """Return an INSERT that supports ``ON CONFLICT``."""
         return postgresql.insert(table)
+
+    def time_text(self, moment: datetime) -> str:
+        """Format a time in UTC."""
+        if moment.tzinfo is not UTC:
+            moment = moment.astimezone(UTC)
+        return moment.isoformat(" ", "microseconds")
 
     def bulk_table(self, columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
         """Return a table expression over one array per column."""
@@ -80,7 +92,7 @@ class PostgresBackend(Backend):
 
 def _array(values: Iterable[Value]) -> str:
     """Format values as a PostgreSQL array literal."""
-    texts = ("NULL" if value is None else str(value) for value in values)
+    texts = ["NULL" if value is None else str(value) for value in values]
     return f"{{{','.join(texts)}}}"
 
 

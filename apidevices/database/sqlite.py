@@ -1,11 +1,13 @@
 """The SQLite backend: safe versions, write transactions, and bulk statements with JSON."""
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +30,9 @@ from sqlalchemy.types import TypeEngine
 
 from apidevices.database import backend
 from apidevices.database.backend import Backend, Value, milliseconds
+from apidevices.database.files import sqlite_file
+
+logger = logging.getLogger(__name__)
 
 BUSY_RETRY_INTERVAL = 0.002
 """Seconds between attempts to begin a write while another process is writing. A write takes a few
@@ -81,6 +86,10 @@ class SqliteBackend(Backend):
         """Return an INSERT that supports ``ON CONFLICT``."""
         return sqlite.insert(table)
 
+    def time_text(self, moment: datetime) -> str:
+        """Format a time as it is stored."""
+        return sqlite_time(moment)
+
     def bulk_table(self, columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
         """Return a table expression over one JSON array of rows."""
         rows = func.json_each(bindparam("new", type_=String)).table_valued("value")
@@ -96,7 +105,7 @@ class SqliteBackend(Backend):
         self, names: Sequence[str], rows: Sequence[Sequence[Value]]
     ) -> dict[str, str]:
         """Return the rows as one JSON array."""
-        return {"new": json.dumps(rows, default=sqlite_time)}
+        return {"new": json.dumps(rows)}
 
     def after_fork(self) -> None:
         """Drop connections and the lock, which a thread of the parent process may hold."""
@@ -168,6 +177,42 @@ def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
         version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
     )
     return not fixed
+
+
+def check_journal_mode(engine: Engine, connection: Any) -> None:
+    """Log a warning if a database file is not in WAL mode and there is a safe way to change that.
+
+    Each process logs it at most once for each file.
+
+    Args:
+        engine: The engine, which may belong to the host application and use another SQLite.
+        connection: One of its driver connections.
+    """
+    file, driver = sqlite_file(engine.url), engine.dialect.dbapi
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    if file is None or driver is None or mode == "wal":
+        return
+    advice = []
+    if not has_wal_reset_bug(driver.sqlite_version_info):
+        advice.append("run 'PRAGMA journal_mode=WAL' on it once")
+    if not has_wal_reset_bug(sqlite_module().sqlite_version_info):
+        advice.append(
+            "give API Devices its own file, as in"
+            " APIDevices(db='sqlite:////var/lib/shop/devices.sqlite3')"
+        )
+    if advice:
+        _warn_about_journal_mode(str(file), mode, ", or ".join(advice))
+
+
+@cache
+def _warn_about_journal_mode(file: str, mode: str, advice: str) -> None:
+    logger.warning(
+        "The SQLite database %s is in journal mode %s. Tracked requests take longer than in WAL"
+        " mode, and wait while anything is written. To change that, %s.",
+        file,
+        mode,
+        advice,
+    )
 
 
 def sqlite_warning(engine: Engine) -> str | None:

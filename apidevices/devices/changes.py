@@ -11,7 +11,7 @@ from apidevices import audit, signals
 from apidevices.database import Database
 from apidevices.devices.queries import load
 from apidevices.errors import InvalidInput
-from apidevices.listing.search import search_key
+from apidevices.listing.search import search_key, short_key
 from apidevices.models import Device
 from apidevices.text import MAX_LENGTH, clean_text
 
@@ -62,6 +62,7 @@ def rename(
             )
             device.name = new
             device.search_key = search_key(device.identifier, new)
+            device.activity.search_key = short_key(device.search_key)
             signal = signals.device_renamed
     _send(signal, device)
     return device

@@ -12,7 +12,7 @@ from apidevices import signals
 from apidevices.database import Database
 from apidevices.devices.queries import get
 from apidevices.identity import DeviceIdentity
-from apidevices.listing.search import search_key
+from apidevices.listing.search import search_key, short_key
 from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceToken
 
 
@@ -96,12 +96,13 @@ def _store(
 def _register(db: Database, session: Session, report: _Report) -> int | None:
     """Insert a device and return its id, or None if a concurrent request inserted it first."""
     identity, now = report.identity, report.at
+    key = search_key(identity.identifier, None)
     device_id: int | None = session.scalar(
         db.insert(Device)
         .values(
             identifier=identity.identifier,
             first_seen_at=now,
-            search_key=search_key(identity.identifier, None),
+            search_key=key,
             **identity.details,
         )
         .on_conflict_do_nothing(index_elements=[Device.identifier])
@@ -111,7 +112,12 @@ def _register(db: Database, session: Session, report: _Report) -> int | None:
         return None
     session.add_all(
         [
-            DeviceActivity(device_id=device_id, last_active_at=now, last_activity_at=now),
+            DeviceActivity(
+                device_id=device_id,
+                last_active_at=now,
+                last_activity_at=now,
+                search_key=short_key(key),
+            ),
             report.history_entry(
                 device_id,
                 "registered",

@@ -28,9 +28,19 @@ def count_status(query: ListQuery) -> Count:
 
 def is_common(query: ListQuery) -> bool:
     """Return whether more than ``COUNT_LIMIT`` devices in a sample of ten times as many match."""
-    sample = select(Device.search_key).limit(10 * limits.COUNT_LIMIT).subquery()
+    if query.dialect == "sqlite":
+        return False  # its search index counts the matches faster than this
+    return (
+        _count_in_sample(query, limits.FIRST_SAMPLE) >= limits.COMMON_MATCHES
+        and _count_in_sample(query, 10 * limits.COUNT_LIMIT) > limits.COUNT_LIMIT
+    )
+
+
+def _count_in_sample(query: ListQuery, size: int) -> int:
+    latest = select(activity.search_key).where(~activity.blocked)
+    sample = query.ordered(latest, activity).limit(size).subquery()
     matches_text = search.contains(query.dialect, query.text, sample.c.search_key)
-    return query.count_rows(select(sample).where(matches_text)) > limits.COUNT_LIMIT
+    return query.count_rows(select(sample).where(matches_text))
 
 
 def count_common(query: ListQuery, found: Sequence[Device]) -> Count:
@@ -46,10 +56,8 @@ def count_common(query: ListQuery, found: Sequence[Device]) -> Count:
         if len(found) > limits.PAGE_SIZE or query.cursor is not None:
             return Count(limits.PAGE_SIZE, exact=False)
         return Count(len(found), exact=True)  # the search has reached the end of the list
-    blocked = select(activity.device_id).where(activity.blocked)
-    number = query.count_rows(
-        blocked.join(Device, Device.id == activity.device_id).where(query.matches_text)
-    )
+    blocked = select(activity.device_id).where(activity.blocked, query.matches_text(activity))
+    number = query.count_rows(blocked)
     if query.blocked[0]:
         return Count(number, exact=True)
     return Count(max(limits.COUNT_LIMIT - number, 0), exact=False)

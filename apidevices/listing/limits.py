@@ -6,14 +6,14 @@ PAGE_SIZE = 50
 COUNT_LIMIT = 10_000
 """Counts stop here: administrators need a quick "10,000+" rather than a slow exact number."""
 
-FIRST_SCAN = 150
-"""Devices to scan for the search text before using the search index."""
+FIRST_SCAN = 20_000
+"""Devices to read in order before sorting more than ``COUNT_LIMIT`` matches."""
 
-COMMON_MATCHES = 15
-"""Matches in the first scan that suggest that the text is too common for the search index."""
+SORT_LIMIT = 25_000
+"""Maximum matches to sort. With more, reading a list of a million devices takes no longer."""
 
-LONG_SCAN = 5_000
-"""Devices to scan for the search text before sorting more than ``COUNT_LIMIT`` matches."""
+FIRST_SAMPLE = 1_000
+"""Devices to look at before a larger sample, to see whether a search text may be common."""
 
-SORT_LIMIT = 50_000
-"""Maximum matches to sort. With more, scanning a list of a million devices takes no longer."""
+COMMON_MATCHES = 80
+"""Matches in the first sample that suggest that the text is common."""

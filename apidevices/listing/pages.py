@@ -53,7 +53,7 @@ def page(db: Database, filters: Filters, cursor: Cursor | None = None) -> Page:
 def find_all(db: Database, filters: Filters) -> Sequence[Device]:
     """Return all devices that match the filters, most recently active first."""
     with db.read() as session:
-        return strategies.scan(ListQuery(session, filters, cursor=None, limit=None), None)
+        return strategies.scan(ListQuery(session, filters, cursor=None, limit=None))
 
 
 def _find(
@@ -62,17 +62,16 @@ def _find(
     """Return the devices of a page, plus one if there are more, and the total count."""
     query = ListQuery(session, filters, cursor, limits.PAGE_SIZE + 1)
     if not query.text:
-        return strategies.in_order(query), count_status(query)
-    found = strategies.scan(query, limits.FIRST_SCAN)
-    if len(found) < limits.COMMON_MATCHES or not is_common(query):
+        return strategies.scan(query), count_status(query)
+    if not is_common(query):
         rare = strategies.sort_matches(query, limits.COUNT_LIMIT)
         if rare.matches <= limits.COUNT_LIMIT:
             return rare.devices, Count(rare.in_status, exact=True)
-    found = strategies.continue_scan(query, found, limits.FIRST_SCAN, limits.LONG_SCAN)
-    if len(found) <= limits.PAGE_SIZE and query.list_length > limits.LONG_SCAN:
+    found = strategies.first_scan(query)
+    if len(found) <= limits.PAGE_SIZE and query.has_more_than(limits.FIRST_SCAN):
         inactive = strategies.sort_matches(query, limits.SORT_LIMIT)
         if inactive.matches <= limits.SORT_LIMIT:
             found = inactive.devices
         else:
-            found = strategies.continue_scan(query, found, limits.LONG_SCAN, query.list_length)
+            found = strategies.scan(query)
     return found, count_common(query, found)

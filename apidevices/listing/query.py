@@ -1,6 +1,6 @@
 """One query of the list, and the SQL that all strategies build on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -9,6 +9,7 @@ from sqlalchemy import (
     CompoundSelect,
     Select,
     Subquery,
+    and_,
     func,
     literal,
     or_,
@@ -55,25 +56,22 @@ class ListQuery:
         self.blocked = _BLOCKED[filters.status]
         self.text = filters.text
 
-    @property
-    def matches_text(self) -> ColumnElement[bool]:
-        """The condition that a device's name or identifier contains the search text."""
-        return search.contains(self.dialect, self.text, Device.search_key)
+    def matches_text(self, row: Any) -> ColumnElement[bool]:
+        """Return the condition that a device's name or identifier contains the search text.
+
+        It needs only the activity indexes, except for search keys that are too long for them.
+
+        Args:
+            row: The columns ``device_id`` and ``search_key`` of the activity.
+        """
+        long_key = select(Device.search_key).where(Device.id == row.device_id)
+        key = func.coalesce(row.search_key, long_key.scalar_subquery())
+        return search.contains(self.dialect, self.text, key)
 
     @property
     def matches_status(self) -> ColumnElement[bool]:
         """The condition that a device has the status."""
         return or_(*map(_is_blocked, self.blocked))
-
-    @cached_property
-    def list_length(self) -> int:
-        """An upper bound for the number of devices with the status.
-
-        This is the highest id, unless the list shows blocked devices only and these are few.
-        """
-        if self.blocked == (True,) and self.blocked_count <= limits.COUNT_LIMIT:
-            return self.blocked_count
-        return self.session.scalar(select(func.max(Device.id))) or 0
 
     @cached_property
     def blocked_count(self) -> int:
@@ -85,19 +83,67 @@ class ListQuery:
         limited = query.limit(limits.COUNT_LIMIT + 1).subquery()
         return self.session.scalar(select(func.count()).select_from(limited)) or 0
 
-    def positions(self, number: int | None, skip: int) -> Subquery:
-        """Return a subquery for ids and times of the next devices, from the activity indexes."""
+    def positions(self) -> Subquery:
+        """Return a subquery for ids and times of the matching devices, from the activity indexes.
+
+        The database reads each index in its order and stops when the limit is reached.
+        """
         parts = []
-        for blocked in self.blocked:
-            part = select(activity.device_id, activity.last_activity_at).where(
-                _is_blocked(blocked), *self.from_cursor(activity)
-            )
+        for condition in self._ranges():
+            part = select(activity.device_id, activity.last_activity_at).where(condition)
+            if self.text:
+                part = part.where(self.matches_text(activity))
             # Each part needs a limit, or PostgreSQL sorts all rows of the union.
-            end = None if number is None else skip + number
-            parts.append(select(self.ordered(part, activity).limit(end).subquery()))
+            parts.append(select(self.ordered(part, activity).limit(self.limit).subquery()))
+        return self._merged(parts, self.limit).subquery("positions")
+
+    def next_positions(self, number: int) -> Subquery:
+        """Return a subquery like ``positions``, for the matches among the next devices.
+
+        Args:
+            number: How many devices to read, matching or not.
+        """
+        rows = self._next_devices(number)
+        matching = select(rows.c.device_id, rows.c.last_activity_at).where(
+            self.matches_text(rows.c)
+        )
+        return self.ordered(matching, rows.c).limit(self.limit).subquery("positions")
+
+    def has_more_than(self, number: int) -> bool:
+        """Return whether more than this many devices follow in the list, matching or not."""
+        rows = self._next_devices(number + 1)
+        return (self.session.scalar(select(func.count()).select_from(rows)) or 0) > number
+
+    def _next_devices(self, number: int) -> Subquery:
+        parts: list[Select[Any]] = []
+        for condition in self._ranges():
+            part = select(activity.device_id, activity.last_activity_at, activity.search_key)
+            part = part.where(condition)
+            if self.dialect == "postgresql":  # see positions(); SQLite would sort each part
+                part = select(self.ordered(part, activity).limit(number).subquery())
+            parts.append(part)
+        return self._merged(parts, number).subquery("rows")
+
+    def _merged(self, parts: Sequence[Select[Any]], limit: int | None) -> CompoundSelect[Any]:
         union = union_all(*parts)
-        ordered = self.ordered(union, union.selected_columns)
-        return ordered.limit(number).offset(skip or None).subquery("positions")
+        return self.ordered(union, union.selected_columns).limit(limit)
+
+    def _ranges(self) -> Iterator[ColumnElement[bool]]:
+        """Return the conditions for the ranges of the activity indexes that make up the list.
+
+        With ``from_cursor``, one range per status would do, but SQLite would compare it with each
+        row.
+        """
+        time, device_id = activity.last_activity_at, activity.device_id
+        for status in map(_is_blocked, self.blocked):
+            if self.cursor is None:
+                yield status
+            elif self.cursor.direction == "newer":
+                yield and_(status, time == self.cursor.moment, device_id > self.cursor.device_id)
+                yield and_(status, time > self.cursor.moment)
+            else:
+                yield and_(status, time == self.cursor.moment, device_id < self.cursor.device_id)
+                yield and_(status, time < self.cursor.moment)
 
     def devices(
         self, query: Select[Any], positions: Subquery, isouter: bool = False

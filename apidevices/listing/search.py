@@ -9,8 +9,9 @@ digits (with the locale C, everything outside ASCII) and needs at least three ch
 Both databases update the index in the transaction that writes ``search_key``.
 """
 
+import re
 import unicodedata
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -31,6 +32,12 @@ from apidevices.models import PREFIX, Device
 GRAM = 3
 """Length of the longest substrings in the index, in characters."""
 
+SHORT_KEY = 255
+"""Length of the longest search key in the activity indexes, in characters. It keeps the indexes
+small. PostgreSQL also rejects index entries of more than 2,704 bytes."""
+
+_WILDCARD = re.compile(r"[\\%_]")
+
 _LAST_CHARACTER = chr(0x10FFFF)
 
 # SQLite's full-text index and its vocabulary of (term, row id); migration 0003 creates them.
@@ -48,10 +55,18 @@ def search_key(identifier: str, name: str | None) -> str:
     return fold(f"{name}\n{identifier}" if name else identifier)
 
 
+def short_key(key: str) -> str | None:
+    """Return the search key for the activity indexes, or None if it is too long for them."""
+    return key if len(key) <= SHORT_KEY else None
+
+
 def contains(dialect: str, text: str, key: Any) -> ColumnElement[bool]:
     """Return the condition that a search key contains a folded search text; uses no index."""
-    find = func.instr if dialect == "sqlite" else func.strpos
-    return find(key, text) > 0
+    if dialect == "sqlite":
+        return func.instr(key, text) > 0
+    # Faster than strpos(). The pattern is complete, so that each row only costs the comparison.
+    literal_text = _WILDCARD.sub(r"\\\g<0>", text)
+    return cast(ColumnElement[bool], key.like(f"%{literal_text}%"))
 
 
 def matching_ids(dialect: str, text: str) -> Select[Any]:

@@ -7,7 +7,7 @@ the docstring of ``apidevices.listing`` explains when each strategy is used, why
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import func, select, true
+from sqlalchemy import Subquery, func, select, true
 
 from apidevices.listing import limits, search
 from apidevices.listing.query import ListQuery, activity
@@ -24,46 +24,19 @@ class SortedMatches(NamedTuple):
     devices: Sequence[Device]
 
 
-def in_order(query: ListQuery) -> Sequence[Device]:
-    """Read the page from the activity indexes; for queries without a search text."""
-    return scan(query, query.limit)
+def first_scan(query: ListQuery) -> Sequence[Device]:
+    """Read the next ``FIRST_SCAN`` devices of the list and keep those that match."""
+    return _devices_at(query, query.next_positions(limits.FIRST_SCAN))
 
 
-def scan(query: ListQuery, number: int | None, skip: int = 0) -> Sequence[Device]:
-    """Read the next devices from the activity indexes and keep those that match the search text.
+def scan(query: ListQuery) -> Sequence[Device]:
+    """Read the activity indexes in order, until enough devices match or the list ends."""
+    return _devices_at(query, query.positions())
 
-    Args:
-        query: The query to answer.
-        number: How many devices to read, matching or not; None for all.
-        skip: How many devices to skip first.
-    """
-    positions = query.positions(number, skip)
-    if query.text:  # filter first: whole rows are only loaded for matches
-        matching = select(positions).join(Device, Device.id == positions.c.device_id)
-        matching = matching.where(query.matches_text)
-        matching = query.ordered(matching, positions.c).limit(query.limit)
-        positions = matching.subquery("matching")
+
+def _devices_at(query: ListQuery, positions: Subquery) -> Sequence[Device]:
     found = query.devices(select(Device).select_from(positions), positions)
     return query.session.scalars(found).all()
-
-
-def continue_scan(
-    query: ListQuery, found: Sequence[Device], scanned: int, until: int
-) -> Sequence[Device]:
-    """Continue a scan in growing slices, until the page is full or the scan reaches its limit.
-
-    Args:
-        query: The query to answer.
-        found: The devices found so far.
-        scanned: How many devices have been read so far.
-        until: How many devices to read at most, including ``scanned``.
-    """
-    until = min(until, query.list_length)
-    while len(found) <= limits.PAGE_SIZE and scanned < until:
-        number = min(3 * scanned, until - scanned)
-        found = [*found, *scan(query, number, scanned)]
-        scanned += number
-    return found[: query.limit]
 
 
 def sort_matches(query: ListQuery, limit: int) -> SortedMatches:

@@ -5,12 +5,15 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from apidevices.database import sqlite_time
+from apidevices.database import check_journal_mode, sqlite_time
 from apidevices.lookup.base import NOTHING_FOUND, Found, FoundDevice, FoundToken, Lookup
 
 
 class SqliteLookup(Lookup):
     """Runs the query through ``sqlite3``, which caches prepared statements by their SQL.
+
+    Each connection is kept as a cursor, because creating a new one for each query would take as
+    long as running a trivial query.
 
     Args:
         engine: The engine of the database.
@@ -50,13 +53,19 @@ class SqliteLookup(Lookup):
         connection = super()._open()
         if not self._wait:
             connection.execute("PRAGMA busy_timeout = 0")
-        return connection
+        # Not when the application starts: it may set the journal mode until its first query.
+        check_journal_mode(self._engine, connection)
+        return connection.cursor()
+
+    def _discard(self, connection: Any) -> None:
+        super()._discard(connection.connection)
 
     def _query(
         self, connection: Any, digest: bytes | None, identifier: str | None, now: datetime
     ) -> Found:
         values = {"digest": digest, "identifier": identifier, "now": sqlite_time(now)}
-        row = connection.execute(self._sql, [values[name] for name in self._order]).fetchone()
+        parameters = [values[name] for name in self._order]
+        row = connection.execute(self._sql, parameters).fetchone()
         if row is None:
             return NOTHING_FOUND
         token_id, token_name, scopes, device_id, device_name, blocked, *details = row

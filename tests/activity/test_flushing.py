@@ -114,6 +114,22 @@ def test_background_thread_retries_after_a_failed_flush(
         buffer.close()
 
 
+def test_requests_are_merged_before_they_take_much_memory(
+    db: Database,
+    buffer: ActivityBuffer,
+    register: Register,
+    token_id: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("apidevices.activity.buffer.MAX_EVENTS", 3)
+    device_id = register("phone-1")
+    for second in range(10):
+        buffer.record_request(device_id, token_id, after(second), upload=False)
+        assert len(buffer._events) <= 3
+    buffer.flush()
+    assert activity(db, device_id).last_active_at == after(9)
+
+
 def test_buffer_over_its_limit_drops_the_oldest_devices(
     flaky_db: FlakyDatabase, buffer: ActivityBuffer, register: Register, token_id: int
 ) -> None:

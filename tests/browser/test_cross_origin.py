@@ -2,14 +2,13 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from harness.proxies import PROXIES, running_proxy
+from harness.proxies import PROXIES, program, running_proxy
 from harness.real_server import RealServer
 from tests.clients.scripted_api import BLANK_PAGE, Reply, scripted_api
 from tests.conftest import DEVICE, as_device
@@ -47,22 +46,16 @@ def token(server: RealServer) -> str:
 
 
 @pytest.fixture(scope="module", params=["API", *PROXIES])
-def url(
-    request: pytest.FixtureRequest,
-    server: RealServer,
-    allowed_origin: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, server: RealServer, allowed_origin: str) -> Iterator[str]:
     """The URL of the API, or of another API behind a proxy and the gate."""
     if request.param == "API":
         yield f"{server.url}{DEVICE}"
         return
-    if shutil.which(request.param) is None and "CI" not in os.environ:
+    if program(request.param) is None and "CI" not in os.environ:
         pytest.skip(f"{request.param} is not installed.")
-    folder = tmp_path_factory.mktemp("proxy")
     with (
         upstream(allowed_origin) as api,
-        running_proxy(request.param, folder, server.port, api.port) as port,
+        running_proxy(request.param, server.port, api.port) as port,
     ):
         yield f"http://127.0.0.1:{port}/orders"
 

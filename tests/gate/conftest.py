@@ -1,49 +1,64 @@
-"""The gate in each of the ways in which it runs."""
+"""Fixtures for the gate: in each of the ways in which it runs, and behind real proxies.
 
-import asyncio
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+All tests of a module share one real gate, so each uses its own device.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from apidevices.gate import AsyncGate, Gate
-from tests.conftest import MakeApp
+from apidevices.gate import Gate
+from harness.proxies import PROXIES
+from harness.real_server import RealServer
+from tests.conftest import MakeApp, as_device
+from tests.gate.event_loop import InEventLoop
+from tests.gate.proxied import ProxiedApi, proxied_api
+from tests.gate.upstream import Upstream, upstream
 
-Wsgi = Callable[..., Iterable[bytes]]
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Upstream]:
+    with upstream() as running:
+        yield running
 
 
-class InEventLoop:
-    """An application whose gate responds in the event loop of another thread."""
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    instance = tmp_path_factory.mktemp("gate") / "instance"
+    variables = {"APIDEVICES_PROXIES": "1", "APIDEVICES_ACCESS_LOG": "true"}
+    with RealServer(instance, variables=variables) as running:
+        yield running
 
-    def __init__(self, app: Flask) -> None:
-        self._next_app = app.wsgi_app
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self._executor = ThreadPoolExecutor(4)
-        self._gate = AsyncGate(app, self._executor)
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if not self._gate.handles(environ["PATH_INFO"]):
-            return self._next_app(environ, start_response)
-        task = asyncio.run_coroutine_threadsafe(self._gate.respond_async(environ), self._loop)
-        status, headers, body = task.result(30)
-        start_response(f"{status} ", headers)
-        return [body]
+@pytest.fixture(scope="module")
+def gate_token(gate: RealServer) -> str:
+    return gate.create_token("shop", "devices:read", "devices:write")
 
-    def close(self) -> None:
-        async def close() -> None:
-            self._gate.close()
 
-        asyncio.run_coroutine_threadsafe(close(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-        self._executor.shutdown()
+@pytest.fixture(scope="module", params=list(PROXIES))
+def proxied(
+    request: pytest.FixtureRequest, gate: RealServer, api: Upstream
+) -> Iterator[ProxiedApi]:
+    with proxied_api(request.param, gate, api) as running:
+        yield running
+
+
+@pytest.fixture
+def identifier(request: pytest.FixtureRequest) -> str:
+    """A device identifier that is unique to the test."""
+    name: str = request.node.name
+    return name
+
+
+@pytest.fixture
+def headers(gate_token: str, identifier: str) -> dict[str, str]:
+    return as_device(gate_token, identifier)
+
+
+# --- without a proxy ---------------------------------------------------------------------------
 
 
 @pytest.fixture(params=["WSGI middleware", "event loop", "blueprint"])

@@ -23,6 +23,7 @@ def upstream(allow_origin: str = "") -> Iterator[Upstream]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # send the body without a delay
 
         def do(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -51,7 +52,13 @@ def upstream(allow_origin: str = "") -> Iterator[Upstream]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 128
+
+        def handle_error(self, *_: object) -> None:
+            """Ignore connections that a proxy resets when it stops."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     running.port = server.server_port
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

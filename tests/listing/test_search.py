@@ -1,17 +1,18 @@
 """The search by name or identifier, and the strategies that find its pages."""
 
+from collections.abc import Sequence
 from datetime import timedelta
-from itertools import count
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select, text
 
 from apidevices import devices, listing
-from apidevices.activity import ActivityBuffer
 from apidevices.database import Database
-from apidevices.listing import Filters, Status, limits, search, strategies
+from apidevices.listing import Count, Cursor, Filters, Status, limits, search, strategies
+from apidevices.listing.query import ListQuery
+from apidevices.models import Device, DeviceActivity
 from tests.conftest import NOON, Register
 from tests.listing.conftest import LATER, found, identifiers
 
@@ -43,6 +44,24 @@ def test_text_is_found_at_either_end_of_an_identifier(
     assert found(db, text) == {text, f"x{text}", f"{text}x"}
 
 
+def test_activity_indexes_contain_the_latest_search_key(db: Database, register: Register) -> None:
+    device_id = register("Phone-1")
+    with db.read() as session:
+        assert session.scalar(select(DeviceActivity.search_key)) == "phone-1"
+        devices.rename(db, device_id, "Kasse", actor="ann", now=NOON)
+        assert session.scalar(select(DeviceActivity.search_key)) == "kasse\nphone-1"
+
+
+@pytest.mark.parametrize("text", ["%", "_", "\\", "\\%", "100%_"])
+def test_search_in_order_takes_wildcards_literally(
+    db: Database, register: Register, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(limits, "COUNT_LIMIT", 1)  # more devices match
+    for identifier in ("another", f"1{text}", f"2{text}"):
+        register(identifier)
+    assert found(db, text) == {f"1{text}", f"2{text}"}
+
+
 ALPHABET = "ab-é米"
 """Few characters, so that random texts often match."""
 
@@ -51,17 +70,19 @@ ALPHABET = "ab-é米"
 def fleet(db: Database, register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sixty devices with overlapping texts, and limits so low that every strategy is used."""
     monkeypatch.setattr(limits, "PAGE_SIZE", 3)
-    monkeypatch.setattr(limits, "FIRST_SCAN", 5)
+    monkeypatch.setattr(search, "SHORT_KEY", 12)
+    monkeypatch.setattr(limits, "FIRST_SCAN", 10)
+    monkeypatch.setattr(limits, "FIRST_SAMPLE", 5)
     monkeypatch.setattr(limits, "COMMON_MATCHES", 2)
     monkeypatch.setattr(limits, "COUNT_LIMIT", 12)
-    monkeypatch.setattr(limits, "LONG_SCAN", 10)
     monkeypatch.setattr(limits, "SORT_LIMIT", 16)
     for number in range(60):
         digits = [(number * 7 + 3) // 5**place % 5 for place in range(4)]
         identifier = "".join(ALPHABET[digit] for digit in digits)
         device_id = register(f"{identifier}{number:02}", NOON + timedelta(seconds=number // 4))
-        if number % 3 == 0:
-            devices.rename(db, device_id, identifier[::-1], actor="ann", now=NOON)
+        if number % 3 == 0:  # every other of these names makes the search key too long
+            name = identifier[::-1] * (1 + number % 2)
+            devices.rename(db, device_id, name, actor="ann", now=NOON)
         if number % 5 == 0:
             moment = NOON + timedelta(seconds=30 - number // 2)
             devices.block(db, device_id, actor="ann", now=moment)
@@ -100,29 +121,34 @@ def test_search_pages_and_counts_match_a_filter_in_python(
     assert paged == expected
 
 
-def test_search_is_consistent_while_devices_move_in_the_list(
+def test_page_and_count_are_read_in_one_snapshot(
     db: Database, register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "PAGE_SIZE", 5)
-    monkeypatch.setattr(limits, "FIRST_SCAN", 5)
-    monkeypatch.setattr(limits, "COMMON_MATCHES", 1)
-    monkeypatch.setattr(limits, "COUNT_LIMIT", 4)
-    for number in range(60):
-        kind = "apple" if number % 4 == 0 else "pear"
-        register(f"{kind}-{number:02}", NOON - timedelta(minutes=number))
-    minutes = count(1)
-    buffer = ActivityBuffer(db, interval=3600, limit=100)
-    scan = strategies.scan
+    monkeypatch.setattr(limits, "COUNT_LIMIT", 3)  # more devices match
+    ids = [register(f"device-{number}") for number in range(6)]
+    devices.block(db, ids[0], actor="ann", now=LATER)
+    scan = strategies.first_scan
 
-    def scan_and_move(*arguments: Any) -> Any:
-        scanned = scan(*arguments)
-        for device_id in (41, 45, 49, 53):
-            now = NOON + timedelta(minutes=next(minutes))
-            buffer.record_request(device_id, None, now, upload=False)
-        buffer.flush()
+    def scan_and_block(query: ListQuery) -> Sequence[Device]:
+        scanned = scan(query)
+        devices.block(db, ids[1], actor="ann", now=LATER)
         return scanned
 
-    monkeypatch.setattr(strategies, "scan", scan_and_move)
-    page = listing.page(db, Filters("apple"))
-    buffer.close()
-    assert identifiers(page) == [f"apple-{number:02}" for number in (0, 4, 8, 12, 16)]
+    monkeypatch.setattr(strategies, "first_scan", scan_and_block)
+    page = listing.page(db, Filters("device", "blocked"))
+    assert identifiers(page) == ["device-0"]
+    assert page.count == Count(1, exact=True)
+
+
+@pytest.mark.database("sqlite")
+def test_search_in_order_reads_no_table(db: Database) -> None:
+    cursor = Cursor("older", NOON, 1)
+    with db.read() as session:
+        query = ListQuery(session, Filters("phone"), cursor, limit=51)
+        sql = select(query.positions()).compile(
+            session.get_bind(), compile_kwargs={"literal_binds": True}
+        )
+        plan = [row.detail for row in session.execute(text(f"EXPLAIN QUERY PLAN {sql}"))]
+    reads = [line for line in plan if "apidevices_device_activity " in line]
+    assert len(reads) == 4  # two ranges per status: at the cursor's time, and before
+    assert all("USING COVERING INDEX" in line for line in reads)
