@@ -130,9 +130,7 @@ class ActivityBuffer:
             events = len(self._events)  # each becomes a row, unless it has one already
             largest = max(len(batch.active_at), len(batch.denied), len(batch.last_used_at))
             age = monotonic() - self._complete_until if batch or events else 0.0
-            return BufferLoad(
-                len(batch) + events, min((largest + events) / self._limit, 1.0), age
-            )
+            return BufferLoad(len(batch) + events, min((largest + events) / self._limit, 1.0), age)
 
     def retire(self) -> None:
         """Let the thread end after one more flush. Safe to call during garbage collection."""
