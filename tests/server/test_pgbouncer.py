@@ -10,10 +10,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.pq import ExecStatus
 from sqlalchemy import text
 
 from apidevices.database import Database, engine_for
 from apidevices.lookup import Lookup, make_async_lookup, make_lookup
+from apidevices.lookup.statement import Statement
 from harness.databases import Databases, Variables
 from harness.pgbouncer import PROGRAM, running_pgbouncer
 from harness.postgres import Postgres
@@ -104,14 +106,16 @@ def test_lookup_finds_a_device_after_another_process_has_prepared_the_same_state
     assert len(caplog.messages) == 1
 
 
-def test_lookups_with_and_without_tokens_do_not_run_each_others_statement(
-    db: Database, lookup: Lookup, register: Register
+def test_statement_does_not_run_another_one_prepared_on_the_same_server_connection(
+    postgres: Postgres,
 ) -> None:
-    register("phone-1")
-    assert is_known(lookup, "phone-1")
-    with closing(make_lookup(db.engine, tokens=True)) as with_tokens:
-        found = with_tokens.find(b"x" * 32, "phone-1", NOON)  # the token is unknown
-    assert found.device is None
+    with closing(postgres.connect()) as connection:
+        Statement(b"SELECT 1", []).prepare(connection.pgconn)
+        statement = Statement(b"SELECT 2", [])
+        unprepared = statement.execute(connection.pgconn, [])
+        assert unprepared.status == ExecStatus.FATAL_ERROR
+        assert statement.stop_preparing(unprepared)
+        assert statement.execute(connection.pgconn, []).get_value(0, 0) == b"2"
 
 
 def test_async_lookup_finds_devices_on_another_server_connection(
