@@ -1,8 +1,10 @@
 """A real PgBouncer in front of a PostgreSQL server, with transaction pooling."""
 
 import os
+import re
 import shutil
 import socket
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,14 @@ from harness.real_server import free_port, launch, wait_until
 
 PROGRAM = os.environ.get("PGBOUNCER", "/usr/sbin/pgbouncer")
 """The program. ``/usr/sbin`` is often missing from the ``PATH`` of users other than root."""
+
+
+def can_keep_prepared_statements() -> bool:
+    """Return whether this version has ``max_prepared_statements``."""
+    printed = subprocess.run([PROGRAM, "--version"], capture_output=True, check=True, text=True)
+    version = re.search(r"(\d+)\.(\d+)", printed.stdout)
+    assert version is not None, printed.stdout
+    return (int(version[1]), int(version[2])) >= (1, 21)
 
 
 @contextmanager
