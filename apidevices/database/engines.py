@@ -63,13 +63,4 @@ def engine_for(source: Engine | URL | str) -> Engine:
 def prepare(engine: Engine) -> None:
     """Configure every new connection of an engine: durable, fast, with a lock timeout."""
     backend = sqlite if engine.dialect.name == "sqlite" else postgresql
-    statements = backend.connect_statements()
-
-    def on_connect(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        for statement in statements:
-            cursor.execute(statement)
-        cursor.close()
-        connection.commit()  # a rollback would undo the settings
-
-    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "connect", backend.on_connect)

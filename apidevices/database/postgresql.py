@@ -32,6 +32,11 @@ from apidevices.database.backend import Backend, Value, milliseconds
 DRIVER = "psycopg"
 
 _SET_LOCK_TIMEOUT = text("SELECT set_config('lock_timeout', :timeout, true)")
+_SET_DEFAULT_LOCK_TIMEOUT = """
+    SELECT pid <> %(pid)s, set_config('lock_timeout', %(timeout)s, pid <> %(pid)s)
+    FROM pg_backend_pid() AS pid
+"""
+_IS_POOLED = "apidevices.is_pooled"
 _TAKE_EXCLUSIVE_LOCK = select(func.pg_advisory_xact_lock(int.from_bytes(b"apidevic")))
 
 
@@ -48,6 +53,8 @@ class PostgresBackend(Backend):
     def write(self, timeout: float | None, exclusive: bool) -> Iterator[Session]:
         """Open a session in a transaction; an exclusive one takes an advisory lock first."""
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
+            if timeout is None and _IS_POOLED in session.connection().info:
+                timeout = backend.LOCK_TIMEOUT
             if timeout is not None:
                 session.execute(_SET_LOCK_TIMEOUT, {"timeout": f"{milliseconds(timeout)}ms"})
             if exclusive:
@@ -116,6 +123,19 @@ def engine_options(url: URL) -> dict[str, Any]:
     }
 
 
-def connect_statements() -> list[str]:
-    """Return the statements to run on each new connection."""
-    return [f"SET lock_timeout = {milliseconds(backend.LOCK_TIMEOUT)}"]
+def on_connect(connection: Any, record: Any) -> None:
+    """Configure a new connection in one round trip.
+
+    A connection pooler such as PgBouncer reports a process id of its own. Behind one, transactions
+    may run on different server connections, so nothing may be kept in the session: neither
+    psycopg's prepared statements nor the lock timeout.
+    """
+    parameters = {
+        "pid": connection.info.backend_pid,
+        "timeout": f"{milliseconds(backend.LOCK_TIMEOUT)}ms",
+    }
+    [is_pooled, _] = connection.execute(_SET_DEFAULT_LOCK_TIMEOUT, parameters).fetchone()
+    connection.commit()  # a rollback would undo the setting
+    if is_pooled:
+        record.info[_IS_POOLED] = True
+        connection.prepare_threshold = None

@@ -147,15 +147,19 @@ def engine_options() -> dict[str, Any]:
     return {"module": sqlite_module()}
 
 
-def connect_statements() -> list[str]:
-    """Return the statements to run on each new connection."""
+def on_connect(connection: Any, _record: Any) -> None:
+    """Configure a new connection."""
     journal = "DELETE" if has_wal_reset_bug(sqlite_module().sqlite_version_info) else "WAL"
-    return [
+    cursor = connection.cursor()
+    for statement in (
         _busy_timeout_statement(),  # first, because the other statements may find the database busy
         f"PRAGMA journal_mode = {journal}",
         "PRAGMA synchronous = FULL",  # acknowledged commits survive a power failure
         "PRAGMA foreign_keys = ON",
-    ]
+    ):
+        cursor.execute(statement)
+    cursor.close()
+    connection.commit()
 
 
 def sqlite_module() -> ModuleType:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from apidevices.database import LOCK_TIMEOUT
 from apidevices.lookup.base import LookupFailed
-from apidevices.lookup.postgresql import LibpqConnection, Statement
+from apidevices.lookup.postgresql import LibpqConnection
+from apidevices.lookup.statement import Statement
 
 _CHECK_INTERVAL = LOCK_TIMEOUT / 5
 """Seconds between two checks for queries without a response."""
@@ -23,7 +24,7 @@ _FATAL_ERROR = 7
 
 
 class PipelineBroken(Exception):
-    """The connection was lost before the result arrived. Retry on another connection."""
+    """The query has no result and can be retried on another connection."""
 
 
 Parameters = Sequence[bytes | None]
@@ -37,11 +38,11 @@ class _Sent(NamedTuple):
 
 
 class Pipeline:
-    """Runs one prepared statement for many tasks of an event loop on one connection.
+    """Runs one statement for many tasks of an event loop on one connection.
 
     Args:
-        connection: A connection on which the statement is prepared. It is closed on any error.
-        statement: The prepared statement.
+        connection: A connection on which the statement can run. It is closed on any error.
+        statement: The statement.
     """
 
     def __init__(self, connection: LibpqConnection, statement: Statement) -> None:
@@ -64,7 +65,7 @@ class Pipeline:
 
         Raises:
             LookupFailed: The server reported an error, or did not respond in time.
-            PipelineBroken: The connection was lost.
+            PipelineBroken: The connection was lost, or the statement is no longer prepared.
         """
         result = self._loop.create_future()
         if not self._queued:
@@ -99,9 +100,7 @@ class Pipeline:
         self._sent.append(_Sent(None, now))
         try:
             for parameters, _ in queued:
-                self._pgconn.send_query_prepared(
-                    self._statement.name, parameters, self._statement.formats
-                )
+                self._statement.send(self._pgconn, parameters)
             self._pgconn.pipeline_sync()
             self._flush()
         except self._connection.error:
@@ -143,7 +142,8 @@ class Pipeline:
             waiting.set_result(result)
         elif result.status == _FATAL_ERROR and self._pgconn.status == _CONNECTION_OK:
             message = result.error_message.decode(errors="replace").strip()
-            waiting.set_exception(LookupFailed(message))
+            can_retry = self._statement.stop_preparing(result)
+            waiting.set_exception(PipelineBroken() if can_retry else LookupFailed(message))
         else:  # the connection was lost, or an earlier query of the same batch failed
             waiting.set_exception(PipelineBroken())
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.dialects import postgresql
@@ -19,18 +19,12 @@ from apidevices.lookup.base import (
     Lookup,
     LookupFailed,
 )
+from apidevices.lookup.statement import Statement
 from apidevices.lookup.watchdog import Watchdog
 
 
-class Statement(NamedTuple):
-    """A prepared statement: its name, and each parameter's format, 0 for text or 1 for binary."""
-
-    name: bytes
-    formats: Sequence[int]
-
-
 class PostgresLookup(Lookup):
-    """Runs the query through psycopg's libpq wrapper, prepared once per connection.
+    """Runs the query through psycopg's libpq wrapper, prepared once per connection if possible.
 
     psycopg's cursors and their conversion of values to and from Python objects would use more CPU
     time than the rest of the lookup.
@@ -42,10 +36,9 @@ class PostgresLookup(Lookup):
             paramstyle="numeric_dollar"
         )
         sql, self._order = self._compile(dialect)
-        self._sql = sql.encode()
         self._watchdog = Watchdog()
         self.statement = Statement(
-            b"apidevices_lookup", [1 if name == "digest" else 0 for name in self._order]
+            sql.encode(), [1 if name == "digest" else 0 for name in self._order]
         )
 
     def close(self) -> None:
@@ -59,7 +52,7 @@ class PostgresLookup(Lookup):
         self._watchdog = Watchdog()
 
     def open(self) -> "LibpqConnection":
-        """Open a connection on which ``statement`` is prepared. The caller closes it.
+        """Open a connection on which ``statement`` can run. The caller closes it.
 
         Raises:
             LookupFailed: The database is unavailable.
@@ -101,7 +94,9 @@ class PostgresLookup(Lookup):
         connection = LibpqConnection(super()._open(), self._operational_error)
         self._watchdog.add(connection)
         try:
-            self._raise_for_error(connection.pgconn.prepare(self.statement.name, self._sql))
+            result = self.statement.prepare(connection.pgconn)
+            if result is not None and not self.statement.stop_preparing(result):
+                self._raise_for_error(result)
         except self._driver_errors:
             self._discard(connection)
             raise
@@ -116,6 +111,8 @@ class PostgresLookup(Lookup):
     ) -> Found:
         parameters = self.parameters(digest, identifier, now)
         result = connection.execute(self.statement, parameters)
+        if result.error_message and self.statement.stop_preparing(result):
+            result = connection.execute(self.statement, parameters)
         self._raise_for_error(result)
         return self.found(result)
 
@@ -139,10 +136,10 @@ class LibpqConnection:
         self.waiting_since: float | None = None
 
     def execute(self, statement: Statement, parameters: Sequence[bytes | None]) -> Any:
-        """Run a prepared statement in one round trip, releasing the GIL once."""
+        """Run a statement and return its result."""
         self.waiting_since = time.monotonic()
         try:
-            return self.pgconn.exec_prepared(statement.name, parameters, statement.formats)
+            return statement.execute(self.pgconn, parameters)
         finally:
             self.waiting_since = None
 
