@@ -3,6 +3,7 @@
 import itertools
 import socket
 import struct
+from contextlib import suppress
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -75,8 +76,9 @@ class Protocol(HttpToolsProtocol):
     def disconnect(self) -> None:
         """Reset the connection. Otherwise the kernel would go on sending what it has buffered."""
         self._abandon_response()
-        connection = self.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with suppress(OSError, RuntimeError):  # it may have just been closed
+            connection = self.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
     def eof_received(self) -> bool:
