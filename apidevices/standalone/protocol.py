@@ -4,6 +4,7 @@ import itertools
 import socket
 import struct
 from contextlib import suppress
+from heapq import nsmallest
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -59,13 +60,16 @@ class Protocol(HttpToolsProtocol):
         return self.waiting_since
 
     def connection_made(self, transport: Any) -> None:
-        """Accept a connection. At the limit, close the one that has waited longest instead."""
+        """Accept a connection. At the limit, close those that have been silent for longest."""
         super().connection_made(transport)
-        if len(self.connections) > self._settings.apidevices_connections:
+        limit = self._settings.apidevices_connections
+        if len(self.connections) > limit:
             silent = [(other.silent_since, id(other), other) for other in self.connections]
-            *_, longest = min(item for item in silent if item[0] is not None)
-            self.connections.discard(longest)  # so that the next connection closes another one
-            longest.disconnect()
+            # Close 2 %, because the search takes longer than to accept a connection.
+            count = max(1, limit // 50)
+            for *_, other in nsmallest(count, (item for item in silent if item[0] is not None)):
+                self.connections.discard(other)  # count it as closed at once
+                other.disconnect()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection. uvicorn would keep its timer if the client reset the connection."""
