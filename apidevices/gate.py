@@ -20,13 +20,14 @@ from urllib.parse import quote
 from flask import Flask, Response, current_app, request
 from flask.sansio.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import InternalServerError
 from werkzeug.routing import Rule
 
 from apidevices import signals, state
 from apidevices.calls import Call, Caller, Environ, PendingCall
 from apidevices.lookup import LookupFailed, make_async_lookup
 from apidevices.metrics import outcome_of
-from apidevices.problems import Problem
+from apidevices.problems import Problem, as_problem
 from apidevices.protection import AnyPath, OwnBlueprint
 from apidevices.tracking import Tracker
 
@@ -82,6 +83,8 @@ class Gate:
             return _allow(self._with_signals(self._tracker.check, original))
         except Problem as problem:
             return _deny(problem, original)
+        except Exception:
+            return _fail()
 
     @property
     def _tracker(self) -> Tracker:
@@ -116,6 +119,8 @@ class AsyncGate(Gate):
             return _allow(await self._check(original))
         except Problem as problem:
             return _deny(problem, original)
+        except Exception:
+            return _fail()
 
     def close(self) -> None:
         """Close connections. Needs the event loop."""
@@ -217,6 +222,13 @@ def _deny(problem: Problem, original: Environ) -> GateResponse:
     response = problem.get_response()
     # nginx can pass a header of this response to the client, but not the body.
     response.headers["X-Problem"] = response.get_data(as_text=True).strip()
+    return GateResponse(response.status_code, list(response.headers), response.get_data())
+
+
+def _fail() -> GateResponse:
+    """Log the current exception and return the response that denies the request."""
+    logger.exception("The gate failed")
+    response = as_problem(InternalServerError())
     return GateResponse(response.status_code, list(response.headers), response.get_data())
 
 

@@ -11,12 +11,14 @@ import functools
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from tempfile import SpooledTemporaryFile
+from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask
+from werkzeug.datastructures import Headers
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wsgi import FileWrapper
 
 from apidevices.standalone import request_ids
 from apidevices.standalone.logs import Access
@@ -30,8 +32,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 Environ = dict[str, Any]
 
 BLOCK = 64 * 1024
-"""Bytes of a body to keep in memory: of a request before it moves to a temporary file, and of a
-response while the client takes it."""
+"""Bytes of a body to keep in memory. Larger requests and responses move to a temporary file."""
 
 _PLAIN = [("Content-Type", "text/plain"), ("Cache-Control", "no-store"), ("Content-Length", "3")]
 
@@ -86,7 +87,7 @@ class Application:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 self._gate.close()
-                await self._in_thread(self._close)
+                await asyncio.to_thread(self._close)  # all request threads may be busy
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -102,17 +103,17 @@ class Application:
                 return
             response = _Response(self._app.wsgi_app)
             block = await self._in_thread(response.start, environ)
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": response.status,
-                    "headers": _encoded(response.headers),
-                }
-            )
-            while block:
-                await send({"type": "http.response.body", "body": block, "more_body": True})
-                block = b"" if response.is_complete else await self._in_thread(response.next_block)
-            await send({"type": "http.response.body", "body": b""})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": response.status,
+                "headers": _encoded(response.headers),
+            }
+        )
+        while block:
+            await send({"type": "http.response.body", "body": block, "more_body": True})
+            block = b"" if response.is_complete else await self._in_thread(response.next_block)
+        await send({"type": "http.response.body", "body": b""})
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()
@@ -142,6 +143,8 @@ class _Response:
     def start(self, environ: Environ) -> bytes:
         """Call the application and return the first block of its response."""
         self._parts = self._wsgi_app(environ, self._start_response)
+        if Headers(self.headers).get("Content-Length", 0, int) > BLOCK:
+            self._parts = _copy_to_file(self._parts)
         self._iterator = iter(self._parts)
         return self.next_block()
 
@@ -162,14 +165,29 @@ class _Response:
 
     def _close(self) -> None:
         self.is_complete = True
-        if hasattr(self._parts, "close"):
-            self._parts.close()
+        _close(self._parts)
 
     def _start_response(
         self, status: str, headers: list[tuple[str, str]], _error: object = None
     ) -> None:
         self.status = int(status.partition(" ")[0])
         self.headers = headers
+
+
+def _copy_to_file(parts: Iterable[bytes]) -> Iterable[bytes]:
+    """Copy a response to a temporary file, so that it needs no memory while the client takes it."""
+    file = TemporaryFile()  # noqa: SIM115 - _close() closes it
+    try:
+        file.writelines(parts)
+    finally:
+        _close(parts)
+    file.seek(0)
+    return FileWrapper(file, BLOCK)
+
+
+def _close(parts: Iterable[bytes]) -> None:
+    if hasattr(parts, "close"):
+        parts.close()
 
 
 def environ_from(scope: Scope) -> Environ:

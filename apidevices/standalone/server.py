@@ -2,7 +2,7 @@
 
 gunicorn starts the workers, replaces those that die, passes signals on, and on SIGUSR2 starts a new
 server on the same port. uvicorn reads and writes in an event loop, so slow or silent clients don't
-occupy threads. ``Protocol`` adds the limits that uvicorn leaves to a proxy.
+occupy threads.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,120 +21,19 @@ import uvicorn
 from gunicorn import systemd
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
 from apidevices.standalone import logs
 from apidevices.standalone.asgi import Application
 from apidevices.standalone.process_metrics import ROWS, SharedTable
+from apidevices.standalone.protocol import KEEP_ALIVE, Protocol
 from apidevices.standalone.settings import ServerSettings
 
-MAX_HEADER_BYTES = 128 * 1024
-"""Maximum size of the headers: enough for 10,000 percent-encoded characters outside ASCII."""
-
-MAX_HEADERS = 100
-"""Maximum number of headers."""
-
-KEEP_ALIVE = 75
-"""Seconds to keep an idle connection open: longer than proxies do, so that they close it first."""
+SEND_BUFFER = 256 * 1024
+"""Bytes that the kernel buffers for a client. By default, it may be several megabytes."""
 
 GRACEFUL_TIMEOUT = 30
 """Seconds for requests in flight to complete when the server stops."""
-
-_HEADERS_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-length: 0\r\nconnection: close\r\n\r\n"
-)
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1, with limits on time, connections and headers.
-
-    ``waiting_since`` is when the server began to wait for a request, or for the rest of one. It is
-    None while the server handles a request.
-    """
-
-    def __init__(self, settings: ServerSettings, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.waiting_since: float | None = None
-        self._settings = settings
-        self._is_idle = False  # between two requests
-        self._unsent_since: float | None = None
-        self._header_bytes: int | None = 0  # of an incomplete header section
-        self._headers_too_large = False
-
-    def connection_made(self, transport: Any) -> None:
-        """Accept a connection. At the limit, close the one that has waited longest instead."""
-        super().connection_made(transport)
-        self.waiting_since = self.loop.time()
-        if len(self.connections) > self._settings.apidevices_connections:
-            waiting = [other for other in self.connections if other.waiting_since is not None]
-            min(waiting, key=lambda other: other.waiting_since).transport.abort()
-
-    def is_overdue(self, now: float) -> bool:
-        """Return whether the client exceeds a time limit."""
-        if self.transport.get_write_buffer_size():
-            self._unsent_since = self._unsent_since or now
-            return now - self._unsent_since > self._settings.apidevices_send_timeout
-        self._unsent_since = None
-        if self.waiting_since is None:
-            return False
-        limit = KEEP_ALIVE if self._is_idle else self._settings.apidevices_read_timeout
-        return now - self.waiting_since > limit
-
-    def data_received(self, data: bytes) -> None:
-        """Parse what the client has sent."""
-        if self._is_idle:
-            self._is_idle = False
-            self.waiting_since = self.loop.time()
-        super().data_received(data)
-        if self._header_bytes is not None:
-            self._header_bytes += len(data)
-            if self._header_bytes > MAX_HEADER_BYTES:
-                self._headers_too_large = True
-                self.send_400_response("")
-
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        super().on_message_begin()
-        self._header_bytes = 0
-
-    def on_headers_complete(self) -> None:
-        """Begin to handle a request."""
-        self._header_bytes = None
-        if len(self.headers) > MAX_HEADERS:
-            self._headers_too_large = True
-            raise ValueError("too many headers")
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """End reading a request."""
-        super().on_message_complete()
-        self.waiting_since = None
-        if self.cycle.response_complete:
-            self._begin_idling()
-
-    def on_response_complete(self) -> None:
-        """End a response."""
-        super().on_response_complete()
-        if not self.cycle.more_body:
-            self._begin_idling()
-
-    def send_400_response(self, msg: str) -> None:
-        """Reject a malformed request, or one with too many or too large headers."""
-        if not self._headers_too_large:
-            super().send_400_response(msg)
-        elif not self.transport.is_closing():
-            self.transport.write(_HEADERS_TOO_LARGE)
-            self.transport.close()
-
-    def _begin_idling(self) -> None:
-        if self.cycle.response_complete:
-            self._is_idle = True
-            self.waiting_since = self.loop.time()
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Don't log requests to upgrade a connection. They are handled as if they hadn't asked."""
 
 
 class _Server(uvicorn.Server):
@@ -150,8 +50,14 @@ class _Server(uvicorn.Server):
         """Close the port, let requests that have already arrived begin, and complete them."""
         for server in self.servers:
             server.close()  # closes its socket, too
+        asyncio.get_running_loop().call_later(GRACEFUL_TIMEOUT - 6, self._disconnect)
         await asyncio.sleep(0.1)
         await super().shutdown()
+
+    def _disconnect(self) -> None:
+        """Close the connections of clients that are too slow for the server to wait any longer."""
+        for connection in list(self.server_state.connections):
+            connection.disconnect()
 
 
 class Worker(UvicornWorker):
@@ -192,7 +98,7 @@ class Worker(UvicornWorker):
         now = asyncio.get_running_loop().time()
         for connection in list(self._server.server_state.connections):
             if connection.is_overdue(now):
-                connection.transport.abort()
+                connection.disconnect()
 
     def _stop_old_server(self) -> None:
         old_master = os.environ.get("GUNICORN_PID")
@@ -204,6 +110,8 @@ class Worker(UvicornWorker):
     async def _serve(self) -> None:
         self.wsgi.metrics.share(self.app.metrics, self.metrics_row)
         self.config.app = self.wsgi
+        for listener in self.sockets:  # accepted connections inherit it
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         await self._server.serve(sockets=self.sockets)
         if not self._server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)

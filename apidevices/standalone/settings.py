@@ -66,8 +66,8 @@ class ServerSettings(BaseSettings):
         default=1_000,
         ge=1,
         le=100_000,
-        description="Maximum open connections per worker process. At the limit, a new connection"
-        " replaces the one that has been silent for longest.",
+        description="Maximum open connections per worker process. At the limit, new connections"
+        " replace those that have been silent for longest.",
     )
     apidevices_read_timeout: float = Field(
         default=60, ge=0.1, le=3_600, description="Seconds for a client to send a whole request."

@@ -1,5 +1,7 @@
 """``/verify``: responses to the proxy, and what is recorded about the device."""
 
+import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -7,13 +9,16 @@ from typing import Any
 import pytest
 from flask import Flask, current_app
 from flask.testing import FlaskClient
+from werkzeug.datastructures import Headers
+from werkzeug.test import EnvironBuilder
 
 from apidevices import devices, tokens
 from apidevices.database import Database
+from apidevices.gate import AsyncGate
 from apidevices.models import Device
 from apidevices.signals import device_denied, device_registered
 from harness.databases import Databases
-from tests.conftest import NOON, VERIFY, Administrator, MakeApp, as_device, on_the_wire
+from tests.conftest import NOON, VERIFY, Administrator, MakeApp, as_device, on_the_wire, state_of
 
 ORIGINAL_REQUEST_HEADERS = [
     pytest.param("X-Original-Method", "X-Original-URI", id="nginx"),
@@ -115,6 +120,23 @@ def test_invalid_identifier_gets_400(client: FlaskClient, token: str) -> None:
 def test_problem_is_repeated_in_a_header(client: FlaskClient) -> None:
     response = client.get(VERIFY)
     assert response.headers["X-Problem"] == response.text.strip()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_unexpected_error_gets_a_problem_and_is_logged(
+    app: Flask, token: str, caplog: pytest.LogCaptureFixture, *, is_async: bool
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise ZeroDivisionError
+
+    request = EnvironBuilder(VERIFY, headers=Headers(as_device(token))).get_environ()
+    with ThreadPoolExecutor(1) as executor, pytest.MonkeyPatch.context() as patch:
+        gate = AsyncGate(app, executor)
+        patch.setattr(state_of(app).gate_tracker, "read", fail)
+        response = asyncio.run(gate.respond_async(request)) if is_async else gate.respond(request)
+        gate.close()
+    assert (response.status, json.loads(response.body)["code"]) == (500, "internal_error")
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_unavailable_database_gets_503(

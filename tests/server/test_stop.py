@@ -131,14 +131,16 @@ def test_graceful_stop_under_load_completes_every_request_in_flight(
     assert unsaved == []
 
 
-def test_graceful_stop_writes_buffered_activity(make_server: StartServer) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_stop_writes_buffered_activity(make_server: StartServer, number: signal.Signals) -> None:
     with make_server(APIDEVICES_ACTIVITY_INTERVAL="1") as server:
         headers = as_device(server.create_token())
         started_at = ""
         for _ in range(5):
             started_at = rfc3339(now()) or ""
             assert server.call("GET", DEVICE, headers).status == 200
-        server.stop()
+        server.process.send_signal(number)
+        server.process.wait(30)
         shown = json.loads(server.flask("apidevices", "show", "phone-1", "--json").stdout)
     assert shown["last_active_at"] >= started_at
 
