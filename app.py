@@ -7,6 +7,8 @@ import logging
 import os
 import socket
 import sys
+from functools import partial
+from typing import NoReturn
 
 from flask import Flask, redirect
 from flask.json.provider import DefaultJSONProvider
@@ -73,13 +75,13 @@ for token_blueprint in (client_api.blueprint, devices.api, devices.gate):
     csrf.exempt(token_blueprint)  # these views ignore the session cookie
 
 
-def create_app() -> Flask:
-    """Create the application from the settings in the environment.
+def create_app(settings: ServerSettings | None = None) -> Flask:
+    """Create the application, by default from the settings in the environment.
 
     Raises:
         ConfigError: A variable has an invalid value. The message names the variable.
     """
-    settings = ServerSettings.from_environ()
+    settings = settings or ServerSettings.from_environ()
     instance = Instance(settings.apidevices_instance, settings.secret_key)
     is_command = os.environ.get("FLASK_RUN_FROM_CLI") == "true"
     if not is_command:
@@ -137,10 +139,9 @@ def create_app() -> Flask:
     return app
 
 
-def create_asgi_app() -> Application:
+def create_asgi_app(settings: ServerSettings) -> Application:
     """Create the application for a server with an event loop."""
-    settings = ServerSettings.from_environ()
-    return Application(create_app(), settings)
+    return Application(create_app(settings), settings)
 
 
 def _create_files_late(app: Flask, engine: Engine, instance: Instance) -> None:
@@ -163,7 +164,7 @@ def main() -> None:
         logs.configure(settings)
         if not settings.inherits_sockets:
             _check_address(settings)
-        app = create_app()
+        app = create_app(settings)
         with app.app_context():
             if warning := sqlite_warning(db.engine):
                 logging.getLogger("apidevices").warning(warning)
@@ -173,14 +174,22 @@ def main() -> None:
                 print(f"\nCreate the first administrator account:\n\n    {link}\n", flush=True)
             db.engine.dispose()  # each worker opens its own connections
     except ConfigError as error:
-        sys.exit(str(error))
+        _exit(str(error))
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        sys.exit(f"DATABASE_URL: {reason}")
+        _exit(f"DATABASE_URL: {reason}")
     # Import late: gunicorn reads WEB_CONCURRENCY on import, so it must be validated first.
     from apidevices.standalone.server import Server
 
-    Server(create_asgi_app, settings).run()
+    # Workers don't read the settings again, so they never differ.
+    Server(partial(create_asgi_app, settings), settings).run()
+
+
+def _exit(reason: str) -> NoReturn:
+    """Exit because the server can't start."""
+    if "GUNICORN_PID" in os.environ:
+        reason += "\nThe new server did not start. The old one continues."
+    sys.exit(reason)
 
 
 def _check_address(settings: ServerSettings) -> None:

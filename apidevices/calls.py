@@ -35,7 +35,7 @@ class Caller(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What a request says about its caller, before the database is asked.
+    """What a request says about its caller, before the lookup.
 
     ``invalid_identifier`` is set instead of ``identifier`` if the identifier is invalid. The check
     started at ``started``, by ``time.perf_counter``.

@@ -20,7 +20,7 @@ from apidevices.gate import Gate
 from apidevices.gate import blueprint as gate_blueprint
 from apidevices.models import Device
 from apidevices.protection import Protected, exempt
-from apidevices.state import EXTENSION, Authorize, OnDenied
+from apidevices.state import EXTENSION, GATE, Authorize, OnDenied
 
 if TYPE_CHECKING:  # optional: the host application may use Flask-SQLAlchemy
     from flask_sqlalchemy import SQLAlchemy
@@ -159,6 +159,7 @@ class APIDevices:
             app: The application.
             path: The path of the gate.
         """
+        app.extensions[GATE] = True
         return Gate(app, app.wsgi_app, path)
 
     def current_device(self) -> Device | None:

@@ -113,10 +113,14 @@ def _configure_flask_migrate(app: Flask) -> bool:
 
 
 def is_current(db: Database, *branches: str) -> bool:
-    """Return whether the database has all migrations of these branches."""
+    """Return whether the database has all migrations of these branches, or newer ones.
+
+    Another host may already run a newer version.
+    """
     with db.connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        return _heads(branches) <= set(context.get_current_heads())
+        applied = set(context.get_current_heads())
+        return _heads(branches) <= applied or not applied <= _revisions()
 
 
 @cache
@@ -124,6 +128,11 @@ def _heads(branches: Sequence[str]) -> set[str]:
     scripts = _scripts()
     heads = [scripts.get_revision(f"{branch}@head") for branch in branches]
     return {head.revision for head in heads}
+
+
+@cache
+def _revisions() -> set[str]:
+    return {script.revision for script in _scripts().walk_revisions()}
 
 
 def _scripts() -> ScriptDirectory:

@@ -27,6 +27,10 @@ EXTENSION = "apidevices"
 """The key of the state in ``app.extensions``."""
 
 
+GATE = "apidevices_gate"
+"""The key in ``app.extensions`` that marks an application with the gate as middleware."""
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """The services and callbacks of one application, built by ``APIDevices.init_app``.
@@ -53,7 +57,8 @@ class State:
     def uses_tokens(self) -> bool:
         """Whether any part of the current application accepts API Devices tokens."""
         registered = current_app.blueprints
-        at_gate = "apidevices_gate" in registered and self.settings.gate_tokens
+        has_gate = "apidevices_gate" in registered or GATE in current_app.extensions
+        at_gate = has_gate and self.settings.gate_tokens
         return self.requires_tokens or at_gate or "apidevices_api" in registered
 
     def close(self) -> None:

@@ -7,10 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
-from apidevices.lookup.base import Found, Lookup
+from apidevices.database import LOCK_TIMEOUT
+from apidevices.lookup.base import Found, Lookup, LookupFailed
 from apidevices.lookup.pipeline import Pipeline, PipelineBroken
 from apidevices.lookup.postgresql import PostgresLookup
 from apidevices.lookup.sqlite import SqliteLookup
+
+_CONNECT_TIMEOUT = 2 * LOCK_TIMEOUT
+"""Seconds to wait for a connection. libpq's own timeout ends when the server has authenticated the
+client, but a connection pooler may let the first query wait."""
 
 
 class AsyncLookup(ABC):
@@ -110,7 +115,10 @@ class AsyncPostgresLookup(AsyncLookup):
         """Open the connection once for all requests that wait for it."""
         if self._opening is None:
             self._opening = asyncio.ensure_future(self._connect())
-        return await asyncio.shield(self._opening)
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._opening), _CONNECT_TIMEOUT)
+        except TimeoutError:
+            raise LookupFailed("connecting to the database takes too long") from None
 
     async def _connect(self) -> Pipeline:
         loop = asyncio.get_running_loop()

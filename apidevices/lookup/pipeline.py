@@ -64,9 +64,11 @@ class Pipeline:
         """Run the statement and return its libpq result.
 
         Raises:
-            LookupFailed: The server reported an error, or did not respond in time.
-            PipelineBroken: The connection was lost, or the statement is no longer prepared.
+            LookupFailed: The server did not respond in time.
+            PipelineBroken: The connection was lost, or the server reported an error.
         """
+        if self.is_closed:
+            raise PipelineBroken
         result = self._loop.create_future()
         if not self._queued:
             self._loop.call_soon(self._send)
@@ -122,12 +124,14 @@ class Pipeline:
     def _receive(self) -> None:
         try:
             self._pgconn.consume_input()
+            is_end = False  # None ends the results of a query; two of them, all results
             while self._sent and not self._pgconn.is_busy():
-                # None ends the results of a query. The next call returns those of the next query.
-                result = self._pgconn.get_result() or self._pgconn.get_result()
-                if result is None:
+                result = self._pgconn.get_result()
+                if result is not None:
+                    self._deliver(result)
+                elif is_end:
                     break
-                self._deliver(result)
+                is_end = result is None
         except self._connection.error:
             self.close()
         else:
@@ -140,12 +144,11 @@ class Pipeline:
             return
         if result.status == _TUPLES_OK:
             waiting.set_result(result)
-        elif result.status == _FATAL_ERROR and self._pgconn.status == _CONNECTION_OK:
-            message = result.error_message.decode(errors="replace").strip()
-            can_retry = self._statement.stop_preparing(result)
-            waiting.set_exception(PipelineBroken() if can_retry else LookupFailed(message))
-        else:  # the connection was lost, or an earlier query of the same batch failed
-            waiting.set_exception(PipelineBroken())
+            return
+        if result.status == _FATAL_ERROR:  # else an earlier query of the same batch has failed
+            self._statement.stop_preparing(result)
+            self._loop.call_soon(self.close)  # the statement may be unusable on this connection
+        waiting.set_exception(PipelineBroken())
 
     def _check_time(self) -> None:
         self._timer = None

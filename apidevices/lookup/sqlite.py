@@ -1,5 +1,6 @@
 """The lookup on SQLite."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -45,9 +46,10 @@ class SqliteLookup(Lookup):
             return None
 
     def open_if_none(self) -> None:
-        """Open a connection for ``find_if_open``, unless one is open."""
+        """Open a connection for ``find_if_open``, unless one is open or opening fails."""
         if not self._idle:
-            self._idle.append(self._open())
+            with suppress(*self._driver_errors):
+                self._idle.append(self._open())
 
     def _open(self) -> Any:
         connection = super()._open()

@@ -7,6 +7,7 @@ occupy threads.
 
 import asyncio
 import contextlib
+import fcntl
 import functools
 import logging
 import os
@@ -61,10 +62,7 @@ class _Server(uvicorn.Server):
 
 
 class Worker(UvicornWorker):
-    """A worker process. It stops if the master process dies, so that a new server can start.
-
-    The last worker that a new server starts after SIGUSR2 stops the old server.
-    """
+    """A worker process. It stops if the master process dies, so that a new server can start."""
 
     metrics_row: int
 
@@ -84,14 +82,13 @@ class Worker(UvicornWorker):
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # gunicorn logs the rest
         self.config.http = functools.partial(Protocol, self.app.settings)
         self._server = _Server(self.config)
-        self._is_serving = False
+        self._replaces_server = "GUNICORN_PID" in os.environ
 
     async def callback_notify(self) -> None:
         """Tell the master that this process is alive, and disconnect clients that are overdue."""
         self.notify()
-        self.wsgi.metrics.publish()
-        if not self._is_serving:
-            self._is_serving = True
+        await asyncio.to_thread(self.wsgi.metrics.publish)  # it may wait for a flush
+        if self._replaces_server:
             self._stop_old_server()
         if os.getppid() != self.ppid:
             self._server.should_exit = True
@@ -101,20 +98,37 @@ class Worker(UvicornWorker):
                 connection.disconnect()
 
     def _stop_old_server(self) -> None:
-        old_master = os.environ.get("GUNICORN_PID")
-        if old_master and self.age == self.cfg.workers:
+        """Stop the server that this one replaces, as soon as all workers of this one serve."""
+        if len(self.app.metrics.used_rows()) >= self.cfg.workers:
+            self._replaces_server = False
+            if self.metrics_row > 0:
+                return  # a second signal would kill the old server while it stops
             systemd.sd_notify(f"MAINPID={self.ppid}", self.log)
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(old_master), signal.SIGTERM)
+                os.kill(int(os.environ["GUNICORN_PID"]), signal.SIGTERM)
 
     async def _serve(self) -> None:
         self.wsgi.metrics.share(self.app.metrics, self.metrics_row)
         self.config.app = self.wsgi
-        for listener in self.sockets:  # accepted connections inherit it
+        listeners = [listener.sock for listener in self.sockets]
+        for listener in listeners:  # accepted connections inherit it
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        await self._server.serve(sockets=self.sockets)
+        await self._server.serve(sockets=listeners)
         if not self._server.started:
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+
+def _prepare_replacement(arbiter: Arbiter) -> None:
+    """Correct what gunicorn would pass to the server that replaces this one."""
+    arbiter.START_CTX["args"] = sys.orig_argv  # gunicorn's guess is wrong for python -m apidevices
+    if arbiter.systemd:
+        # gunicorn announces sockets from systemd, but has moved them to other file descriptors.
+        first = systemd.SD_LISTEN_FDS_START
+        copies = [
+            fcntl.fcntl(listener.fileno(), fcntl.F_DUPFD, 64) for listener in arbiter.LISTENERS
+        ]
+        for number, copy in enumerate(copies, first):
+            os.dup2(copy, number)
 
 
 def _assign_metrics_row(arbiter: Arbiter, worker: Worker) -> None:
@@ -147,8 +161,7 @@ class Server(BaseApplication):
             "keepalive": KEEP_ALIVE,
             "graceful_timeout": GRACEFUL_TIMEOUT,
             "control_socket_disable": True,
-            # gunicorn's own guess is wrong for `python -m apidevices`.
-            "pre_exec": lambda arbiter: arbiter.START_CTX.update(args=sys.orig_argv),
+            "pre_exec": _prepare_replacement,
             "proc_name": "apidevices",
             "logconfig_dict": logs.configuration(self.settings),
             "pre_fork": _assign_metrics_row,

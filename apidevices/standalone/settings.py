@@ -1,13 +1,14 @@
 """The settings of the standalone server, read from environment variables."""
 
 import io
+import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
@@ -26,8 +27,8 @@ _MULTIPLE_HOSTS = re.compile(
 )
 
 
-_LOADED = "_APIDEVICES_ENV_FILE_VARIABLES"
-"""The variable with the names of all variables that were read from a file."""
+_REPLACED = "_APIDEVICES_ENV_FILE_REPLACED"
+"""The variable with the previous values of all variables that were read from a file, as JSON."""
 
 
 class ServerSettings(BaseSettings):
@@ -198,21 +199,31 @@ def extension_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str
 def _load_env_file() -> None:
     """Set the variables in the file that ``APIDEVICES_ENV_FILE`` names.
 
-    A server that replaces another one inherits the variables that the old one has loaded, so remove
-    those first: the file may no longer contain them.
+    A server that replaces another one inherits the variables that the old one has loaded. Restore
+    their previous values first, because the file may no longer contain them.
     """
     file = os.environ.get("APIDEVICES_ENV_FILE")
     if not file:
         return
     try:
-        values = dotenv_values(stream=io.StringIO(Path(file).read_text()), interpolate=False)
+        text = Path(file).read_text()
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or "not a text file"
         raise ConfigError(f"APIDEVICES_ENV_FILE: can't read {file}: {reason}") from None
-    for name in os.environ.pop(_LOADED, "").split():
-        os.environ.pop(name, None)
-    os.environ.update({name: value or "" for name, value in values.items()})
-    os.environ[_LOADED] = " ".join(values)
+    values: dict[str, str] = {}
+    for line in parse_stream(io.StringIO(text)):
+        if line.error or (line.key and line.value is None):
+            number = line.original.line
+            raise ConfigError(f"APIDEVICES_ENV_FILE: line {number} of {file} is not NAME=value")
+        if line.key:
+            values[line.key] = line.value or ""
+    for name, value in json.loads(os.environ.pop(_REPLACED, "{}")).items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    os.environ[_REPLACED] = json.dumps({name: os.environ.get(name) for name in values})
+    os.environ.update(values)
 
 
 def _split(text: str) -> list[str]:

@@ -1,6 +1,5 @@
 """``/verify``: responses to the proxy, and what is recorded about the device."""
 
-import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +18,7 @@ from apidevices.models import Device
 from apidevices.signals import device_denied, device_registered
 from harness.databases import Databases
 from tests.conftest import NOON, VERIFY, Administrator, MakeApp, as_device, on_the_wire, state_of
+from tests.event_loops import run_async
 
 ORIGINAL_REQUEST_HEADERS = [
     pytest.param("X-Original-Method", "X-Original-URI", id="nginx"),
@@ -133,7 +133,7 @@ def test_unexpected_error_gets_a_problem_and_is_logged(
     with ThreadPoolExecutor(1) as executor, pytest.MonkeyPatch.context() as patch:
         gate = AsyncGate(app, executor)
         patch.setattr(state_of(app).gate_tracker, "read", fail)
-        response = asyncio.run(gate.respond_async(request)) if is_async else gate.respond(request)
+        response = run_async(gate.respond_async(request)) if is_async else gate.respond(request)
         gate.close()
     assert (response.status, json.loads(response.body)["code"]) == (500, "internal_error")
     assert "ZeroDivisionError" in caplog.text

@@ -21,6 +21,7 @@ from harness.pgbouncer import PROGRAM, can_keep_prepared_statements, running_pgb
 from harness.postgres import Postgres
 from harness.real_server import RealServer, Response
 from tests.conftest import DEVICE, DEVICES, NOON, UPLOADS, Register, as_device
+from tests.event_loops import run_async
 
 pytestmark = pytest.mark.database("postgresql")
 
@@ -157,7 +158,7 @@ def test_async_lookup_finds_devices_on_another_server_connection(
         return [result.device is not None for result in results]
 
     with ThreadPoolExecutor(2) as executor:
-        assert asyncio.run(find_before_and_after()) == [True] * 11
+        assert run_async(find_before_and_after()) == [True] * 11
 
 
 def session_state(db: Database) -> tuple[str, int]:

@@ -2,12 +2,13 @@
 
 import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,15 @@ class Callers(Threads):
                 self.errors.append(repr(error))
 
 
-def master(server: RealServer) -> int:
-    """Return the process id of the current master, the parent of the newest worker."""
-    status = Path(f"/proc/{server.workers[-1]}/status").read_text()
+def parent(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
     [line] = [line for line in status.splitlines() if line.startswith("PPid:")]
     return int(line.removeprefix("PPid:"))
+
+
+def master(server: RealServer) -> int:
+    """Return the process id of the current master, the parent of the newest worker."""
+    return parent(server.workers[-1])
 
 
 def children(pid: int) -> list[str]:
@@ -104,6 +109,43 @@ def test_old_server_stays_if_the_new_one_does_not_start(
             assert server.call("GET", "/livez").status == 200
 
 
+def test_restarted_worker_keeps_the_settings_of_the_server(
+    make_server: StartServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.env"
+    file.write_text("WEB_CONCURRENCY=1\nAPIDEVICES_REQUIRE_DEVICE_ID=true\n")
+    with make_server(APIDEVICES_ENV_FILE=str(file)) as server:
+        headers = as_device(server.create_token(), None)
+        file.write_text("APIDEVICES_THREADS=none\n")
+        os.kill(server.workers[0], signal.SIGKILL)
+        wait_until(lambda: len(server.workers) == 2)
+        assert server.call("GET", VERIFY, headers).status == 400
+
+
+def test_variable_removed_from_the_settings_file_gets_its_value_from_the_environment(
+    make_server: StartServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.env"
+    file.write_text("WEB_CONCURRENCY=1\n")
+    with make_server(APIDEVICES_ENV_FILE=str(file), WEB_CONCURRENCY="3") as server:
+        assert len(server.workers) == 1
+        file.write_text("")
+        with replaceable(server):
+            server.process.send_signal(signal.SIGUSR2)
+            server.process.wait(40)
+            wait_until(lambda: len(server.workers) == 4)
+
+
+@pytest.mark.parametrize("line", ["PORT", "PORT 8000", "= 8000"])
+def test_invalid_line_in_the_settings_file_stops_the_start(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "settings.env"
+    file.write_text(f"# comment\n{line}\n")
+    environment = {**os.environ, "APIDEVICES_ENV_FILE": str(file)}
+    finished = subprocess.run(PROGRAM, env=environment, capture_output=True, text=True, timeout=60)
+    assert finished.returncode == 1
+    assert finished.stderr == f"APIDEVICES_ENV_FILE: line 2 of {file} is not NAME=value\n"
+
+
 def test_missing_settings_file_stops_the_start(tmp_path: Path) -> None:
     environment = {**os.environ, "APIDEVICES_ENV_FILE": str(tmp_path / "missing.env")}
     finished = subprocess.run(PROGRAM, env=environment, capture_output=True, text=True, timeout=60)
@@ -122,24 +164,55 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
+def activated(listener: socket.socket, folder: Path) -> subprocess.Popen[bytes]:
+    """Start a server with a socket, as systemd does."""
+    listener.set_inheritable(True)
+    command = [sys.executable, "-c", _ACTIVATED, str(listener.fileno()), *PROGRAM]
+    environment = {
+        **os.environ,
+        "APIDEVICES_INSTANCE": str(folder / "instance"),
+        "WEB_CONCURRENCY": "1",
+    }
+    return launch(command, folder / "log", env=environment, close_fds=False)
+
+
+def get_livez(port: int) -> int:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as client:
+        client.request("GET", "/livez")
+        return Response.read(client.getresponse()).status
+
+
 def test_connections_wait_in_a_systemd_socket_while_the_server_restarts(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        port = listener.getsockname()[1]
-        listener.set_inheritable(True)
-        command = [sys.executable, "-c", _ACTIVATED, str(listener.fileno()), *PROGRAM]
-        environment = {
-            **os.environ,
-            "APIDEVICES_INSTANCE": str(tmp_path / "instance"),
-            "WEB_CONCURRENCY": "1",
-        }
         for _ in range(2):
-            process = launch(command, tmp_path / "log", env=environment, close_fds=False)
+            process = activated(listener, tmp_path)
             try:
-                with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as client:
-                    client.request("GET", "/livez")
-                    assert Response.read(client.getresponse()).status == 200
+                assert get_livez(listener.getsockname()[1]) == 200
             finally:
                 process.send_signal(signal.SIGTERM)
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(40)
+                process.wait(40)
             assert process.returncode == 0
+
+
+def test_sigusr2_passes_a_systemd_socket_on(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    def masters() -> list[int]:
+        workers = re.findall(r"Booting worker with pid: (\d+)", log.read_text())
+        return [parent(int(pid)) for pid in workers if Path(f"/proc/{pid}").exists()]
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        process = activated(listener, tmp_path)
+        current = process.pid
+        try:
+            for reloads in (0, 1, 2):
+                wait_until(lambda count=reloads: log.read_text().count("promoted") == count)  # type: ignore[misc]
+                wait_until(masters)
+                current = masters()[-1]
+                assert get_livez(listener.getsockname()[1]) == 200
+                if reloads < 2:
+                    os.kill(current, signal.SIGUSR2)
+            assert process.wait(40) == 0
+        finally:
+            os.kill(current, signal.SIGTERM)
+            wait_until(lambda: not Path(f"/proc/{current}").exists(), 40)

@@ -119,6 +119,6 @@ def test_server_stops_in_time_while_slow_clients_are_connected(make_server: Star
         for habit in HABITS:
             crowds.enter_context(crowd(server, habit, 100 // len(HABITS)))
         server.process.send_signal(signal.SIGTERM)
-        assert seconds(lambda: server.process.wait(40)) < 32
+        assert seconds(lambda: server.process.wait(60)) < 40  # 25 on an idle machine
         assert server.process.returncode == 0
         assert "ERROR" not in server.log
