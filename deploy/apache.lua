@@ -119,12 +119,15 @@ local function deny(r, response)
   return apache2.DONE
 end
 
--- Remove headers that would mislead the API or the gate.
+-- Remove or replace headers that would mislead the API or the gate.
 local function clean(r)
   for name in pairs(r:headers_in_table()) do
     -- Many servers read X_Device_Name as X-Device-Name.
     if FORGED[name:lower()] or name:find("_", 1, true) then r.headers_in[name] = nil end
   end
+  -- A client that asks for several protocols must not get another one than WebSocket.
+  local upgrade = r.headers_in["Upgrade"]
+  if upgrade then r.headers_in["Upgrade"] = upgrade:lower():find("websocket", 1, true) and "websocket" or nil end
   -- A client that lists a header in Connection must not remove it from requests to the API.
   local options = {}
   for option in (r.headers_in["Connection"] or ""):gmatch("[^,%s]+") do

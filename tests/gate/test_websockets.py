@@ -105,3 +105,27 @@ def test_upgrade_to_another_protocol_does_not_reach_the_api(
         assert "upgrade" not in response.json["headers"].get("connection", "").lower()
     else:
         assert (response.status, proxied.api.seen) == (403, [])
+
+
+@pytest.mark.parametrize(
+    "protocols",
+    [
+        pytest.param("h2c, websocket", id="h2c first"),
+        pytest.param("websocket, h2c", id="websocket first"),
+    ],
+)
+def test_no_other_protocol_reaches_the_api_besides_websocket(
+    proxied: ProxiedApi, headers: dict[str, str], protocols: str
+) -> None:
+    proxied.api.seen.clear()
+    handshake = {
+        "Connection": "Upgrade",
+        "Upgrade": protocols,
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    response = proxied.call(headers | handshake)
+    if response.status == 200:
+        assert "h2c" not in response.json["headers"].get("upgrade", "")
+    else:
+        assert (response.status, proxied.api.seen) == (403, [])
