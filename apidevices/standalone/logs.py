@@ -17,7 +17,8 @@ from apidevices.standalone.settings import ServerSettings
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 # The path of a setup link, and API Devices tokens. Nothing logs them on purpose.
-_SECRETS = re.compile(r"(/setup/+|apd_)[^\s/?'\"]{8,}")
+_SECRETS = re.compile(r"(/setup/|apd_)[^\s?'\"]{8,}", re.IGNORECASE)
+_SETUP_PATH = re.compile(r"(/setup/).+", re.IGNORECASE | re.DOTALL)
 
 _access = logging.getLogger("apidevices.access")
 
@@ -78,7 +79,7 @@ class JsonFormatter(logging.Formatter):
             "message": _without_secrets(record.getMessage()),
         }
         if request_id := request_ids.current.get():
-            fields["request_id"] = request_id
+            fields["request_id"] = _without_secrets(request_id)
         if record.exc_info:
             fields["exception"] = _without_secrets(self.formatException(record.exc_info))
         return json.dumps(fields | getattr(record, "request", {}))
@@ -112,7 +113,7 @@ class Access:
         path = self._environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
         fields = {
             "method": self._environ["REQUEST_METHOD"],
-            "path": _without_secrets(path),
+            "path": _SETUP_PATH.sub(r"\1***", _without_secrets(path)),
             "status": self._status,
             "bytes": self._bytes,
             "duration_ms": round((perf_counter() - self._started) * 1000, 2),

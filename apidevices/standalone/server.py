@@ -30,8 +30,13 @@ from apidevices.standalone.process_metrics import ROWS, SharedTable
 from apidevices.standalone.protocol import KEEP_ALIVE, Protocol
 from apidevices.standalone.settings import ServerSettings
 
+logger = logging.getLogger("apidevices.server")
+
 SEND_BUFFER = 256 * 1024
 """Bytes that the kernel buffers for a client. By default, it may be several megabytes."""
+
+RESERVED_FILES = 64
+"""Open files of a worker besides its connections and those of its threads."""
 
 GRACEFUL_TIMEOUT = 30
 """Seconds for requests in flight to complete when the server stops."""
@@ -177,4 +182,15 @@ class Server(BaseApplication):
         """Serve until stopped. Allow as many open files as the system permits."""
         _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        available = limit - RESERVED_FILES - 4 * self.settings.apidevices_threads
+        if limit != resource.RLIM_INFINITY and available < self.settings.apidevices_connections:
+            connections = max(available, 1)
+            logger.warning(
+                "The system permits %d open files per process, so each worker accepts %d"
+                " connections instead of APIDEVICES_CONNECTIONS=%d. Raise the limit (ulimit -n).",
+                limit,
+                connections,
+                self.settings.apidevices_connections,
+            )
+            self.settings = self.settings.model_copy(update={"apidevices_connections": connections})
         super().run()

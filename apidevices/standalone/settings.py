@@ -205,6 +205,8 @@ def _load_env_file() -> None:
     file = os.environ.get("APIDEVICES_ENV_FILE")
     if not file:
         return
+    if Path(file).exists() and not Path(file).is_file():
+        raise ConfigError(f"APIDEVICES_ENV_FILE: {file} is not a file")
     try:
         text = Path(file).read_text()
     except (OSError, UnicodeError) as error:
@@ -212,7 +214,8 @@ def _load_env_file() -> None:
         raise ConfigError(f"APIDEVICES_ENV_FILE: can't read {file}: {reason}") from None
     values: dict[str, str] = {}
     for line in parse_stream(io.StringIO(text)):
-        if line.error or (line.key and line.value is None):
+        is_invalid = "\0" in line.original.string or "=" in (line.key or "")
+        if line.error or is_invalid or (line.key and line.value is None):
             number = line.original.line
             raise ConfigError(f"APIDEVICES_ENV_FILE: line {number} of {file} is not NAME=value")
         if line.key:

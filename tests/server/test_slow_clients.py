@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.real_server import RealServer, wait_until
+from harness.real_server import PROGRAM, RealServer, wait_until
 from tests.conftest import DEVICE, DEVICES, StartServer, as_device
 from tests.server.crowd import HABITS, Habit, crowd, seconds
 from tests.server.management import devices
@@ -122,3 +122,13 @@ def test_server_stops_in_time_while_slow_clients_are_connected(make_server: Star
         assert seconds(lambda: server.process.wait(60)) < 40  # 25 on an idle machine
         assert server.process.returncode == 0
         assert "ERROR" not in server.log
+
+
+def test_low_limit_of_open_files_lowers_the_number_of_connections(tmp_path: Path) -> None:
+    program = ("prlimit", "--nofile=200:200", *PROGRAM)
+    variables = {"WEB_CONCURRENCY": "1"}
+    with RealServer(tmp_path / "instance", program=program, variables=variables) as server:
+        assert "permits 200 open files per process" in server.log
+        with crowd(server, HABITS[0], 300):
+            for _ in range(5):
+                assert server.call("GET", "/livez").status == 200
