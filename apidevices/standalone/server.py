@@ -35,6 +35,10 @@ logger = logging.getLogger("apidevices.server")
 SEND_BUFFER = 256 * 1024
 """Bytes that the kernel buffers for a client. By default, it may be several megabytes."""
 
+SWITCH_INTERVAL = 0.0005
+"""Seconds for which a thread may keep the interpreter lock while the event loop waits for it. With
+Python's default of 5 ms, the activity thread and rendered pages would delay decisions of the gate."""
+
 RESERVED_FILES = 64
 """Open files of a worker besides its connections and those of its threads."""
 
@@ -113,6 +117,7 @@ class Worker(UvicornWorker):
                 os.kill(int(os.environ["GUNICORN_PID"]), signal.SIGTERM)
 
     async def _serve(self) -> None:
+        sys.setswitchinterval(SWITCH_INTERVAL)
         self.wsgi.metrics.share(self.app.metrics, self.metrics_row)
         self.config.app = self.wsgi
         listeners = [listener.sock for listener in self.sockets]
