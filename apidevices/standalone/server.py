@@ -37,7 +37,7 @@ SEND_BUFFER = 256 * 1024
 
 SWITCH_INTERVAL = 0.0005
 """Seconds for which a thread may keep the interpreter lock while the event loop waits for it. With
-Python's default of 5 ms, the activity thread and rendered pages would delay decisions of the gate."""
+Python's default of 5 ms, activity writes and pages would delay the gate."""
 
 RESERVED_FILES = 64
 """Open files of a worker besides its connections and those of its threads."""
