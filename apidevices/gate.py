@@ -17,7 +17,8 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, request
+from flask.globals import app_ctx
 from flask.sansio.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import InternalServerError
@@ -185,7 +186,7 @@ def _add_rules(setup: BlueprintSetupState) -> None:
 
 def verify(original_path: str = "") -> ResponseReturnValue:
     """Return 200 if the original request is allowed, else the problem that denies it."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]  # of the proxy
+    app = app_ctx.app  # not the proxy
     status, headers, body = Gate(app, app.wsgi_app).respond(request.environ)
     return Response(body, status, headers)
 

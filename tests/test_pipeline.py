@@ -62,8 +62,13 @@ def stalling(db: Database) -> Iterator["subprocess.Popen[str]"]:
     """A proxy that can stop in the middle of the second result of a batch."""
     command = [sys.executable, "-m", "harness.stalling_proxy"]
     arguments = [str(db.engine.url.port), "400", str(LOCK_TIMEOUT + 3)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([*command, *arguments], cwd=ROOT, text=True, **pipes) as process:  # type: ignore[call-overload]
+    with subprocess.Popen(
+        [*command, *arguments],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
         yield process
         process.kill()
 

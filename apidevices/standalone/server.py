@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import uvicorn
 from gunicorn import systemd
@@ -75,7 +75,7 @@ class Worker(UvicornWorker):
 
     metrics_row: int
 
-    CONFIG_KWARGS = {  # noqa: RUF012 - as uvicorn_worker declares it
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
         "interface": "asgi3",
         "lifespan": "on",
         "ws": "none",

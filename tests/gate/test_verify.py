@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, current_app
+from flask import Flask
+from flask.globals import app_ctx
 from flask.testing import FlaskClient
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
@@ -223,7 +224,7 @@ def test_signals_are_sent_in_the_context_of_the_application(
     received = []
 
     def receive(sender: Flask, device: Device) -> None:
-        received.append((sender is current_app._get_current_object(), device.identifier))  # type: ignore[attr-defined]
+        received.append((sender is app and app_ctx.app is app, device.identifier))
 
     with device_registered.connected_to(receive), device_denied.connected_to(receive):
         client.get(VERIFY, headers=as_device(token))

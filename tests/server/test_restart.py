@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -201,12 +202,15 @@ def test_sigusr2_passes_a_systemd_socket_on(tmp_path: Path) -> None:
         workers = re.findall(r"Booting worker with pid: (\d+)", log.read_text())
         return [parent(int(pid)) for pid in workers if Path(f"/proc/{pid}").exists()]
 
+    def has_been_promoted(times: int) -> bool:
+        return log.read_text().count("Master has been promoted") == times
+
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         process = activated(listener, tmp_path)
         current = process.pid
         try:
             for reloads in (0, 1, 2):
-                wait_until(lambda count=reloads: log.read_text().count("promoted") == count)  # type: ignore[misc]
+                wait_until(partial(has_been_promoted, reloads))
                 wait_until(masters)
                 current = masters()[-1]
                 assert get_livez(listener.getsockname()[1]) == 200
