@@ -1,6 +1,7 @@
 """The context of a benchmark run: its databases and its size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -41,6 +42,17 @@ class Run:
     def checkouts(self) -> Sequence[Checkout]:
         """The checkouts to measure: the older revision, if given, then the present one."""
         return [self.against, PRESENT] if self.against else [PRESENT]
+
+    @contextmanager
+    def databases(self, backend: Backend, name: str) -> Iterator[dict[Checkout, str]]:
+        """Create a database with all callers for each checkout. Yield their URLs."""
+        with ExitStack() as stack:
+            yield {
+                checkout: stack.enter_context(
+                    checkout.database(backend, name, self.folder, self.token)
+                )
+                for checkout in self.checkouts
+            }
 
     def pick(self, full: T, quick: T) -> T:
         """Return the size to use: ``quick`` in a quick run, else ``full``."""

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,13 +79,7 @@ def measure(run: Run) -> Table:
     requests = gate_requests(run)
     for backend in run.backends:
         results: dict[str, list[Round]] = defaultdict(list)
-        with ExitStack() as stack:
-            urls = {
-                checkout: stack.enter_context(
-                    checkout.database(backend, "gate", run.folder, run.token)
-                )
-                for checkout in run.checkouts
-            }
+        with run.databases(backend, "gate") as urls:
             for round_ in run.rounds(5):
                 for checkout, url in urls.items():
                     result = _run_round(run, backend, checkout, url, requests)

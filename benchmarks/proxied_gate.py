@@ -56,13 +56,7 @@ def measure(run: Run) -> Table:
     )
     for backend in run.backends:
         results: dict[str, list[Result]] = defaultdict(list)
-        with ExitStack() as stack:
-            urls = {
-                checkout: stack.enter_context(
-                    checkout.database(backend, "nginx", run.folder, run.token)
-                )
-                for checkout in run.checkouts
-            }
+        with run.databases(backend, "nginx") as urls:
             for round_ in run.rounds(5):
                 for checkout in (None, *run.checkouts):
                     name = f"with the gate of {checkout.name}" if checkout else WITHOUT

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 from benchmarks import fleet, goals
 from benchmarks.checkouts import PRESENT
@@ -30,13 +29,7 @@ def measure(run: Run) -> Table:
     requests = gate_requests(run)
     for backend in run.backends:
         results: dict[str, list[Measurement]] = defaultdict(list)
-        with ExitStack() as stack:
-            urls = {
-                checkout: stack.enter_context(
-                    checkout.database(backend, "stability", run.folder, run.token)
-                )
-                for checkout in run.checkouts
-            }
+        with run.databases(backend, "stability") as urls:
             for number in range(runs):
                 for checkout, url in urls.items():
                     instance = run.folder / f"stability-{checkout.slug}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.postgres import Postgres
-from harness.real_server import free_port, launch, wait_until
+from harness.real_server import free_port, launch, terminating, wait_until
 
 PROGRAM = os.environ.get("PGBOUNCER", "/usr/sbin/pgbouncer")
 """The program. ``/usr/sbin`` is often missing from the ``PATH`` of users other than root."""
@@ -64,9 +64,8 @@ def running_pgbouncer(server: Postgres, **settings: object) -> Iterator[int]:
         return True
 
     try:
-        wait_until(is_up)
-        yield port
+        with terminating(process):
+            wait_until(is_up)
+            yield port
     finally:
-        process.terminate()
-        process.wait(30)
         shutil.rmtree(folder)

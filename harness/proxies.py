@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from harness.real_server import ROOT, free_port, launch, wait_until
+from harness.real_server import ROOT, free_port, launch, terminating, wait_until
 
 Replacements = Mapping[str, str]
 """Text in a configuration in deploy/ -> the text to replace it with."""
@@ -145,9 +145,6 @@ def running_proxy(
             except OSError:
                 return False
 
-        try:
+        with terminating(process):
             wait_until(is_up)
             yield port
-        finally:
-            process.terminate()
-            process.wait(30)

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -63,6 +63,16 @@ def launch(command: Sequence[str | Path], log: Path, **options: Any) -> subproce
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, **options
         )
+
+
+@contextmanager
+def terminating(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Terminate a process on exit, and wait until it has ended."""
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 @dataclass(frozen=True)

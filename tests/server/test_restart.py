@@ -54,6 +54,12 @@ def children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
+def replace(server: RealServer) -> None:
+    """Send SIGUSR2 and wait until the old server has stopped."""
+    server.process.send_signal(signal.SIGUSR2)
+    server.process.wait(40)
+
+
 @contextmanager
 def replaceable(server: RealServer) -> Iterator[None]:
     """Stop the server that has replaced the one that was started."""
@@ -71,8 +77,7 @@ def test_sigusr2_replaces_the_server_without_a_failed_request(make_server: Start
         token = server.create_token()
         with Callers(server, token) as callers:
             wait_until(lambda: len(callers.statuses) > 100)
-            server.process.send_signal(signal.SIGUSR2)
-            server.process.wait(40)
+            replace(server)
             served = len(callers.statuses)
             wait_until(lambda: len(callers.statuses) > served + 100)
         assert callers.errors == []
@@ -87,8 +92,7 @@ def test_sigusr2_reads_the_settings_file_again(make_server: StartServer, tmp_pat
         headers = as_device(server.create_token(), None)
         assert server.call("GET", VERIFY, headers).status == 400
         file.write_text("WEB_CONCURRENCY=1\n")
-        server.process.send_signal(signal.SIGUSR2)
-        server.process.wait(40)
+        replace(server)
         assert server.call("GET", VERIFY, headers).status == 200
 
 
@@ -105,8 +109,7 @@ def test_old_server_stays_if_the_new_one_does_not_start(
         assert server.call("GET", "/livez").status == 200
         file.write_text("WEB_CONCURRENCY=2\n")
         with replaceable(server):
-            server.process.send_signal(signal.SIGUSR2)
-            server.process.wait(40)
+            replace(server)
             assert server.call("GET", "/livez").status == 200
 
 
@@ -132,8 +135,7 @@ def test_variable_removed_from_the_settings_file_gets_its_value_from_the_environ
         assert len(server.workers) == 1
         file.write_text("")
         with replaceable(server):
-            server.process.send_signal(signal.SIGUSR2)
-            server.process.wait(40)
+            replace(server)
             wait_until(lambda: len(server.workers) == 4)
 
 
