@@ -1,8 +1,9 @@
 """The exceptions of this package, with one base class that each interface handles in one place.
 
-Pages and APIs respond with 404 to ``NotFound``, with 409 to ``Conflict`` and with 422 to
-``InvalidInput``: see ``problems.as_http_error``. Commands print the message and exit with status 1.
-Messages are shown to users: they say what is wrong and what to do next.
+Pages and APIs respond with 404 to ``NotFound``, with 409 to ``Conflict``, with 422 to
+``InvalidInput`` and with 429 to ``LimitReached``: see ``problems.as_http_error``. Commands print
+the message and exit with status 1. Messages are shown to users: they say what is wrong and what to
+do next.
 """
 
 from collections.abc import Mapping
@@ -45,6 +46,15 @@ class InvalidInput(APIDevicesError, ValueError):
 
 class Conflict(APIDevicesError):
     """The operation conflicts with the current state of the data."""
+
+
+class LimitReached(APIDevicesError):
+    """A rate limit is reached. ``limit`` is its name, ``retry_after`` the seconds to wait."""
+
+    def __init__(self, limit: str, retry_after: int) -> None:
+        super().__init__(f"Too many requests. Try again in {retry_after} seconds.")
+        self.limit = limit
+        self.retry_after = retry_after
 
 
 class ConfigError(APIDevicesError, click.ClickException, ValueError):

@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -172,6 +173,10 @@ class ApiToken(Base):
     expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # Whether requests with this token need a device identifier, in addition to the settings.
+    requires_device_id: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # Overrides APIDEVICES_NEW_DEVICES_PER_HOUR; 0 for no limit.
+    new_devices_per_hour: Mapped[int | None] = mapped_column(Integer)
 
     def status_at(self, moment: datetime) -> Literal["active", "expired", "revoked"]:
         """Return the status of the token at a given time; ``revoked`` takes precedence."""
@@ -224,6 +229,16 @@ class DeviceToken(Base):
     last_used_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     token: Mapped[ApiToken] = relationship(lazy="joined", innerjoin=True)
+
+
+class RateLimit(Base):
+    """The state of a rate limit for one subject: see ``limits``."""
+
+    __tablename__ = f"{PREFIX}rate_limits"
+
+    key: Mapped[str] = mapped_column(String(320), primary_key=True)
+    # When the limit has fully recovered, in microseconds since 1970.
+    full_at: Mapped[int] = mapped_column(BigInteger, index=True)
 
 
 class AuditEntry(Base):

@@ -6,11 +6,16 @@ from typing import Any, NamedTuple
 
 from flask import request
 from werkzeug.exceptions import Conflict as HTTPConflict
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, UnprocessableEntity
+from werkzeug.exceptions import (
+    HTTPException,
+    MethodNotAllowed,
+    TooManyRequests,
+    UnprocessableEntity,
+)
 from werkzeug.exceptions import NotFound as HTTPNotFound
 from werkzeug.wrappers import Response
 
-from apidevices.errors import APIDevicesError, Conflict, InvalidInput, NotFound
+from apidevices.errors import APIDevicesError, Conflict, InvalidInput, LimitReached, NotFound
 
 _BY_STATUS = {
     400: ("invalid_request", "Invalid request"),
@@ -149,6 +154,23 @@ class Unavailable(Problem):
     headers = (("Retry-After", "2"),)
 
 
+class RateLimited(Problem):
+    """A rate limit is reached.
+
+    Args:
+        retry_after: Seconds until the request can succeed.
+        description: Which limit it is, and what to do about it.
+    """
+
+    code = 429
+    problem_code = "rate_limited"
+    title = "Too many requests"
+
+    def __init__(self, retry_after: int, description: str) -> None:
+        super().__init__(description)
+        self.headers = (("Retry-After", str(retry_after)),)
+
+
 class PreconditionFailed(Problem):
     """The device was modified since the client fetched it."""
 
@@ -192,6 +214,8 @@ def as_http_error(error: APIDevicesError) -> HTTPException:
     for kind, http_error in _HTTP_ERRORS.items():
         if isinstance(error, kind):
             return http_error(str(error))
+    if isinstance(error, LimitReached):
+        return TooManyRequests(str(error), retry_after=error.retry_after)
     raise error
 
 

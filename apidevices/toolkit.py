@@ -4,7 +4,7 @@ The standalone application uses them to add its own tables, API routes, pages an
 applications need only the names in ``apidevices``.
 """
 
-from apidevices import audit, clock, devices, metrics, tokens
+from apidevices import audit, clock, devices, limits, metrics, tokens
 from apidevices.activity import ActivityBuffer, BufferLoad
 from apidevices.admin.frame import harden
 from apidevices.admin.htmx import is_htmx
@@ -23,7 +23,7 @@ from apidevices.database import (
     sqlite_warning,
 )
 from apidevices.database.files import sqlite_file
-from apidevices.errors import APIDevicesError, ConfigError, Conflict, InvalidInput
+from apidevices.errors import APIDevicesError, ConfigError, Conflict, InvalidInput, LimitReached
 from apidevices.gate import AsyncGate, Gate
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.migration import is_current as is_branch_current
@@ -35,6 +35,7 @@ from apidevices.problems import (
     DeviceIdRequired,
     InsufficientScope,
     Problem,
+    RateLimited,
     TokenInvalid,
     TokenMissing,
     Unavailable,
@@ -75,7 +76,9 @@ __all__ = [
     "Id",
     "InsufficientScope",
     "InvalidInput",
+    "LimitReached",
     "Problem",
+    "RateLimited",
     "ResponseBody",
     "State",
     "Tag",
@@ -105,6 +108,7 @@ __all__ = [
     "is_branch_current",
     "is_htmx",
     "is_unavailable",
+    "limits",
     "metrics",
     "prepare",
     "print_table",

@@ -1,0 +1,89 @@
+"""Rate limits that all processes share: one row per limited subject, such as a token.
+
+Each limit is a token bucket: it holds ``Limit.number`` and refills evenly within ``Limit.period``.
+A row stores only the time at which the bucket is full again (the generic cell rate algorithm, ITU-T
+I.371), so taking from it is one statement, and rows whose time has passed can be deleted.
+"""
+
+from datetime import UTC, datetime, timedelta
+from math import ceil
+from typing import NamedTuple
+
+from sqlalchemy import case, select
+from sqlalchemy.orm import Session
+
+from apidevices.database import Database
+from apidevices.errors import LimitReached
+from apidevices.models import RateLimit
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Limit(NamedTuple):
+    """At most ``number`` within ``period``; 0 for no limit. ``name`` is what it limits."""
+
+    name: str
+    number: int
+    period: timedelta
+
+
+def take(
+    db: Database, session: Session, limit: Limit, subject: str, now: datetime, amount: int = 1
+) -> None:
+    """Count against a limit, in the transaction of ``session``.
+
+    Args:
+        db: The database of the session.
+        session: A session in a transaction. If it is rolled back, nothing is counted.
+        limit: The limit.
+        subject: What the limit applies to, such as ``"token:12"``.
+        now: The time of the request.
+        amount: How much to count.
+
+    Raises:
+        LimitReached: The limit is reached. Nothing is counted.
+    """
+    if not limit.number:
+        return
+    moment, period = _microseconds(now), limit.period // _MICROSECOND
+    cost = amount * period // limit.number
+    if cost <= period:
+        row = RateLimit
+        later = case((row.full_at > moment, row.full_at), else_=moment) + cost
+        insert = db.insert(row).values(key=_key(limit, subject), full_at=moment + cost)
+        upsert = insert.on_conflict_do_update(
+            index_elements=[row.key], set_={"full_at": later}, where=later <= moment + period
+        )
+        if session.scalar(upsert.returning(row.full_at)) is not None:
+            return
+    raise LimitReached(limit.name, _wait(session, limit, subject, moment, cost))
+
+
+def check(session: Session, limit: Limit, subject: str, now: datetime, amount: int = 1) -> None:
+    """Raise like ``take`` if the limit is reached, but count nothing."""
+    if not limit.number:
+        return
+    cost = amount * (limit.period // _MICROSECOND) // limit.number
+    wait = _wait(session, limit, subject, _microseconds(now), cost)
+    if wait > 0:
+        raise LimitReached(limit.name, wait)
+
+
+def _wait(session: Session, limit: Limit, subject: str, moment: int, cost: int) -> int:
+    """Return the seconds to wait before the cost can be taken; 0 if it can be taken now."""
+    period = limit.period // _MICROSECOND
+    full_at = session.scalar(select(RateLimit.full_at).where(RateLimit.key == _key(limit, subject)))
+    excess = max(full_at or 0, moment) + cost - moment - period
+    return max(0, ceil(min(excess, period) / 1_000_000))
+
+
+def _key(limit: Limit, subject: str) -> str:
+    return f"{limit.name}:{subject}"
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
