@@ -19,6 +19,9 @@ from apidevices.models import RateLimit
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
+MAX_NUMBER = 1_000_000_000
+"""The largest number of a limit within an hour or a day."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
