@@ -57,6 +57,21 @@ def test_request_without_identifier_does_not_reach_the_api(
     assert (response.status, response.json["code"]) == (400, "device_id_required")
 
 
+@pytest.fixture(scope="module")
+def limited_token(gate: RealServer) -> str:
+    command = ("apidevices", "create-token", "limited", "--new-devices-per-hour", "1")
+    return gate.flask(*command).stdout.strip()
+
+
+def test_refused_registration_says_when_to_retry(
+    proxied: ProxiedApi, limited_token: str, identifier: str
+) -> None:
+    proxied.call(as_device(limited_token, f"{identifier}-1"))
+    refused = proxied.call(as_device(limited_token, f"{identifier}-2"))
+    assert (refused.status, refused.json["code"]) == (429, "rate_limited")
+    assert 3_000 < int(refused.headers["Retry-After"]) <= 3_600
+
+
 def logged_at_the_gate(proxied: ProxiedApi, request_id: str) -> bool:
     return any(line.endswith(f"[{request_id}]") for line in proxied.gate.log.splitlines())
 
