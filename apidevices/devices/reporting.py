@@ -117,8 +117,6 @@ def _register(db: Database, session: Session, report: _Report) -> int | None:
     )
     if device_id is None:
         return None
-    if report.limits is not None:
-        report.limits.take_registration(session)
     session.add_all(
         [
             DeviceActivity(
@@ -140,6 +138,10 @@ def _register(db: Database, session: Session, report: _Report) -> int | None:
                 device_id=device_id, token_id=report.token_id, first_used_at=now, last_used_at=now
             )
         )
+    if report.limits is not None:
+        # Last: on PostgreSQL, other registrations with the same token wait from here on.
+        session.flush()
+        report.limits.take_registration(session)
     return device_id
 
 
@@ -153,14 +155,16 @@ def _update_details(
         if getattr(device, field) != value
     }
     if changes:
-        if report.limits is not None:
-            report.limits.take_change(session, device.id, _last_change(session, device))
+        last_change = _last_change(session, device)
         session.execute(
             update(Device)
             .where(Device.id == device.id)
             .values({field: new for field, (_, new) in changes.items()})
         )
         session.add(report.history_entry(device.id, "changed", changes))
+        if report.limits is not None:
+            session.flush()
+            report.limits.take_change(session, device.id, last_change)
     return changes
 
 
