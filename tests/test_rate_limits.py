@@ -163,13 +163,20 @@ def test_refused_registrations_do_not_reach_the_database(
     assert writes == []
 
 
-def test_refusals_are_counted_and_logged_once(
-    app: Flask, client: FlaskClient, token: str, caplog: pytest.LogCaptureFixture
+def test_refusals_are_counted_and_logged_once_per_hour(
+    app: Flask,
+    client: FlaskClient,
+    token: str,
+    fake_clock: FakeClock,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     for number in range(8):
         client.get(DEVICE, headers=as_device(token, f"phone-{number}"))
     values = state_of(app).metrics.values()
     assert (values[OUTCOMES.index("rate_limited")], values[RATE_LIMITED]) == (5, 5)
+    fake_clock.set(NOON + timedelta(minutes=20))
+    for number in range(8, 12):
+        client.get(DEVICE, headers=as_device(token, f"phone-{number}"))
     [line] = [record.getMessage() for record in caplog.records if "limit" in record.getMessage()]
     assert "token:1 has reached the limit new_devices_per_hour=3" in line
 

@@ -52,10 +52,11 @@ def call(
 
 
 def test_response_is_kept_but_new_devices_above_the_limit_are_not_recorded(
-    app: Flask, client: FlaskClient
+    app: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert [call(client, f"phone-{number}") for number in range(5)] == [200] * 5
     assert sorted(known_identifiers(app)) == ["phone-0", "phone-1"]
+    assert len(caplog.records) == 1  # a flood must not fill the log
 
 
 def test_current_device_aborts_the_request_above_the_limit(client: FlaskClient) -> None:
