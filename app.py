@@ -30,6 +30,7 @@ from apidevices.standalone import (
     logs,
     metrics,
     slots,
+    upload_limits,
 )
 from apidevices.standalone.asgi import Application, behind_proxies
 from apidevices.standalone.instance import Instance
@@ -121,6 +122,7 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
     )
     Migrate(app, db, directory=str(MIGRATIONS))
 
+    upload_limits.init_app(app, settings)
     app.register_blueprint(client_api.blueprint)
     app.register_blueprint(devices.api, url_prefix="/api")
     app.register_blueprint(devices.admin, url_prefix="/settings")

@@ -48,6 +48,20 @@ class Call(NamedTuple):
     at: datetime
     started: float
 
+    def caller(
+        self, token: FoundToken | None, device_id: int | None, device: FoundDevice | None
+    ) -> Caller:
+        """Return the caller, by its token and device. A new device has only an id so far."""
+        return Caller(
+            None if token is None else token.id,
+            None if token is None else token.name,
+            "[]" if token is None else token.scopes_json,
+            device_id,
+            self.identifier,
+            None if device is None else device.name,
+            self.at,
+        )
+
 
 class PendingCall(NamedTuple):
     """A request that is allowed but not recorded yet."""

@@ -20,6 +20,7 @@ from pydantic import (
 
 from apidevices.errors import ConfigError
 from apidevices.identity import DEFAULT_HEADERS
+from apidevices.limits import MAX_NUMBER
 
 PREFIX = "APIDEVICES_"
 
@@ -53,9 +54,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
-    require_device_id: bool = Field(
-        default=False,
-        description="Reject requests without a device identifier (400 device_id_required).",
+    require_device_id: bool | None = Field(
+        default=None,
+        description="Reject requests without a device identifier (400 device_id_required): true"
+        " everywhere, false nowhere. Default: only at the gate.",
     )
     gate_tokens: bool = Field(
         default=True,
@@ -87,6 +89,26 @@ class Settings(BaseModel):
         ge=1,
         description="Maximum devices whose activity a process keeps in memory while the database is"
         " unavailable.",
+    )
+    new_devices_per_hour: int = Field(
+        default=1_000,
+        ge=0,
+        le=MAX_NUMBER,
+        description="New devices per API Devices token and hour; 0 for no limit. A token can have"
+        " its own number. Without API Devices tokens, the limit applies to each client address.",
+    )
+    changes_per_hour: int = Field(
+        default=60,
+        ge=0,
+        le=MAX_NUMBER,
+        description="Changes of its details per device and hour; 0 for no limit.",
+    )
+    token_changes_per_hour: int = Field(
+        default=10_000,
+        ge=0,
+        le=MAX_NUMBER,
+        description="Repeated changes of details per token and hour, by devices that have changed"
+        " within the last day; 0 for no limit.",
     )
 
     accent_color: str = Field(

@@ -51,8 +51,8 @@ class Conflict(APIDevicesError):
 class LimitReached(APIDevicesError):
     """A rate limit is reached. ``limit`` is its name, ``retry_after`` the seconds to wait."""
 
-    def __init__(self, limit: str, retry_after: int) -> None:
-        super().__init__(f"Too many requests. Try again in {retry_after} seconds.")
+    def __init__(self, limit: str, retry_after: int, message: str | None = None) -> None:
+        super().__init__(message or f"Too many requests. Try again in {retry_after} seconds.")
         self.limit = limit
         self.retry_after = retry_after
 

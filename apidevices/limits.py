@@ -7,9 +7,9 @@ I.371), so taking from it is one statement, and rows whose time has passed can b
 
 from datetime import UTC, datetime, timedelta
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import case, select
+from sqlalchemy import BigInteger, bindparam, case, select
 from sqlalchemy.orm import Session
 
 from apidevices.database import Database
@@ -18,6 +18,11 @@ from apidevices.models import RateLimit
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+
+MAX_NUMBER = 1_000_000_000
+"""The largest number of a limit within an hour or a day."""
+
+_upserts: dict[str, Any] = {}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -52,13 +57,15 @@ def take(
     moment, period = _microseconds(now), limit.period // _MICROSECOND
     cost = amount * period // limit.number
     if cost <= period:
-        row = RateLimit
-        later = case((row.full_at > moment, row.full_at), else_=moment) + cost
-        insert = db.insert(row).values(key=_key(limit, subject), full_at=moment + cost)
-        upsert = insert.on_conflict_do_update(
-            index_elements=[row.key], set_={"full_at": later}, where=later <= moment + period
-        )
-        if session.scalar(upsert.returning(row.full_at)) is not None:
+        values = {
+            "subject": _key(limit, subject),
+            "moment": moment,
+            "cost": cost,
+            "first": moment + cost,
+            "latest": moment + period,
+        }
+        # Not through the ORM, which would take several times as long.
+        if session.connection().execute(_upsert(db), values).first() is not None:
             return
     raise LimitReached(limit.name, _wait(session, limit, subject, moment, cost))
 
@@ -71,6 +78,23 @@ def check(session: Session, limit: Limit, subject: str, now: datetime, amount: i
     wait = _wait(session, limit, subject, _microseconds(now), cost)
     if wait > 0:
         raise LimitReached(limit.name, wait)
+
+
+def _upsert(db: Database) -> Any:
+    """Return the statement that counts, or returns no row if the limit is reached."""
+    dialect = db.engine.dialect.name
+    if dialect not in _upserts:  # built once: that takes longer than running it
+        row = RateLimit
+        moment, cost, first, latest = (
+            bindparam(name, type_=BigInteger) for name in ("moment", "cost", "first", "latest")
+        )
+        later = case((row.full_at > moment, row.full_at), else_=moment) + cost
+        insert = db.insert(row).values(key=bindparam("subject"), full_at=first)
+        upsert = insert.on_conflict_do_update(
+            index_elements=[row.key], set_={"full_at": later}, where=later <= latest
+        )
+        _upserts[dialect] = upsert.returning(RateLimit.__table__.c.full_at)
+    return _upserts[dialect]
 
 
 def _wait(session: Session, limit: Limit, subject: str, moment: int, cost: int) -> int:

@@ -19,13 +19,14 @@ OUTCOMES = (
     "device_id_required",
     "device_id_invalid",
     "device_blocked",
+    "rate_limited",
     "unavailable",
     "internal_error",
 )
 """The outcomes of a request: the code of the problem that denied it, or why it was allowed."""
 
-REGISTRATIONS, CHANGES, DENIALS, DATABASE_ERRORS, FLUSH_ERRORS = range(
-    len(OUTCOMES), len(OUTCOMES) + 5
+REGISTRATIONS, CHANGES, DENIALS, RATE_LIMITED, DATABASE_ERRORS, FLUSH_ERRORS = range(
+    len(OUTCOMES), len(OUTCOMES) + 6
 )
 """The position of each counter in the list. The requests by outcome come first."""
 

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from apidevices import state
 from apidevices.calls import Caller, PendingCall
-from apidevices.problems import Problem
+from apidevices.problems import Problem, RateLimited
 from apidevices.protection import Protection
 from apidevices.state import State
 from apidevices.tracking import Tracker
@@ -103,6 +103,8 @@ def _record_success(response: Response) -> Response:
     if succeeded and request.method != "OPTIONS":
         try:
             _recorded_caller(request)
+        except RateLimited:
+            pass  # Keep the response, as below. The limiter has logged that the limit is reached.
         except Problem as problem:
             # Keep the response: an error would make the client repeat a request that succeeded.
             logger.warning("A request succeeded but could not be recorded: %s", problem.description)

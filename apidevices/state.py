@@ -9,8 +9,10 @@ from flask.typing import ResponseReturnValue
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
 from apidevices.database import Database
+from apidevices.devices import ReportNumbers
 from apidevices.embedding import Slots
 from apidevices.identity import IdentityReader
+from apidevices.limiter import Limiter
 from apidevices.lookup import make_lookup
 from apidevices.metrics import Metrics
 from apidevices.problems import ProblemDetails
@@ -45,6 +47,7 @@ class State:
     db: Database
     activity: ActivityBuffer
     metrics: Metrics
+    limiter: Limiter
     tracker: Tracker
     gate_tracker: Tracker
     api_tracker: Tracker
@@ -101,12 +104,20 @@ def build(
         limit=settings.activity_limit,
         metrics=metrics,
     )
+    required = settings.require_device_id
     lookups = {
         requires_tokens: make_lookup(db.engine, tokens=requires_tokens)
         for requires_tokens in {tokens, settings.gate_tokens, True}
     }
 
-    def tracker(*, tokens: bool, deferred: bool = False) -> Tracker:
+    limiter = Limiter(db, metrics)
+    numbers = ReportNumbers(
+        settings.new_devices_per_hour,
+        settings.changes_per_hour,
+        settings.token_changes_per_hour,
+    )
+
+    def tracker(*, tokens: bool, deferred: bool = False, is_gate: bool = False) -> Tracker:
         return Tracker(
             db,
             lookups[tokens],
@@ -114,8 +125,10 @@ def build(
             IdentityReader(settings.headers),
             tokens=tokens,
             deferred=deferred,
-            require_device_id=settings.require_device_id,
+            require_device_id=is_gate if required is None else required,
             metrics=metrics,
+            limiter=limiter,
+            numbers=numbers,
         )
 
     return State(
@@ -124,8 +137,9 @@ def build(
         db=db,
         activity=activity,
         metrics=metrics,
+        limiter=limiter,
         tracker=tracker(tokens=tokens, deferred=not tokens),
-        gate_tracker=tracker(tokens=settings.gate_tokens),
+        gate_tracker=tracker(tokens=settings.gate_tokens, is_gate=True),
         api_tracker=tracker(tokens=True),
         authorize=authorize,
         actor=actor,

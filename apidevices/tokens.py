@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 from apidevices import audit
 from apidevices.database import Database
 from apidevices.errors import Conflict, InvalidInput, TokenNotFound
+from apidevices.limits import MAX_NUMBER
 from apidevices.models import ApiToken
 from apidevices.text import MAX_LENGTH, clean_text
 
@@ -40,14 +41,27 @@ def issue(
     scopes: Iterable[str] = (),
     *,
     expires_at: datetime | None = None,
+    requires_device_id: bool = False,
+    new_devices_per_hour: int | None = None,
     actor: str,
     now: datetime,
 ) -> tuple[ApiToken, str]:
     """Create a token and return it with its plain text, which is not stored.
 
+    Args:
+        db: The database.
+        name: The name of the token.
+        scopes: The scopes of the token.
+        expires_at: When the token expires, or None.
+        requires_device_id: Whether requests with it need a device identifier, whatever the settings
+            say.
+        new_devices_per_hour: Overrides ``APIDEVICES_NEW_DEVICES_PER_HOUR``; 0 for no limit.
+        actor: Who creates the token, for the audit log.
+        now: The current time.
+
     Raises:
-        InvalidInput: The name is empty or too long, a scope is unknown, or the expiry is in the
-            past or more than 100 years ahead.
+        InvalidInput: The name is empty or too long, a scope is unknown, the expiry is in the past
+            or more than 100 years ahead, or the number of new devices is out of range.
     """
     name = clean_text(name)
     if not name:
@@ -65,6 +79,11 @@ def issue(
         raise InvalidInput(
             "expires_on", "Choose a date within 100 years, or leave it empty for no expiry."
         )
+    if new_devices_per_hour is not None and not 0 <= new_devices_per_hour <= MAX_NUMBER:
+        raise InvalidInput(
+            "new_devices_per_hour",
+            f"Enter a number up to {MAX_NUMBER:,}, or 0 for no limit.",
+        )
     text = _PREFIX + secrets.token_urlsafe(32)
     token = ApiToken(
         name=name,
@@ -73,6 +92,8 @@ def issue(
         scopes=[scope for scope in SCOPES if scope in requested],
         created_at=now,
         expires_at=expires_at,
+        requires_device_id=requires_device_id,
+        new_devices_per_hour=new_devices_per_hour,
     )
     with db.write() as session:
         session.add(token)
@@ -85,8 +106,19 @@ def issue(
             at=now,
             name=name,
             scopes=token.scopes,
+            **_restrictions(token),
         )
     return token, text
+
+
+def _restrictions(token: ApiToken) -> dict[str, int]:
+    """Return what a token requires and limits beyond the settings, for the audit log."""
+    restrictions: dict[str, int] = {}
+    if token.requires_device_id:
+        restrictions["requires_device_id"] = True
+    if token.new_devices_per_hour is not None:
+        restrictions["new_devices_per_hour"] = token.new_devices_per_hour
+    return restrictions
 
 
 def all_tokens(db: Database) -> Sequence[ApiToken]:

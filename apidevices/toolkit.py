@@ -26,6 +26,8 @@ from apidevices.database.files import sqlite_file
 from apidevices.errors import APIDevicesError, ConfigError, Conflict, InvalidInput, LimitReached
 from apidevices.gate import AsyncGate, Gate
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
+from apidevices.limiter import Limiter, Rule
+from apidevices.limits import MAX_NUMBER as MAX_LIMIT
 from apidevices.migration import is_current as is_branch_current
 from apidevices.migration import upgrade as upgrade_branch
 from apidevices.models import PREFIX as TABLE_PREFIX
@@ -55,6 +57,7 @@ __all__ = [
     "LOCK_TIMEOUT",
     "MAX_BODY",
     "MAX_LENGTH",
+    "MAX_LIMIT",
     "MIGRATIONS",
     "SETTING_PREFIX",
     "TABLE_PREFIX",
@@ -77,9 +80,11 @@ __all__ = [
     "InsufficientScope",
     "InvalidInput",
     "LimitReached",
+    "Limiter",
     "Problem",
     "RateLimited",
     "ResponseBody",
+    "Rule",
     "State",
     "Tag",
     "Time",

@@ -1,12 +1,12 @@
 """Allow or deny each request of a protected API, and record it.
 
 Clients rely on the order of the steps: token, identifier, block, registration, changes, activity.
+Limits on registrations and changes come last, so that they reveal nothing to a blocked device.
 Blocks and revocations are read from the database for each request, so no cache can be stale. While
 the database is unavailable, every request is denied.
 """
 
 import logging
-from collections.abc import Mapping
 from datetime import datetime
 from time import perf_counter
 from typing import NoReturn
@@ -17,13 +17,17 @@ from apidevices import clock, devices, metrics, signals
 from apidevices.activity import ActivityBuffer
 from apidevices.calls import Call, Caller, Environ, PendingCall, bearer_token
 from apidevices.database import Database, is_unavailable
-from apidevices.identity import DETAILS, DeviceIdentity, IdentityReader, InvalidIdentifier
+from apidevices.devices import ReportLimits, ReportNumbers
+from apidevices.errors import LimitReached
+from apidevices.identity import DeviceIdentity, IdentityReader, InvalidIdentifier
+from apidevices.limiter import Limiter
 from apidevices.lookup import Found, FoundDevice, FoundToken, Lookup, LookupFailed
 from apidevices.metrics import Metrics
 from apidevices.problems import (
     DeviceBlocked,
     DeviceIdInvalid,
     DeviceIdRequired,
+    RateLimited,
     TokenInvalid,
     Unavailable,
 )
@@ -50,8 +54,10 @@ class Tracker:
         tokens: Whether requests must carry an API Devices token.
         deferred: Whether the application authenticates its callers itself. Requests that it rejects
             must leave no trace, so it calls ``record`` after it has accepted a request.
-        require_device_id: Whether requests must carry a device identifier.
+        require_device_id: Whether requests must carry a device identifier, whatever their token.
         metrics: Counts requests.
+        limiter: Counts registrations and changes. Trackers of one application share it.
+        numbers: The limits on registrations and changes. By default there are none.
     """
 
     def __init__(
@@ -65,6 +71,8 @@ class Tracker:
         deferred: bool = False,
         require_device_id: bool,
         metrics: Metrics | None = None,
+        limiter: Limiter | None = None,
+        numbers: ReportNumbers | None = None,
     ) -> None:
         self._db = db
         self.lookup = lookup
@@ -74,6 +82,8 @@ class Tracker:
         self._require_device_id = require_device_id
         self._tokens = tokens
         self._deferred = deferred
+        self._limiter = limiter or Limiter(db, self.metrics)
+        self._numbers = numbers or ReportNumbers()
 
     @property
     def missing_identifier_message(self) -> str:
@@ -93,7 +103,7 @@ class Tracker:
 
         Raises:
             Problem: One of TokenMissing, TokenInvalid, DeviceIdInvalid, DeviceIdRequired,
-                DeviceBlocked, Unavailable.
+                DeviceBlocked, RateLimited, Unavailable.
         """
         call = self.read(environ)
         if call is None:
@@ -162,7 +172,7 @@ class Tracker:
             A pending call, if the request is still to be recorded, else the caller.
 
         Raises:
-            Problem: TokenInvalid, DeviceIdInvalid, DeviceIdRequired or DeviceBlocked.
+            Problem: TokenInvalid, DeviceIdInvalid, DeviceIdRequired, DeviceBlocked or RateLimited.
         """
         token, device = found
         if self._tokens:
@@ -171,14 +181,17 @@ class Tracker:
             if call.invalid_identifier is not None:
                 raise DeviceIdInvalid(str(call.invalid_identifier))
             if call.identifier is None:
-                if self._require_device_id:
+                if self._require_device_id or token.requires_device_id:
                     raise DeviceIdRequired(self.missing_identifier_message)
                 self._activity.record_token_use(token.id, call.at)
-                return _caller(call, token, None, None)
+                return call.caller(token, None, None)
         if device is not None and device.blocked:
             self._deny(device.id, call.at)
         pending = PendingCall(call, token, device)
-        if self._deferred or device is None or self._has_changes(call, device):
+        if self._deferred:
+            return pending
+        if device is None or self._has_changes(call, device):
+            self._check_limits(pending)  # without the database, so also in an event loop
             return pending
         return self._record_activity(pending, device.id)
 
@@ -186,11 +199,12 @@ class Tracker:
         """Record an allowed request: registration, changes, activity. Writes to the database.
 
         Raises:
-            Problem: DeviceBlocked or Unavailable.
+            Problem: DeviceBlocked, RateLimited or Unavailable.
         """
         call, token, device = pending
         if device is not None and not self._has_changes(call, device):
             return self._record_activity(pending, device.id)
+        limits = self._check_limits(pending)
         identity = DeviceIdentity(call.identifier or "", self._reader.details(call.environ))
         try:
             reported = devices.report(
@@ -199,7 +213,10 @@ class Tracker:
                 token_id=token and token.id,
                 address=call.environ.get("REMOTE_ADDR"),
                 now=call.at,
+                limits=limits,
             )
+        except LimitReached as error:
+            raise RateLimited(error.retry_after, str(error)) from error
         except SQLAlchemyError as error:
             self.raise_if_unavailable(error)
             raise
@@ -250,35 +267,32 @@ class Tracker:
 
     def _has_changes(self, call: Call, device: FoundDevice) -> bool:
         # Parse the details only for allowed requests: others must not trigger this work.
-        return _changed(device, self._reader.details(call.environ))
+        return device.differs_from(self._reader.details(call.environ))
+
+    def _check_limits(self, pending: PendingCall) -> ReportLimits:
+        """Return the limits of a request that registers a device or changes its details.
+
+        Raises:
+            RateLimited: This process has refused such a request just now.
+        """
+        call, token, device = pending
+        limits = ReportLimits(
+            self._limiter, self._numbers, token, call.environ.get("REMOTE_ADDR"), call.at
+        )
+        try:
+            limits.check(device and device.id)
+        except LimitReached as error:
+            raise RateLimited(error.retry_after, str(error)) from error
+        return limits
 
     def _record_activity(self, pending: PendingCall, device_id: int) -> Caller:
         call, token, device = pending
         upload = call.environ["REQUEST_METHOD"].upper() == "POST"
         self._activity.record_request(device_id, token and token.id, call.at, upload=upload)
-        return _caller(call, token, device_id, device)
+        return call.caller(token, device_id, device)
 
     def _deny(self, device_id: int, now: datetime) -> NoReturn:
         self.metrics.count(metrics.DENIALS)
         self._activity.record_denial(device_id, now)
         signals.send(signals.device_denied, lambda: devices.get(self._db, device_id))
         raise DeviceBlocked(tokens=self._tokens)
-
-
-def _changed(device: FoundDevice, sent: Mapping[str, str]) -> bool:
-    stored = list(device.details)
-    return list(map(sent.get, DETAILS, stored)) != stored
-
-
-def _caller(
-    call: Call, token: FoundToken | None, device_id: int | None, device: FoundDevice | None
-) -> Caller:
-    return Caller(
-        None if token is None else token.id,
-        None if token is None else token.name,
-        "[]" if token is None else token.scopes_json,
-        device_id,
-        call.identifier,
-        None if device is None else device.name,
-        call.at,
-    )

@@ -14,7 +14,7 @@ from benchmarks.context import Run, check, show_progress
 from benchmarks.databases import Backend, application, state_of
 from benchmarks.load import CONNECTIONS, Requests, raw_request
 from benchmarks.report import Table, median
-from harness.real_server import RealServer
+from harness.real_server import UNLIMITED, RealServer
 
 PATH = "/api/v1/device"
 
@@ -27,7 +27,7 @@ def measure(run: Run) -> Table:
     table = Table(
         "writes: writes per second",
         notes=[
-            f"Registrations and changes: the real server with default settings, {CONNECTIONS}"
+            f"Registrations and changes: the real server without limits, {CONNECTIONS}"
             " connections. Each response follows a durable commit.",
             f"Activity: one flush of the activity of {fleet.CALLERS:,} devices, in this process;"
             " devices per second.",
@@ -47,7 +47,8 @@ def _measure(run: Run, backend: Backend, url: str, table: Table) -> None:
     }
     rates: dict[str, list[float]] = {name: [] for name in (*kinds, "device activity")}
     for round_ in run.rounds(3):
-        with RealServer(run.folder / "writes", variables={"DATABASE_URL": url}) as server:
+        variables = {"DATABASE_URL": url, **UNLIMITED}
+        with RealServer(run.folder / "writes", variables=variables) as server:
             for name, (kind, make) in kinds.items():
                 before = _count_entries(run, url, kind)
                 load = make(round_).send(server.port, seconds, in_order=True)

@@ -32,7 +32,7 @@ local FORGED = {
 
 local CONNECTION_OPTIONS = { ["close"] = true, ["keep-alive"] = true, ["upgrade"] = true }
 
-local ERRORS = { [400] = true, [401] = true, [403] = true, [503] = true }
+local ERRORS = { [400] = true, [401] = true, [403] = true, [429] = true, [503] = true }
 
 local UNAVAILABLE = {
   status = 503,

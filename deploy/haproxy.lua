@@ -16,7 +16,7 @@ local FOR_THE_CLIENT = {
   "retry-after", "vary", "www-authenticate",
 }
 
-local ERRORS = { [400] = true, [401] = true, [403] = true, [503] = true }
+local ERRORS = { [400] = true, [401] = true, [403] = true, [429] = true, [503] = true }
 
 local function first(headers, name)
   return headers[name] and headers[name][0] or ""

@@ -25,6 +25,20 @@ FLASK = (sys.executable, "-m", "flask", "--app", str(ROOT / "app.py"))
 
 _VARIABLES = ("HOST", "PORT", "WEB_CONCURRENCY", "DATABASE_URL", "SECRET_KEY")
 
+UNLIMITED = {
+    f"APIDEVICES_{name}": "0"
+    for name in (
+        "NEW_DEVICES_PER_HOUR",
+        "CHANGES_PER_HOUR",
+        "TOKEN_CHANGES_PER_HOUR",
+        "UPLOADS_PER_DAY",
+        "UPLOAD_BYTES_PER_DAY",
+        "TOKEN_UPLOADS_PER_DAY",
+        "TOKEN_UPLOAD_BYTES_PER_DAY",
+    )
+}
+"""Environment variables for a server that a load test would otherwise bring to its limits."""
+
 
 def is_app_setting(variable: str) -> bool:
     """Return whether an environment variable configures the application under test."""

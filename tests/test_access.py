@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from apidevices import tokens
@@ -171,6 +172,18 @@ def test_missing_required_identifier_gets_400(make_app: MakeApp) -> None:
         assert "X-Device-ID" in response.text
     assert client.get(DEVICE, headers=as_device(token)).status_code == 200
     assert code(client.get(DEVICE)) == "401 token_missing"
+
+
+def test_token_that_requires_an_identifier_gets_400_without_one(
+    app: Flask, client: FlaskClient, token: str
+) -> None:
+    db = state_of(app).db
+    scopes = ["devices:read"]
+    _, strict = tokens.issue(db, "x", scopes, requires_device_id=True, actor="ann", now=NOON)
+    for path in (DEVICE, DEVICES, "/api/v1/other"):
+        assert code(client.get(path, headers=as_device(strict, None))) == "400 device_id_required"
+    assert client.get(DEVICES, headers=as_device(strict)).status_code == 200
+    assert code(client.get("/api/v1/other", headers=as_device(token, None))) == "404 not_found"
 
 
 # --- 3. the block ------------------------------------------------------------------------------

@@ -163,6 +163,16 @@ def test_created_token_expires(cli: Cli, client: FlaskClient, fake_clock: FakeCl
     assert client.get(DEVICE, headers=as_device(token)).status_code == 401
 
 
+def test_created_token_requires_an_identifier_and_has_its_limit(
+    cli: Cli, client: FlaskClient
+) -> None:
+    options = ("--require-device-id", "--new-devices-per-hour", "1")
+    token = cli.succeed("create-token", "test", *options).strip()
+    assert client.get("/api/v1/other", headers=as_device(token, None)).status_code == 400
+    statuses = [client.get(DEVICE, headers=as_device(token, name)).status_code for name in "ab"]
+    assert statuses == [200, 429]
+
+
 @pytest.mark.parametrize("by", ["name", "prefix", "token"])
 def test_revoked_token_gets_401(cli: Cli, client: FlaskClient, by: str) -> None:
     token = cli.succeed("create-token", "box office").strip()

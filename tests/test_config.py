@@ -46,6 +46,10 @@ def test_server_variables_are_read() -> None:
             "APIDEVICES_ACCESS_LOG": "true",
             "APIDEVICES_SECURE_COOKIES": "true",
             "APIDEVICES_CORS_ORIGINS": "https://one.example, http://two.example:8080",
+            "APIDEVICES_UPLOADS_PER_DAY": "10",
+            "APIDEVICES_UPLOAD_BYTES_PER_DAY": "20",
+            "APIDEVICES_TOKEN_UPLOADS_PER_DAY": "30",
+            "APIDEVICES_TOKEN_UPLOAD_BYTES_PER_DAY": "0",
         }
     )
     assert settings.model_dump() == {
@@ -65,6 +69,10 @@ def test_server_variables_are_read() -> None:
         "apidevices_access_log": True,
         "apidevices_secure_cookies": True,
         "apidevices_cors_origins": "https://one.example, http://two.example:8080",
+        "apidevices_uploads_per_day": 10,
+        "apidevices_upload_bytes_per_day": 20,
+        "apidevices_token_uploads_per_day": 30,
+        "apidevices_token_upload_bytes_per_day": 0,
     }
 
 
@@ -94,6 +102,7 @@ def test_empty_variable_counts_as_unset() -> None:
         ("APIDEVICES_SECURE_COOKIES", "perhaps"),
         ("APIDEVICES_CORS_ORIGINS", "app.example.com"),
         ("APIDEVICES_CORS_ORIGINS", "https://app.example.com/page"),
+        ("APIDEVICES_UPLOADS_PER_DAY", "-1"),
     ],
 )
 def test_error_names_the_invalid_server_variable(variable: str, value: str) -> None:
@@ -169,7 +178,7 @@ def test_error_does_not_reveal_the_secret() -> None:
 
 def test_extension_defaults() -> None:
     settings = Settings.from_mapping({})
-    assert settings.require_device_id is False
+    assert settings.require_device_id is None
     assert settings.headers == DEFAULT_HEADERS
 
 
@@ -195,6 +204,9 @@ def test_header_setting_accepts_several_names_in_order() -> None:
         ("APIDEVICES_ACTIVITY_INTERVAL", "nan"),
         ("APIDEVICES_ACTIVITY_LIMIT", "0"),
         ("APIDEVICES_ACTIVITY_LIMIT", "lots"),
+        ("APIDEVICES_NEW_DEVICES_PER_HOUR", "-1"),
+        ("APIDEVICES_CHANGES_PER_HOUR", "none"),
+        ("APIDEVICES_TOKEN_CHANGES_PER_HOUR", "9999999999"),
     ],
 )
 def test_error_names_the_invalid_setting(key: str, value: object) -> None:

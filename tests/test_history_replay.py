@@ -24,7 +24,8 @@ from hypothesis.stateful import (
 )
 
 from apidevices.identity import DETAILS
-from tests.conftest import DEVICE, DEVICES, Administrator, as_device
+from harness.real_server import UNLIMITED
+from tests.conftest import DEVICE, DEVICES, Administrator, MakeApp, as_device
 from tests.replay import Details, details, replay
 
 EXAMPLES = {"tests": 3, "torture": 100}
@@ -184,6 +185,11 @@ class Fleet(RuleBasedStateMachine):
         )
         assert response.status_code == 200, response.text
         return response.json
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app(**UNLIMITED)
 
 
 @pytest.fixture

@@ -57,6 +57,23 @@ def test_valid_token_and_known_device_are_found(
     assert device == FoundDevice(device_id, None, False, [None, None, "iOS", None, None, "红米"])
 
 
+@pytest.mark.parametrize(("required", "number"), [(True, 50), (True, 0), (False, None)])
+def test_requirements_of_the_token_are_found(
+    lookup: Lookup, db: Database, required: bool, number: int | None
+) -> None:
+    _, text = tokens.issue(
+        db,
+        "strict",
+        requires_device_id=required,
+        new_devices_per_hour=number,
+        actor="ann",
+        now=NOON,
+    )
+    token = find(lookup, tokens.digest(text)).token
+    assert token is not None
+    assert (token.requires_device_id, token.new_devices_per_hour) == (required, number)
+
+
 def test_known_device_is_not_found_with_an_unknown_token(
     lookup: Lookup, register: Register
 ) -> None:

@@ -59,6 +59,20 @@ def test_expiry_in_the_past_or_too_far_ahead_is_rejected(
         tokens.issue(db, "x", expires_at=expires_at, actor="ann", now=NOON)
 
 
+@pytest.mark.parametrize("number", [-1, 1_000_000_001])
+def test_number_of_new_devices_out_of_range_is_rejected(db: Database, number: int) -> None:
+    with pytest.raises(APIDevicesError, match="1,000,000,000"):
+        tokens.issue(db, "x", new_devices_per_hour=number, actor="ann", now=NOON)
+
+
+def test_audit_log_says_what_a_token_requires_and_limits(db: Database) -> None:
+    tokens.issue(db, "x", requires_device_id=True, new_devices_per_hour=0, actor="ann", now=NOON)
+    with db.read() as session:
+        details = session.scalars(select(AuditEntry.details)).one()
+    assert details["requires_device_id"] is True
+    assert details["new_devices_per_hour"] == 0
+
+
 def test_token_is_found_by_name_prefix_and_plain_text(db: Database) -> None:
     issue(db, "other")
     text = issue(db)

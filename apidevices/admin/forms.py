@@ -4,7 +4,14 @@ from datetime import UTC, datetime, time
 from typing import Any, get_args
 
 from flask_wtf import FlaskForm
-from wtforms import DateField, RadioField, SelectMultipleField, StringField
+from wtforms import (
+    BooleanField,
+    DateField,
+    IntegerField,
+    RadioField,
+    SelectMultipleField,
+    StringField,
+)
 from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
@@ -85,6 +92,8 @@ class TokenForm(FlaskForm):
         widget=ListWidget(prefix_label=False),
         option_widget=CheckboxInput(),
     )
+    requires_device_id = BooleanField("Require a device identifier")
+    new_devices_per_hour = IntegerField("New devices per hour", validators=[Optional()])
 
     @property
     def expires_at(self) -> datetime | None:

@@ -43,6 +43,8 @@ def create_token() -> ResponseReturnValue:
             form.name.data or "",
             form.scopes.data or (),
             expires_at=form.expires_at,
+            requires_device_id=form.requires_device_id.data,
+            new_devices_per_hour=form.new_devices_per_hour.data,
             actor=state.current().actor(),
             now=clock.now(),
         )
@@ -82,5 +84,6 @@ def _context(new: dict[str, str] | None, form: TokenForm | None = None) -> dict[
         "tokens": tokens.all_tokens(state.database()),
         "form": form or TokenForm(formdata=None),
         "new": new,
+        "default_new_devices": state.current().settings.new_devices_per_hour,
         "now": clock.now(),
     }

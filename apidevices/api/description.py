@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-ALWAYS = (401, 403, 500, 503)
+ALWAYS = (401, 403, 429, 500, 503)
 """Error statuses of every operation."""
 
 WITH_BODY = (400, 413, 415, 422)

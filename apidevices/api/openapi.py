@@ -30,6 +30,7 @@ _RESPONSE_HEADERS: Mapping[str | int, Mapping[str, str]] = {
     "HistoryPage": {"Link": 'URL of the next page, with rel="next".'},
     "DeviceJson": {"ETag": "Changes when an administrator changes the device."},
     401: {"WWW-Authenticate": "The Bearer challenge, with an error code if a token was sent."},
+    429: {"Retry-After": "Seconds to wait before a retry."},
     503: {"Retry-After": "Seconds to wait before a retry."},
 }
 

@@ -9,6 +9,7 @@ import click
 from apidevices import audit, clock, tokens
 from apidevices.cli.group import audit_args, commands, existing_database
 from apidevices.cli.output import fail
+from apidevices.limits import MAX_NUMBER
 
 
 @commands.command()
@@ -19,14 +20,38 @@ from apidevices.cli.output import fail
     type=click.IntRange(1, tokens.MAX_LIFETIME.days),
     help="Days until the token expires.",
 )
-def create_token(name: str, scopes: Sequence[str], expires_days: int | None) -> None:
+@click.option(
+    "--require-device-id",
+    is_flag=True,
+    help="Deny requests without a device identifier, whatever the settings say.",
+)
+@click.option(
+    "--new-devices-per-hour",
+    type=click.IntRange(0, MAX_NUMBER),
+    help="How many devices the token can register per hour; 0 for no limit. Default: the setting"
+    " APIDEVICES_NEW_DEVICES_PER_HOUR.",
+)
+def create_token(
+    name: str,
+    scopes: Sequence[str],
+    expires_days: int | None,
+    require_device_id: bool,
+    new_devices_per_hour: int | None,
+) -> None:
     """Create a token and print it. You can't display it again."""
     if sys.stdout is None:
         fail("Standard output is closed, so the token could not be printed.")
     db, now = existing_database(), clock.now()
     expires_at = now + timedelta(days=expires_days) if expires_days else None
     token, text = tokens.issue(
-        db, name, scopes, expires_at=expires_at, actor=audit.COMMAND_LINE, now=now
+        db,
+        name,
+        scopes,
+        expires_at=expires_at,
+        requires_device_id=require_device_id,
+        new_devices_per_hour=new_devices_per_hour,
+        actor=audit.COMMAND_LINE,
+        now=now,
     )
     try:
         click.echo(text)

@@ -4,6 +4,7 @@ Only this package writes devices and their history. ``activity`` records when th
 """
 
 from apidevices.devices.changes import MAX_REASON, block, block_all, rename, unblock
+from apidevices.devices.limits import ReportLimits, ReportNumbers
 from apidevices.devices.queries import (
     by_identifier,
     count_by_status,
@@ -16,6 +17,8 @@ from apidevices.devices.reporting import ReportResult, report
 
 __all__ = [
     "MAX_REASON",
+    "ReportLimits",
+    "ReportNumbers",
     "ReportResult",
     "block",
     "block_all",

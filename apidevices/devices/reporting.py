@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from apidevices import signals
 from apidevices.database import Database
+from apidevices.devices.limits import ReportLimits
 from apidevices.devices.queries import get
 from apidevices.identity import DeviceIdentity
 from apidevices.listing.search import search_key, short_key
@@ -24,6 +25,7 @@ class _Report:
     token_id: int | None
     address: str | None
     at: datetime
+    limits: ReportLimits | None
 
     def history_entry(
         self, device_id: int, kind: str, changes: dict[str, list[str | None]]
@@ -54,15 +56,20 @@ def report(
     token_id: int | None,
     address: str | None,
     now: datetime,
+    limits: ReportLimits | None = None,
 ) -> ReportResult:
     """Store the details that a device reports; they are durable when this returns.
 
     An unknown device is registered, with a ``registered`` history entry. For a known device the
     changed details are stored, with one ``changed`` entry. Concurrent calls that report the same
     change write it once. A report from a blocked device changes nothing.
+
+    Raises:
+        LimitReached: A limit on registrations or changes is reached. Nothing is stored.
     """
+    report = _Report(identity, token_id, address, now, limits)
     with db.write() as session:
-        result, signal, details = _store(db, session, _Report(identity, token_id, address, at=now))
+        result, signal, details = _store(db, session, report)
     if signal is not None:
         signals.send(signal, lambda: get(db, result.device_id), **details)
     return result
@@ -131,6 +138,10 @@ def _register(db: Database, session: Session, report: _Report) -> int | None:
                 device_id=device_id, token_id=report.token_id, first_used_at=now, last_used_at=now
             )
         )
+    if report.limits is not None:
+        # Last: on PostgreSQL, other registrations with the same token wait from here on.
+        session.flush()
+        report.limits.take_registration(session)
     return device_id
 
 
@@ -144,10 +155,25 @@ def _update_details(
         if getattr(device, field) != value
     }
     if changes:
+        last_change = _last_change(session, device)
         session.execute(
             update(Device)
             .where(Device.id == device.id)
             .values({field: new for field, (_, new) in changes.items()})
         )
         session.add(report.history_entry(device.id, "changed", changes))
+        if report.limits is not None:
+            session.flush()
+            report.limits.take_change(session, device.id, last_change)
     return changes
+
+
+def _last_change(session: Session, device: Device) -> datetime:
+    """Return when a device was registered or changed its details most recently."""
+    newest = (
+        select(DeviceHistory.at)
+        .where(DeviceHistory.device_id == device.id)
+        .order_by(DeviceHistory.id.desc())
+        .limit(1)
+    )
+    return session.scalar(newest) or device.first_seen_at

@@ -3,7 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -18,11 +18,17 @@ from apidevices.processes import after_fork, at_exit
 
 
 class FoundToken(NamedTuple):
-    """A valid token: neither revoked nor expired. ``scopes_json`` is a JSON list."""
+    """A valid token: neither revoked nor expired.
+
+    ``scopes_json`` is a JSON list. ``requires_device_id`` and ``new_devices_per_hour`` are those of
+    ``models.ApiToken``.
+    """
 
     id: int
     name: str
     scopes_json: str
+    requires_device_id: bool = False
+    new_devices_per_hour: int | None = None
 
     @property
     def scopes(self) -> list[str]:
@@ -38,6 +44,11 @@ class FoundDevice(NamedTuple):
     name: str | None
     blocked: bool
     details: Sequence[str | None]
+
+    def differs_from(self, sent: Mapping[str, str]) -> bool:
+        """Return whether a request sends other details than the stored ones. Missing ones match."""
+        stored = list(self.details)
+        return list(map(sent.get, DETAILS, stored)) != stored
 
 
 class Found(NamedTuple):
@@ -61,8 +72,16 @@ _DEVICE_COLUMNS = (
 )
 _HAS_IDENTIFIER = Device.identifier == bindparam("identifier", type_=String)
 
+_TOKEN_COLUMNS = (
+    ApiToken.id,
+    ApiToken.name,
+    ApiToken.scopes,
+    ApiToken.requires_device_id,
+    ApiToken.new_devices_per_hour,
+)
+
 _TOKEN_AND_DEVICE = (
-    select(ApiToken.id, ApiToken.name, ApiToken.scopes, *_DEVICE_COLUMNS)
+    select(*_TOKEN_COLUMNS, *_DEVICE_COLUMNS)
     .select_from(ApiToken)
     .outerjoin(Device, _HAS_IDENTIFIER)
     .where(
@@ -73,7 +92,8 @@ _TOKEN_AND_DEVICE = (
         ),
     )
 )
-_DEVICE_ONLY = select(null(), null(), null(), *_DEVICE_COLUMNS).where(_HAS_IDENTIFIER)
+_NO_TOKEN: Sequence[Any] = [null() for _ in _TOKEN_COLUMNS]
+_DEVICE_ONLY = select(*_NO_TOKEN, *_DEVICE_COLUMNS).where(_HAS_IDENTIFIER)
 
 
 class LookupFailed(Exception):

@@ -82,12 +82,20 @@ class PostgresLookup(Lookup):
             None if (value := result.get_value(0, column)) is None else value.decode()
             for column in range(result.nfields)
         ]
-        token_id, token_name, scopes, device_id, device_name, blocked, *details = texts
+        token_id, token_name, scopes, requires_id, limit, device_id, name, blocked, *details = texts
         return Found(
-            None if token_id is None else FoundToken(int(token_id), token_name, scopes),
+            None
+            if token_id is None
+            else FoundToken(
+                int(token_id),
+                token_name,
+                scopes,
+                requires_id == "t",
+                None if limit is None else int(limit),
+            ),
             None
             if device_id is None
-            else FoundDevice(int(device_id), device_name, blocked == "t", details),
+            else FoundDevice(int(device_id), name, blocked == "t", details),
         )
 
     def _open(self) -> "LibpqConnection":

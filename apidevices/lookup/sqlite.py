@@ -70,10 +70,10 @@ class SqliteLookup(Lookup):
         row = connection.execute(self._sql, parameters).fetchone()
         if row is None:
             return NOTHING_FOUND
-        token_id, token_name, scopes, device_id, device_name, blocked, *details = row
+        token_id, token_name, scopes, requires_id, limit, device_id, name, blocked, *details = row
         return Found(
-            None if token_id is None else FoundToken(token_id, token_name, scopes),
             None
-            if device_id is None
-            else FoundDevice(device_id, device_name, bool(blocked), details),
+            if token_id is None
+            else FoundToken(token_id, token_name, scopes, bool(requires_id), limit),
+            None if device_id is None else FoundDevice(device_id, name, bool(blocked), details),
         )

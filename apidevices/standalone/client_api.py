@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, Field, JsonValue, RootModel, create_model
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from apidevices.standalone import uploads
+from apidevices.standalone import upload_limits, uploads
 from apidevices.toolkit import (
     DEFAULT_HEADERS,
     MAX_LENGTH,
@@ -97,7 +97,12 @@ def upload() -> ResponseReturnValue:
         raise UnsupportedMediaType("Send the upload with 'Content-Type: application/json'.")
     try:
         stored = uploads.store(
-            database(), read_body(), device_id=device_id, token_id=token_id, now=at
+            database(),
+            read_body(),
+            device_id=device_id,
+            token_id=token_id,
+            now=at,
+            limits=upload_limits.current_limits(),
         )
     except InvalidInput as error:
         raise BadRequest(str(error)) from error

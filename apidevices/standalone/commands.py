@@ -83,7 +83,10 @@ def upgrade() -> None:
 def simulate(
     url: str, token: str, size: int, rate: float, seconds: float, seed: int | None
 ) -> None:
-    """Send requests from simulated devices."""
+    """Send requests from simulated devices.
+
+    For more than 1,000 devices, create a token with --new-devices-per-hour 0.
+    """
     if not url.startswith(("http://", "https://")):
         raise click.BadParameter("must start with http:// or https://", param_hint="--url")
     total = max(1, round(rate * seconds))

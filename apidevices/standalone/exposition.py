@@ -21,6 +21,7 @@ _COUNTERS = (
     ("registrations", "Devices that were registered.", metrics.REGISTRATIONS),
     ("detail_changes", "Reports that changed the details of a device.", metrics.CHANGES),
     ("denials", "Requests that were denied because their device is blocked.", metrics.DENIALS),
+    ("rate_limited", "Requests that were refused by a rate limit.", metrics.RATE_LIMITED),
     (
         "database_errors",
         "Requests that failed because the database is unavailable.",

@@ -14,7 +14,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from apidevices.toolkit import SETTING_PREFIX, ConfigError, sqlite_file
+from apidevices.toolkit import MAX_LIMIT, SETTING_PREFIX, ConfigError, sqlite_file
+
+MAX_BYTES = 2**40
+"""The largest number of bytes in uploads per day."""
 
 IS_INSTALLED = (Path(__file__).resolve().parents[1] / "templates").is_dir()
 
@@ -94,6 +97,28 @@ class ServerSettings(BaseSettings):
         default="",
         description="Origins whose pages may call `/api/v1`, or an API behind the gate, from a"
         " browser, separated by commas; `*` for any. Default: none.",
+    )
+
+    apidevices_uploads_per_day: int = Field(
+        default=5_000, ge=0, le=MAX_LIMIT, description="Uploads per device and day; 0 for no limit."
+    )
+    apidevices_upload_bytes_per_day: int = Field(
+        default=50 * 2**20,
+        ge=0,
+        le=MAX_BYTES,
+        description="Bytes in uploads per device and day; 0 for no limit.",
+    )
+    apidevices_token_uploads_per_day: int = Field(
+        default=100_000,
+        ge=0,
+        le=MAX_LIMIT,
+        description="Uploads per token and day; 0 for no limit.",
+    )
+    apidevices_token_upload_bytes_per_day: int = Field(
+        default=2**30,
+        ge=0,
+        le=MAX_BYTES,
+        description="Bytes in uploads per token and day; 0 for no limit.",
     )
 
     @field_validator("secret_key")

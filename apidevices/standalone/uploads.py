@@ -8,18 +8,30 @@ from typing import NoReturn
 from sqlalchemy import select
 
 from apidevices.standalone.models import Upload
+from apidevices.standalone.upload_limits import UploadLimits
 from apidevices.toolkit import Database, InvalidInput
 
 MAX_BYTES = 1024 * 1024
 """Maximum size of an upload."""
 
 
-def store(db: Database, body: bytes, *, device_id: int, token_id: int, now: datetime) -> Upload:
+def store(
+    db: Database,
+    body: bytes,
+    *,
+    device_id: int,
+    token_id: int,
+    now: datetime,
+    limits: UploadLimits | None = None,
+) -> Upload:
     """Store an upload. It is durable when this returns.
 
     Raises:
         InvalidInput: The body is not JSON in UTF-8 (RFC 8259), or nested too deeply.
+        LimitReached: A limit is reached. Nothing is stored.
     """
+    if limits is not None:
+        limits.check(device_id, token_id, len(body), now)
     upload = Upload(
         device_id=device_id,
         token_id=token_id,
@@ -29,6 +41,10 @@ def store(db: Database, body: bytes, *, device_id: int, token_id: int, now: date
     )
     with db.write() as session:
         session.add(upload)
+        if limits is not None:
+            # Last, because on PostgreSQL other uploads with the same token wait from here on.
+            session.flush()
+            limits.take(session, device_id, token_id, len(body), now)
     return upload
 
 

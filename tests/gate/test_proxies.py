@@ -38,15 +38,38 @@ def test_api_receives_headers_that_identify_the_caller(
     assert received["x-token-name"] == "shop"
 
 
-def test_identity_headers_from_the_client_are_dropped(proxied: ProxiedApi, gate_token: str) -> None:
+def test_identity_headers_from_the_client_are_dropped(
+    proxied: ProxiedApi, headers: dict[str, str], identifier: str
+) -> None:
     forged = {"X-Device-Name": "boss", "X-Token-Name": "root"}
     forged |= {"X_Device_Name": "boss", "X-Device_Name": "boss", "X_Token_Name": "root"}
     forged |= {"X-Original-Method": "OPTIONS", "X-Original-URI": "/"}
-    received = proxied.call(as_device(gate_token, None) | forged).json["headers"]
+    received = proxied.call(headers | forged).json["headers"]
     assert received["x-token-name"] == "shop"
-    assert not received.get("x-device-name")
-    assert not received.get("x-device-id")
+    assert received["x-device-id"] == received["x-device-name"] == identifier
     assert [name for name in received if "_" in name or "x-original" in name] == []
+
+
+def test_request_without_identifier_does_not_reach_the_api(
+    proxied: ProxiedApi, gate_token: str
+) -> None:
+    response = proxied.call(as_device(gate_token, None))
+    assert (response.status, response.json["code"]) == (400, "device_id_required")
+
+
+@pytest.fixture(scope="module")
+def limited_token(gate: RealServer) -> str:
+    command = ("apidevices", "create-token", "limited", "--new-devices-per-hour", "1")
+    return gate.flask(*command).stdout.strip()
+
+
+def test_refused_registration_says_when_to_retry(
+    proxied: ProxiedApi, limited_token: str, identifier: str
+) -> None:
+    proxied.call(as_device(limited_token, f"{identifier}-1"))
+    refused = proxied.call(as_device(limited_token, f"{identifier}-2"))
+    assert (refused.status, refused.json["code"]) == (429, "rate_limited")
+    assert 3_000 < int(refused.headers["Retry-After"]) <= 3_600
 
 
 def logged_at_the_gate(proxied: ProxiedApi, request_id: str) -> bool:

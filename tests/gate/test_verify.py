@@ -18,7 +18,16 @@ from apidevices.gate import AsyncGate
 from apidevices.models import Device
 from apidevices.signals import device_denied, device_registered
 from harness.databases import Databases
-from tests.conftest import NOON, VERIFY, Administrator, MakeApp, as_device, on_the_wire, state_of
+from tests.conftest import (
+    DEVICES,
+    NOON,
+    VERIFY,
+    Administrator,
+    MakeApp,
+    as_device,
+    on_the_wire,
+    state_of,
+)
 from tests.event_loops import run_async
 
 ORIGINAL_REQUEST_HEADERS = [
@@ -54,10 +63,27 @@ def test_identity_headers_are_percent_encoded(
     assert response.headers["X-Device-Name"] == "Caf%C3%A9, 2"
 
 
-def test_request_without_device_is_allowed_with_a_token(client: FlaskClient, token: str) -> None:
-    response = client.get(VERIFY, headers=as_device(token, None))
+def test_request_without_identifier_gets_400(client: FlaskClient, token: str) -> None:
+    assert code(client.get(VERIFY, headers=as_device(token, None))) == "400 device_id_required"
+    assert client.get(DEVICES, headers=as_device(token, None)).status_code == 403  # lacks a scope
+
+
+def test_request_without_identifier_is_allowed_if_configured(make_gate: MakeApp) -> None:
+    app = make_gate(APIDEVICES_REQUIRE_DEVICE_ID="false")
+    _, token = tokens.issue(state_of(app).db, "test", actor="ann", now=NOON)
+    response = app.test_client().get(VERIFY, headers=as_device(token, None))
     assert (response.status_code, response.headers["X-Token-Name"]) == (200, "test")
     assert response.headers["X-Device-Id"] == response.headers["X-Device-Name"] == ""
+
+
+def test_token_that_requires_an_identifier_gets_400_without_one(make_gate: MakeApp) -> None:
+    app = make_gate(APIDEVICES_REQUIRE_DEVICE_ID="false")
+    _, token = tokens.issue(
+        state_of(app).db, "test", requires_device_id=True, actor="ann", now=NOON
+    )
+    client = app.test_client()
+    assert code(client.get(VERIFY, headers=as_device(token, None))) == "400 device_id_required"
+    assert client.get(VERIFY, headers=as_device(token)).status_code == 200
 
 
 def test_device_is_registered_with_its_details(
@@ -206,8 +232,13 @@ def test_tokenless_gate_checks_only_the_device(tokenless_app: Flask, db: Databas
     assert code(client.get(VERIFY, headers={"X-Device-ID": "phone-1"})) == "403 device_blocked"
 
 
-def test_tokenless_gate_allows_requests_without_device(tokenless_app: Flask) -> None:
-    assert tokenless_app.test_client().get(VERIFY).status_code == 200
+def test_tokenless_gate_requires_an_identifier(tokenless_app: Flask) -> None:
+    assert code(tokenless_app.test_client().get(VERIFY)) == "400 device_id_required"
+
+
+def test_tokenless_gate_allows_requests_without_device_if_configured(make_gate: MakeApp) -> None:
+    app = make_gate(APIDEVICES_GATE_TOKENS="false", APIDEVICES_REQUIRE_DEVICE_ID="false")
+    assert app.test_client().get(VERIFY).status_code == 200
 
 
 def test_client_api_needs_a_token_even_if_the_gate_does_not(tokenless_app: Flask) -> None:

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from harness.real_server import RealServer
+from harness.real_server import UNLIMITED, RealServer
 from tests.conftest import DEVICE, StartServer, as_device
 
 DOCUMENT = "/api/openapi.json"
@@ -54,7 +54,7 @@ def test_every_documented_error_is_a_problem(document: dict[str, Any]) -> None:
     operations = (each for path in document["paths"].values() for each in path.values())
     for operation in operations:
         problems = {int(status) for status in operation["responses"] if int(status) >= 400}
-        assert {401, 403, 500, 503} <= problems
+        assert {401, 403, 429, 500, 503} <= problems
         for status in problems - {414, 431}:  # sent by the WSGI server
             assert list(operation["responses"][str(status)]["content"]) == [
                 "application/problem+json"
@@ -63,7 +63,7 @@ def test_every_documented_error_is_a_problem(document: dict[str, Any]) -> None:
 
 @pytest.fixture
 def server(make_server: StartServer) -> RealServer:
-    return make_server()
+    return make_server(**UNLIMITED)
 
 
 def token_with_devices(server: RealServer) -> str:

@@ -98,7 +98,8 @@ def test_token_has_the_selected_scope(
 
 
 def test_scopes_have_descriptions_and_are_unchecked(admin: Visitor) -> None:
-    labels = admin.get(TOKENS).form(TOKENS).all("label", class_="check")
+    checks = admin.get(TOKENS).form(TOKENS).all("label", class_="check")
+    labels = [label for label in checks if label.one("input")["name"] == "scopes"]
     scopes = ["devices:read", "devices:write", "metrics:read"]
     assert [label.one("code").text for label in labels] == scopes
     assert all(len(label.text) > len(label.one("code").text) + 10 for label in labels)
@@ -128,8 +129,20 @@ def test_token_is_valid_until_the_end_of_its_expiry_date(
         ({"expires_on": "9999-12-31"}, "within 100 years"),
         ({"expires_on": "soon"}, "date"),
         ({"scopes": "devices:everything"}, "devices:everything"),
+        ({"new_devices_per_hour": "-1"}, "or 0 for no limit"),
+        ({"new_devices_per_hour": "many"}, "integer"),
     ],
-    ids=["no name", "blank name", "long name", "past", "too far away", "no date", "unknown scope"],
+    ids=[
+        "no name",
+        "blank name",
+        "long name",
+        "past",
+        "too far away",
+        "no date",
+        "unknown scope",
+        "negative limit",
+        "no number",
+    ],
 )
 def test_invalid_form_shows_the_error_and_keeps_the_input(
     admin: Visitor, typed: dict[str, str], message: str, htmx: bool
@@ -144,6 +157,38 @@ def test_invalid_form_shows_the_error_and_keeps_the_input(
     assert form.one("input", name="name")["value"].strip() == fields["name"].strip()
     assert form.one("input", name="expires_on")["value"] == fields["expires_on"]
     assert "No tokens yet." in page.text
+
+
+@PLAIN_AND_HTMX
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("", []),
+        ("0", ["No limit for new devices"]),
+        ("2500", ["At most 2,500 new devices per hour"]),
+    ],
+)
+def test_list_shows_the_limit_of_a_token(
+    admin: Visitor, htmx: bool, number: str, shown: list[str]
+) -> None:
+    page = create(admin, htmx=htmx, new_devices_per_hour=number)
+    assert [node.text for node in rows(page)[0].all(class_="restriction")] == shown
+
+
+@PLAIN_AND_HTMX
+def test_token_can_require_a_device_identifier(app: Flask, admin: Visitor, htmx: bool) -> None:
+    page = create(admin, htmx=htmx, requires_device_id="y")
+    assert rows(page)[0].one(class_="restriction").text == "Requires a device identifier"
+    headers = as_device(token_text(page), None)
+    response = app.test_client().get("/api/v1/other", headers=headers)
+    assert response.get_json(force=True)["code"] == "device_id_required"
+
+
+def test_rejected_form_keeps_the_device_options(admin: Visitor) -> None:
+    page = admin.change(TOKENS, TOKENS, name="", requires_device_id="y", new_devices_per_hour="7")
+    form = page.form(TOKENS)
+    assert form.one("input", name="requires_device_id").get("checked") is not None
+    assert form.one("input", name="new_devices_per_hour")["value"] == "7"
 
 
 def test_form_error_is_linked_to_its_field(admin: Visitor) -> None:

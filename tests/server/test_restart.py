@@ -87,13 +87,13 @@ def test_sigusr2_replaces_the_server_without_a_failed_request(make_server: Start
 
 def test_sigusr2_reads_the_settings_file_again(make_server: StartServer, tmp_path: Path) -> None:
     file = tmp_path / "settings.env"
-    file.write_text("APIDEVICES_REQUIRE_DEVICE_ID=true\nWEB_CONCURRENCY=1\n")
+    file.write_text("APIDEVICES_REQUIRE_DEVICE_ID=false\nWEB_CONCURRENCY=1\n")
     with make_server(APIDEVICES_ENV_FILE=str(file)) as server, replaceable(server):
         headers = as_device(server.create_token(), None)
-        assert server.call("GET", VERIFY, headers).status == 400
+        assert server.call("GET", VERIFY, headers).status == 200
         file.write_text("WEB_CONCURRENCY=1\n")
         replace(server)
-        assert server.call("GET", VERIFY, headers).status == 200
+        assert server.call("GET", VERIFY, headers).status == 400
 
 
 def test_old_server_stays_if_the_new_one_does_not_start(
@@ -117,13 +117,13 @@ def test_restarted_worker_keeps_the_settings_of_the_server(
     make_server: StartServer, tmp_path: Path
 ) -> None:
     file = tmp_path / "settings.env"
-    file.write_text("WEB_CONCURRENCY=1\nAPIDEVICES_REQUIRE_DEVICE_ID=true\n")
+    file.write_text("WEB_CONCURRENCY=1\nAPIDEVICES_REQUIRE_DEVICE_ID=false\n")
     with make_server(APIDEVICES_ENV_FILE=str(file)) as server:
         headers = as_device(server.create_token(), None)
         file.write_text("APIDEVICES_THREADS=none\n")
         os.kill(server.workers[0], signal.SIGKILL)
         wait_until(lambda: len(server.workers) == 2)
-        assert server.call("GET", VERIFY, headers).status == 400
+        assert server.call("GET", VERIFY, headers).status == 200
 
 
 def test_variable_removed_from_the_settings_file_gets_its_value_from_the_environment(

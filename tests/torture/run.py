@@ -9,7 +9,7 @@ from pathlib import Path
 
 from apidevices.config import Settings
 from harness.postgres import Postgres
-from harness.real_server import RealServer, wait_until
+from harness.real_server import UNLIMITED, RealServer, wait_until
 from tests.torture.checks import Audit
 from tests.torture.clients import AdministratorClient, Client, DeviceClient
 from tests.torture.deployment import Deployment
@@ -116,7 +116,7 @@ def torture(
     with ExitStack() as stack:
         postgres = stack.enter_context(Postgres()) if plan.database == "postgresql" else None
         url = postgres.url() if postgres else f"sqlite:///{folder / 'devices.sqlite3'}"
-        variables = {"DATABASE_URL": url, "WEB_CONCURRENCY": str(WORKERS)}
+        variables = {"DATABASE_URL": url, "WEB_CONCURRENCY": str(WORKERS), **UNLIMITED}
         server = stack.enter_context(RealServer(folder / "instance", variables=variables))
         token = server.create_token("torture", "devices:read", "devices:write")
         deployment = Deployment(server, postgres, ledger, rng)
