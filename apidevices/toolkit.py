@@ -7,8 +7,8 @@ applications need only the names in ``apidevices``.
 from apidevices import audit, clock, devices, limits, metrics, tokens
 from apidevices.activity import ActivityBuffer, BufferLoad
 from apidevices.admin.frame import harden
-from apidevices.admin.htmx import is_htmx
-from apidevices.admin.messages import status_response
+from apidevices.admin.htmx import is_htmx, is_poll
+from apidevices.admin.messages import MESSAGES, status_response
 from apidevices.api.description import WITH_BODY, Tag, described
 from apidevices.api.requests import MAX_BODY, read_body
 from apidevices.calls import bearer_token
@@ -39,6 +39,7 @@ from apidevices.problems import (
     TokenInvalid,
     TokenMissing,
     Unavailable,
+    add_api_headers,
     as_http_error,
     as_problem,
     has_default_description,
@@ -55,6 +56,7 @@ __all__ = [
     "LOCK_TIMEOUT",
     "MAX_BODY",
     "MAX_LENGTH",
+    "MESSAGES",
     "MIGRATIONS",
     "SETTING_PREFIX",
     "TABLE_PREFIX",
@@ -87,6 +89,7 @@ __all__ = [
     "TokenMissing",
     "UTCDateTime",
     "Unavailable",
+    "add_api_headers",
     "as_http_error",
     "as_problem",
     "audit",
@@ -107,6 +110,7 @@ __all__ = [
     "has_default_description",
     "is_branch_current",
     "is_htmx",
+    "is_poll",
     "is_unavailable",
     "limits",
     "metrics",

@@ -45,6 +45,7 @@ def test_server_variables_are_read() -> None:
             "APIDEVICES_LOG": "json",
             "APIDEVICES_ACCESS_LOG": "true",
             "APIDEVICES_SECURE_COOKIES": "true",
+            "APIDEVICES_SESSION_HOURS": "0.5",
             "APIDEVICES_CORS_ORIGINS": "https://one.example, http://two.example:8080",
         }
     )
@@ -64,6 +65,7 @@ def test_server_variables_are_read() -> None:
         "apidevices_log": "json",
         "apidevices_access_log": True,
         "apidevices_secure_cookies": True,
+        "apidevices_session_hours": 0.5,
         "apidevices_cors_origins": "https://one.example, http://two.example:8080",
     }
 

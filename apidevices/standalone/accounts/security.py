@@ -60,5 +60,7 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
     # body of every request, including API requests, and would always query the user.
     security.login_manager.request_loader(lambda _request: None)
     security.principal.identity_loaders.clear()
+    # Ignore "remember me" cookies: they would outlive all limits of sessions.
+    security.login_manager._load_user_from_remember_cookie = lambda _cookie: None
     app.register_blueprint(setup.blueprint)
     sign_in.init_app(app)
