@@ -12,7 +12,17 @@ from apidevices.admin.messages import MESSAGES, status_response
 from apidevices.api.description import WITH_BODY, Tag, described
 from apidevices.api.requests import MAX_BODY, read_body
 from apidevices.calls import bearer_token
-from apidevices.cli import Group, commands, existing_database, fail, print_table
+from apidevices.cli import (
+    Group,
+    as_json,
+    commands,
+    existing_database,
+    fail,
+    print_json,
+    print_table,
+    time_text,
+)
+from apidevices.clock import rfc3339
 from apidevices.config import PREFIX as SETTING_PREFIX
 from apidevices.database import (
     LOCK_TIMEOUT,
@@ -23,7 +33,14 @@ from apidevices.database import (
     sqlite_warning,
 )
 from apidevices.database.files import sqlite_file
-from apidevices.errors import APIDevicesError, ConfigError, Conflict, InvalidInput, LimitReached
+from apidevices.errors import (
+    APIDevicesError,
+    ConfigError,
+    Conflict,
+    InvalidInput,
+    LimitReached,
+    NotFound,
+)
 from apidevices.gate import AsyncGate, Gate
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.migration import is_current as is_branch_current
@@ -79,6 +96,7 @@ __all__ = [
     "InsufficientScope",
     "InvalidInput",
     "LimitReached",
+    "NotFound",
     "Problem",
     "RateLimited",
     "ResponseBody",
@@ -91,6 +109,7 @@ __all__ = [
     "Unavailable",
     "add_api_headers",
     "as_http_error",
+    "as_json",
     "as_problem",
     "audit",
     "bearer_token",
@@ -115,12 +134,15 @@ __all__ = [
     "limits",
     "metrics",
     "prepare",
+    "print_json",
     "print_table",
     "read_body",
     "render",
+    "rfc3339",
     "sqlite_file",
     "sqlite_warning",
     "status_response",
+    "time_text",
     "tokens",
     "upgrade_branch",
 ]

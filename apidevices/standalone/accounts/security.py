@@ -7,7 +7,7 @@ from flask import Flask
 from flask_security import Security, SQLAlchemyUserDatastore
 from flask_sqlalchemy import SQLAlchemy
 
-from apidevices.standalone.accounts import passwords, setup, sign_in, users
+from apidevices.standalone.accounts import passwords, reset, setup, sign_in, users
 from apidevices.standalone.models import Role, User
 from apidevices.toolkit import database, render
 
@@ -64,3 +64,4 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
     security.login_manager._load_user_from_remember_cookie = lambda _cookie: None
     app.register_blueprint(setup.blueprint)
     sign_in.init_app(app)
+    reset.init_app(app)
