@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import HTTPSHandler, build_opener
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, HTTPSHandler, build_opener
 
 import pytest
 
@@ -15,6 +16,7 @@ from harness.proxies import program
 from harness.real_server import ROOT, RealServer, free_port, launch, terminating, wait_until
 from tests.conftest import VERIFY, StartServer, as_device
 
+ANN, PASSWORD = "ann@example.org", "correct horse battery staple"
 NO_SNIFF = "X-Content-Type-Options"
 
 
@@ -97,10 +99,18 @@ def test_sign_in_behind_the_documented_nginx_uses_a_host_cookie(
         pytest.skip("nginx is not installed")
     with make_server(APIDEVICES_PROXIES="1") as server, nginx(server, tmp_path) as url:
         trusted = ssl.create_default_context(cafile=str(tmp_path / "certificate.pem"))
-        opener = build_opener(HTTPSHandler(context=trusted))
+        opener = build_opener(HTTPSHandler(context=trusted), HTTPCookieProcessor())
         with opener.open(f"{url}/livez") as alive, opener.open(f"{url}/login") as login:
             for response in (alive, login):
                 assert response.headers["Strict-Transport-Security"] == "max-age=63072000"
             cookie = login.headers["Set-Cookie"]
+            page = login.read().decode()
+        server.flask("apidevices", "create-user", ANN, "--password-stdin", stdin=PASSWORD)
+        token = re.search(r'name="csrf_token" value="(.+?)"', page)
+        assert token is not None
+        form = urlencode({"csrf_token": token[1], "email": ANN, "password": PASSWORD}).encode()
+        opener.addheaders = [("Referer", f"{url}/login")]  # Flask-WTF requires it over HTTPS
+        with opener.open(f"{url}/login", form) as devices:
+            assert devices.url == f"{url}/settings/api-devices"
     assert cookie.startswith("__Host-apidevices_session=")
     assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(cookie.split("; "))

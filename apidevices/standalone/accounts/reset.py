@@ -22,8 +22,8 @@ from apidevices.toolkit import Conflict, Database, InvalidInput, clock, database
 LIFETIME = timedelta(days=1)
 
 INVALID = (
-    "This link is not valid. It works once, for a day, and until your password is set in another"
-    " way. Ask your administrator for a new link."
+    "This link is not valid any more. A link works once, for a day. Ask your administrator for a"
+    " new one."
 )
 
 blueprint = Blueprint("reset", __name__)
