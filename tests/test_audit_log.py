@@ -29,10 +29,12 @@ def test_audit_log_shows_who_did_what_when(cli: Cli, db: Database, register: Reg
     header, _, newest, second, *_ = cli.succeed("audit-log").splitlines()
     assert columns(header) == ["When", "Who", "What", "On", "Details"]
     assert columns(newest) == [
-        *("2030-05-17 13:00:00 UTC", "token fleet", "renamed", "Front desk", "new: Front desk")
+        *("2030-05-17 13:00:00 UTC", "token fleet", "renamed"),
+        *("device Front desk", "new: Front desk"),
     ]
     assert columns(second) == [
-        *("2030-05-17 12:00:00 UTC", "ann@example.org", "blocked", "Front desk", "reason: lost")
+        *("2030-05-17 12:00:00 UTC", "ann@example.org", "blocked"),
+        *("device Front desk", "reason: lost"),
     ]
 
 

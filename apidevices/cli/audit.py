@@ -36,12 +36,17 @@ def audit_log(limit: int, wants_json: bool) -> None:
                 # The texts may come from strangers, and must not control the terminal.
                 clean_text(entry.actor),
                 _words(entry.action.partition(".")[2]),
-                clean_text(names.get(entry.subject) or entry.subject.replace(":", " ", 1)),
+                clean_text(_subject(entry.subject, names.get(entry.subject))),
                 clean_text("; ".join(_described(entry.details))),
             ]
             for entry in entries
         ],
     )
+
+
+def _subject(subject: str, name: str | None) -> str:
+    kind, _, number = subject.partition(":")
+    return f"{_words(kind)} {name or number}"
 
 
 def _described(details: dict[str, Any]) -> list[str]:
