@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+from datetime import timedelta
 from functools import partial
 from typing import NoReturn
 
@@ -29,6 +30,8 @@ from apidevices.standalone import (
     health,
     logs,
     metrics,
+    security_headers,
+    sessions,
     slots,
     upload_limits,
 )
@@ -43,7 +46,6 @@ from apidevices.toolkit import (
     MIGRATIONS,
     database,
     engine_options,
-    harden,
     prepare,
     sqlite_file,
     sqlite_warning,
@@ -97,7 +99,6 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
         MAX_CONTENT_LENGTH=MAX_BODY,
         SESSION_COOKIE_NAME="apidevices_session",
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.apidevices_secure_cookies,
         # CSRF tokens live as long as the session, so that a page left open for hours still works.
         WTF_CSRF_TIME_LIMIT=None,
     )
@@ -110,8 +111,13 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
     commands.init_app(app)
     csrf.init_app(app)
     accounts.init_app(app, db)
+    sessions.init_app(
+        app,
+        max_idle=timedelta(hours=settings.apidevices_session_hours),
+        always_secure=settings.apidevices_secure_cookies,
+    )
     error_pages.init_app(app)
-    app.after_request(harden)
+    security_headers.init_app(app, devices.gate.name)
     Compress(app)
     CORS(
         app,

@@ -1,12 +1,15 @@
 """The audit log: one row per administrative action, written in the action's transaction."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from apidevices.models import AuditEntry
+from apidevices.database import Database
+from apidevices.models import ApiToken, AuditEntry, Device
 
 COMMAND_LINE = "the command line"
 """The actor of actions that ``flask apidevices`` commands perform."""
@@ -29,3 +32,30 @@ def record(
     session.add(
         AuditEntry(at=at, actor=actor, action=action.value, subject=subject, details=details)
     )
+
+
+def latest(db: Database, limit: int) -> Sequence[AuditEntry]:
+    """Return the latest entries, newest first."""
+    with db.read() as session:
+        return session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)).all()
+
+
+def names(db: Database, entries: Iterable[AuditEntry]) -> dict[str, str]:
+    """Return the subjects of entries with their names, as far as the names are known.
+
+    Devices and tokens have their present name. Accounts have the address in their newest entry:
+    only the application knows their table. Causes a query per device or token.
+    """
+    found: dict[str, str] = {}
+    with db.read() as session:
+        for entry in entries:
+            if entry.subject in found:
+                continue
+            kind, _, number = entry.subject.partition(":")
+            if kind == "device" and (device := session.get(Device, int(number))):
+                found[entry.subject] = device.display_name
+            elif kind == "token" and (token := session.get(ApiToken, int(number))):
+                found[entry.subject] = token.name
+            elif "email" in entry.details:
+                found[entry.subject] = str(entry.details["email"])
+    return found

@@ -28,12 +28,13 @@ from apidevices import signals, state
 from apidevices.calls import Call, Caller, Environ, PendingCall
 from apidevices.lookup import LookupFailed, make_async_lookup
 from apidevices.metrics import outcome_of
-from apidevices.problems import Problem, as_problem
+from apidevices.problems import API_HEADERS, Problem, as_problem
 from apidevices.protection import AnyPath, OwnBlueprint
 from apidevices.tracking import Tracker
 
 logger = logging.getLogger(__name__)
 
+_ALLOWED = [*API_HEADERS.items(), ("Content-Length", "0")]
 _ASCII = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
@@ -205,7 +206,7 @@ def _allow(caller: Caller | None) -> GateResponse:
             ("X-Device-Id", quote(identifier, _ASCII)),
             ("X-Device-Name", quote(name, _ASCII)),
             ("X-Token-Name", quote(token, _ASCII)),
-            ("Content-Length", "0"),
+            *_ALLOWED,
         ],
         b"",
     )

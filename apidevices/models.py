@@ -177,6 +177,9 @@ class ApiToken(Base):
     requires_device_id: Mapped[bool] = mapped_column(default=False, server_default=false())
     # Overrides APIDEVICES_NEW_DEVICES_PER_HOUR; 0 for no limit.
     new_devices_per_hour: Mapped[int | None] = mapped_column(Integer)
+    # The token, encrypted with a key that is not in the database, until it has been shown: see
+    # tokens.seal().
+    sealed_text: Mapped[bytes | None] = mapped_column(LargeBinary(128))
 
     def status_at(self, moment: datetime) -> Literal["active", "expired", "revoked"]:
         """Return the status of the token at a given time; ``revoked`` takes precedence."""

@@ -32,6 +32,13 @@ _BY_STATUS = {
 }
 
 
+API_HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+"""The headers of every response of the API and of the gate."""
+
+
 class ProblemDetails(NamedTuple):
     """The reason for denying a request: RFC 9457 fields, and headers to send with the response.
 
@@ -241,6 +248,13 @@ def as_problem(error: HTTPException) -> Response:
     return _problem_response(response.status_code, code, title, detail, headers)
 
 
+def add_api_headers(response: Response) -> Response:
+    """Add ``API_HEADERS`` to a response of the API."""
+    for name, value in API_HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
 def has_default_description(error: HTTPException) -> bool:
     """Return whether an error has the text that Werkzeug gives to all of its kind."""
     return error.description == type(error).description
@@ -273,6 +287,6 @@ def _problem_response(
     return Response(
         json.dumps(body) + "\n",
         status=status,
-        headers={"Cache-Control": "no-store", **headers},
+        headers={**API_HEADERS, **headers},
         content_type="application/problem+json",
     )

@@ -1,4 +1,4 @@
-"""Devices and their history as JSON, for the API, its OpenAPI document and the commands."""
+"""Devices, tokens and the audit log as JSON, for the API, its description and the commands."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from apidevices.clock import rfc3339
-from apidevices.models import Device, DeviceHistory
+from apidevices.models import ApiToken, AuditEntry, Device, DeviceHistory
 
 Time = Annotated[
     datetime,
@@ -92,6 +92,29 @@ class TokenJson(ResponseBody):
     name: str
 
 
+class ListedTokenJson(TokenJson):
+    """A token with its properties, but not the token itself."""
+
+    prefix: str
+    scopes: list[str]
+    created_at: Time
+    last_used_at: Time | None
+    expires_at: Time | None
+    requires_device_id: bool
+    new_devices_per_hour: int | None
+
+
+class AuditJson(ResponseBody):
+    """An entry of the audit log."""
+
+    id: int
+    at: Time
+    actor: str
+    action: str
+    subject: str
+    details: dict[str, Any]
+
+
 class HistoryJson(ResponseBody):
     """A registration of a device or a change of its details."""
 
@@ -141,3 +164,14 @@ def etag(device: Device) -> str:
 def history_json(entry: DeviceHistory) -> dict[str, Any]:
     """Return the JSON representation of a history entry."""
     return HistoryJson.model_validate(entry).model_dump()
+
+
+def token_json(token: ApiToken, now: datetime) -> dict[str, Any]:
+    """Return the JSON representation of a token with its status at a time."""
+    fields = ListedTokenJson.model_validate(token).model_dump()
+    return {**fields, "status": token.status_at(now)}
+
+
+def audit_json(entry: AuditEntry) -> dict[str, Any]:
+    """Return the JSON representation of an entry of the audit log."""
+    return AuditJson.model_validate(entry).model_dump()

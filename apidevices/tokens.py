@@ -23,6 +23,9 @@ SCOPES = {
 
 MAX_LIFETIME = timedelta(days=36_525)
 
+SEALED_FOR = timedelta(minutes=5)
+"""How long after its creation a sealed token can be shown."""
+
 _PREFIX = "apd_"
 _VISIBLE_LENGTH = 10  # leading characters that are stored to recognize a token
 
@@ -119,6 +122,46 @@ def _restrictions(token: ApiToken) -> dict[str, int]:
     if token.new_devices_per_hour is not None:
         restrictions["new_devices_per_hour"] = token.new_devices_per_hour
     return restrictions
+
+
+def seal(db: Database, token_id: int, text: str) -> str:
+    """Store the text of a new token so that only the returned key can reveal it, once.
+
+    The key is a one-time pad: random bytes of the same length. Neither the key nor the database
+    alone says anything about the token.
+    """
+    pad = secrets.token_bytes(len(text))
+    with db.write() as session:
+        session.execute(
+            update(ApiToken)
+            .where(ApiToken.id == token_id)
+            .values(sealed_text=_xor(text.encode("ascii"), pad))
+        )
+    return pad.hex()
+
+
+def reveal(db: Database, token_id: int, key: str, *, now: datetime) -> tuple[ApiToken, str] | None:
+    """Return a sealed token and its text, and delete what is stored.
+
+    Returns None if the token has been revealed before, is revoked, or is older than ``SEALED_FOR``.
+    """
+    with db.write() as session:
+        token = session.get(ApiToken, token_id, with_for_update=True)
+        sealed = token.sealed_text if token is not None else None
+        is_shown_late = ApiToken.created_at <= now - SEALED_FOR
+        session.execute(
+            update(ApiToken)
+            .where(ApiToken.sealed_text.is_not(None), is_shown_late | (ApiToken.id == token_id))
+            .values(sealed_text=None)
+        )
+    if token is None or sealed is None or token.created_at <= now - SEALED_FOR:
+        return None
+    text = _xor(sealed, bytes.fromhex(key)).decode("ascii", "replace")
+    return (token, text) if token.revoked_at is None and digest(text) == token.digest else None
+
+
+def _xor(one: bytes, other: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(one, other, strict=False))
 
 
 def all_tokens(db: Database) -> Sequence[ApiToken]:

@@ -7,12 +7,22 @@ applications need only the names in ``apidevices``.
 from apidevices import audit, clock, devices, limits, metrics, tokens
 from apidevices.activity import ActivityBuffer, BufferLoad
 from apidevices.admin.frame import harden
-from apidevices.admin.htmx import is_htmx
-from apidevices.admin.messages import status_response
+from apidevices.admin.htmx import is_htmx, is_poll
+from apidevices.admin.messages import MESSAGES, status_response
 from apidevices.api.description import WITH_BODY, Tag, described
 from apidevices.api.requests import MAX_BODY, read_body
 from apidevices.calls import bearer_token
-from apidevices.cli import Group, commands, existing_database, fail, print_table
+from apidevices.cli import (
+    Group,
+    as_json,
+    commands,
+    existing_database,
+    fail,
+    print_json,
+    print_table,
+    time_text,
+)
+from apidevices.clock import rfc3339
 from apidevices.config import PREFIX as SETTING_PREFIX
 from apidevices.database import (
     LOCK_TIMEOUT,
@@ -23,7 +33,14 @@ from apidevices.database import (
     sqlite_warning,
 )
 from apidevices.database.files import sqlite_file
-from apidevices.errors import APIDevicesError, ConfigError, Conflict, InvalidInput, LimitReached
+from apidevices.errors import (
+    APIDevicesError,
+    ConfigError,
+    Conflict,
+    InvalidInput,
+    LimitReached,
+    NotFound,
+)
 from apidevices.gate import AsyncGate, Gate
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.limiter import Limiter, Rule
@@ -41,6 +58,7 @@ from apidevices.problems import (
     TokenInvalid,
     TokenMissing,
     Unavailable,
+    add_api_headers,
     as_http_error,
     as_problem,
     has_default_description,
@@ -58,6 +76,7 @@ __all__ = [
     "MAX_BODY",
     "MAX_LENGTH",
     "MAX_LIMIT",
+    "MESSAGES",
     "MIGRATIONS",
     "SETTING_PREFIX",
     "TABLE_PREFIX",
@@ -81,6 +100,7 @@ __all__ = [
     "InvalidInput",
     "LimitReached",
     "Limiter",
+    "NotFound",
     "Problem",
     "RateLimited",
     "ResponseBody",
@@ -92,7 +112,9 @@ __all__ = [
     "TokenMissing",
     "UTCDateTime",
     "Unavailable",
+    "add_api_headers",
     "as_http_error",
+    "as_json",
     "as_problem",
     "audit",
     "bearer_token",
@@ -112,16 +134,20 @@ __all__ = [
     "has_default_description",
     "is_branch_current",
     "is_htmx",
+    "is_poll",
     "is_unavailable",
     "limits",
     "metrics",
     "prepare",
+    "print_json",
     "print_table",
     "read_body",
     "render",
+    "rfc3339",
     "sqlite_file",
     "sqlite_warning",
     "status_response",
+    "time_text",
     "tokens",
     "upgrade_branch",
 ]

@@ -9,7 +9,7 @@ from flask_wtf import FlaskForm
 from apidevices import clock, devices, listing, state
 from apidevices.admin.forms import BlockForm, FilterForm, RenameForm
 from apidevices.admin.frame import INVALID_FORM, blueprint, error_page
-from apidevices.admin.htmx import wants_fragment
+from apidevices.admin.htmx import is_poll, wants_fragment
 from apidevices.admin.messages import flash
 from apidevices.errors import DeviceNotFound, InvalidInput
 from apidevices.listing import Cursor
@@ -25,7 +25,7 @@ def device_list() -> ResponseReturnValue:
     form = FilterForm(request.args)
     db, filters, cursor = state.database(), form.filters, _cursor()
     page = listing.page(db, filters, cursor)
-    if "waiting" in request.args and not page.count.number:
+    if is_poll() and not page.count.number:
         return "", 204  # HTMX leaves the page as it is, and keeps polling for the first device
     if cursor and not page.devices:
         page = listing.page(db, filters)  # the cursor points beyond the end of the list

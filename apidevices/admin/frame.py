@@ -62,20 +62,21 @@ def _authorize() -> ResponseReturnValue | None:
 
 @blueprint.after_request
 def harden(response: Any) -> Any:
-    """Add security headers to an HTML response, and prevent caching.
+    """Add security headers to a response, and prevent the caching of HTML.
 
     Pages in the host's base template get no Content-Security-Policy and no framing rules: the
     host knows what its layout loads and where it may be framed.
     """
+    headers = response.headers
+    headers.setdefault("X-Content-Type-Options", "nosniff")
     if response.mimetype != "text/html":
         return response
-    headers = response.headers
     if not theme.used_base_template():
         headers.setdefault("Content-Security-Policy", _content_security_policy())
         headers.setdefault("X-Frame-Options", "DENY")
         headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
     headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("X-Content-Type-Options", "nosniff")
     headers["Cache-Control"] = "no-store"
     response.vary.add("HX-Request")
     return response

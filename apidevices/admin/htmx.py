@@ -8,6 +8,11 @@ def is_htmx() -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
+def is_poll() -> bool:
+    """Return whether a page has sent this request by itself, without an action of its user."""
+    return "waiting" in request.args
+
+
 def wants_fragment() -> bool:
     """Return whether HTMX sent this request to get a fragment of a page.
 

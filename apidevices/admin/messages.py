@@ -8,12 +8,13 @@ from flask import Response, get_flashed_messages, session
 
 from apidevices.rendering import render
 
-_KEY = "_apidevices_messages"
+MESSAGES = "_apidevices_messages"
+"""The key in the session."""
 
 
 def flash(message: str) -> None:
     """Show a message once, in the status line of the next page or fragment."""
-    session[_KEY] = [*session.get(_KEY, ()), message]
+    session[MESSAGES] = [*session.get(MESSAGES, ()), message]
 
 
 def status_response(message: str, status: int) -> Response:
@@ -26,4 +27,4 @@ def pop_messages(*, include_flask: bool = True) -> list[str]:
     """Return and remove the pending messages, by default with those of ``flask.flash``."""
     others = get_flashed_messages() if include_flask else []
     # Several requests of one page may fail with the same message.
-    return list(dict.fromkeys([*session.pop(_KEY, ()), *map(str, others)]))
+    return list(dict.fromkeys([*session.pop(MESSAGES, ()), *map(str, others)]))

@@ -15,7 +15,7 @@ from apidevices.errors import InvalidInput
 from apidevices.models import MAX_ID
 from apidevices.rendering import render
 
-_SESSION_KEY = "_apidevices_new_token"
+_SESSION_KEY = "_apidevices_sealed_token"
 
 
 @blueprint.before_request
@@ -28,7 +28,10 @@ def _require_tokens_enabled() -> None:
 @blueprint.get("/api-tokens")
 def token_list() -> ResponseReturnValue:
     """Show the tokens. A token that was just created is shown in full, once."""
-    return render("tokens/list.html", **_context(session.pop(_SESSION_KEY, None)))
+    sealed = session.pop(_SESSION_KEY, None)
+    revealed = sealed and tokens.reveal(state.database(), *sealed, now=clock.now())
+    new = {"name": revealed[0].name, "text": revealed[1]} if revealed else None
+    return render("tokens/list.html", **_context(new))
 
 
 @blueprint.post("/api-tokens")
@@ -52,11 +55,11 @@ def create_token() -> ResponseReturnValue:
         form[error.field].errors = [str(error)]
         return _respond(_context(None, form)), INVALID_FORM
     flash(f"The token “{token.name}” was created.")
-    new = {"name": token.name, "text": text}
     if wants_fragment():
-        return _respond(_context(new))
-    # Without HTMX, pass the token to the next page in the session, from which it is then removed.
-    session[_SESSION_KEY] = new
+        return _respond(_context({"name": token.name, "text": text}))
+    # Without HTMX, the next page shows the token. The session must not contain it, because its
+    # cookie can be read and sent again.
+    session[_SESSION_KEY] = [token.id, tokens.seal(state.database(), token.id, text)]
     return redirect(url_for(".token_list"), 303)
 
 

@@ -27,6 +27,7 @@ from apidevices.problems import (
     Problem,
     TokenMissing,
     Unavailable,
+    add_api_headers,
     as_http_error,
     as_problem,
 )
@@ -46,6 +47,7 @@ from apidevices.text import MAX_LENGTH
 logger = logging.getLogger(__name__)
 
 blueprint = OwnBlueprint("apidevices_api", __name__)
+blueprint.after_request(add_api_headers)
 
 TAG = Tag("Management", "List, rename, block and unblock devices, and read their history.")
 READ, WRITE = "devices:read", "devices:write"

@@ -63,7 +63,7 @@ class Group(AppGroup):
             fail(f"Could not finish: {error.strerror or error}")
 
 
-_TOKEN_COMMANDS = ("create-token", "revoke-token")
+_TOKEN_COMMANDS = ("create-token", "list-tokens", "revoke-token")
 
 
 def _works_here(ctx: click.Context, name: str) -> bool:

@@ -8,8 +8,9 @@ import click
 
 from apidevices import audit, clock, tokens
 from apidevices.cli.group import audit_args, commands, existing_database
-from apidevices.cli.output import fail
+from apidevices.cli.output import as_json, fail, print_json, print_table, time_text
 from apidevices.limits import MAX_NUMBER
+from apidevices.representation import token_json
 
 
 @commands.command()
@@ -58,6 +59,44 @@ def create_token(
     except OSError:
         tokens.revoke(db, token.id, actor=audit.COMMAND_LINE, now=now)  # nobody has seen it
         raise
+
+
+@commands.command()
+@as_json
+def list_tokens(wants_json: bool) -> None:
+    """List tokens: those not revoked first, then newest first."""
+    now = clock.now()
+    found = tokens.all_tokens(existing_database())
+    if wants_json:
+        print_json([token_json(token, now) for token in found])
+        return
+    print_table(
+        [
+            *("ID", "Name", "Prefix", "Scopes", "Created", "Last used", "Expires", "Status"),
+            *("Device ID", "New devices per hour"),
+        ],
+        [
+            [
+                token.id,
+                token.name,
+                token.prefix,
+                ", ".join(token.scopes),
+                time_text(token.created_at),
+                time_text(token.last_used_at),
+                time_text(token.expires_at),
+                token.status_at(now),
+                "required" if token.requires_device_id else "",
+                _limit(token.new_devices_per_hour),
+            ]
+            for token in found
+        ],
+    )
+
+
+def _limit(number: int | None) -> str:
+    if number is None:
+        return "default"
+    return str(number) if number else "no limit"
 
 
 @commands.command()

@@ -20,7 +20,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wsgi import FileWrapper
 
-from apidevices.standalone import request_ids
+from apidevices.standalone import request_ids, security_headers
 from apidevices.standalone.logs import Access
 from apidevices.standalone.metrics import process_metrics
 from apidevices.standalone.settings import ServerSettings
@@ -34,7 +34,7 @@ Environ = dict[str, Any]
 BLOCK = 64 * 1024
 """Bytes of a body to keep in memory. Larger requests and responses move to a temporary file."""
 
-_PLAIN = [("Content-Type", "text/plain"), ("Cache-Control", "no-store"), ("Content-Length", "3")]
+_ALIVE = [("Content-Type", "text/plain"), ("Cache-Control", "no-store"), ("Content-Length", "3")]
 
 
 class Application:
@@ -74,7 +74,10 @@ class Application:
             self._trust_proxies(environ, None)
             await _send(send, *await self._gate.respond_async(environ))
         elif path == "/livez" and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
-            await _send(send, 200, _PLAIN, b"ok\n")  # also while all threads are busy
+            self._trust_proxies(environ, None)
+            headers = security_headers.headers(is_secure=environ["wsgi.url_scheme"] == "https")
+            # Not in a thread: all threads may be busy.
+            await _send(send, 200, [*_ALIVE, *headers], b"ok\n")
         else:
             await self._handle_in_thread(environ, receive, send)
 

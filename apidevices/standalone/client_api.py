@@ -20,6 +20,7 @@ from apidevices.toolkit import (
     Tag,
     Time,
     TokenMissing,
+    add_api_headers,
     current_caller,
     current_state,
     database,
@@ -33,6 +34,7 @@ from apidevices.toolkit import (
 TAG = Tag("Devices", "Show the calling device, and upload data.")
 
 blueprint = Blueprint("client_api", __name__, url_prefix="/api")
+blueprint.after_request(add_api_headers)
 
 
 class UploadJson(ResponseBody):

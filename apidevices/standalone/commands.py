@@ -6,48 +6,15 @@ import click
 from flask import Flask
 from flask.cli import with_appcontext
 
-from apidevices.standalone import accounts, migrations
+from apidevices.standalone import account_commands, migrations
 from apidevices.standalone.simulation import Fleet, run
-from apidevices.toolkit import (
-    Group,
-    audit,
-    clock,
-    commands,
-    existing_database,
-    fail,
-    print_table,
-)
+from apidevices.toolkit import Group, commands, fail, print_table
 
 
 class StandaloneGroup(Group):
     """A group of commands that names the standalone application's settings in errors."""
 
     database_settings = "DATABASE_URL and APIDEVICES_INSTANCE"
-
-
-@click.command()
-@with_appcontext
-@click.argument("email")
-@click.option(
-    "--role",
-    default=accounts.ADMIN,
-    show_default=True,
-    help=f"Role of the account; `{accounts.ADMIN}` is the only one.",
-)
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-def create_user(email: str, role: str, password_stdin: bool) -> None:
-    """Create an account for the admin pages."""
-    # Fail before the prompt, not after it.
-    db = existing_database()
-    email = accounts.validate_email(email)
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    user = accounts.create(
-        db, email, password, role=role, actor=audit.COMMAND_LINE, now=clock.now()
-    )
-    click.echo(f"{user.email} can sign in now")
 
 
 @click.command()
@@ -104,7 +71,7 @@ group = StandaloneGroup(
     commands.name,
     commands={
         **commands.commands,
-        "create-user": create_user,
+        **account_commands.COMMANDS,
         "simulate": simulate,
         "upgrade": upgrade,
     },

@@ -16,9 +16,9 @@ from apidevices.standalone.settings import ServerSettings
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
-# The path of a setup link, and API Devices tokens. Nothing logs them on purpose.
-_SECRETS = re.compile(r"(/setup/|apd_)[^\s?'\"]{8,}", re.IGNORECASE)
-_SETUP_PATH = re.compile(r"(/setup/).+", re.IGNORECASE | re.DOTALL)
+# The paths of setup and reset links, and API Devices tokens. Nothing logs them on purpose.
+_SECRETS = re.compile(r"(/setup/|/reset-password/|apd_)[^\s?'\"]{8,}", re.IGNORECASE)
+_LINK_PATH = re.compile(r"(/setup/|/reset-password/).+", re.IGNORECASE | re.DOTALL)
 
 _access = logging.getLogger("apidevices.access")
 
@@ -113,7 +113,7 @@ class Access:
         path = self._environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
         fields = {
             "method": self._environ["REQUEST_METHOD"],
-            "path": _SETUP_PATH.sub(r"\1***", _without_secrets(path)),
+            "path": _LINK_PATH.sub(r"\1***", _without_secrets(path)),
             "status": self._status,
             "bytes": self._bytes,
             "duration_ms": round((perf_counter() - self._started) * 1000, 2),

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from flask_security import RoleMixin, UserMixin
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from apidevices.toolkit import TABLE_PREFIX, ApiToken, Base, Id, UTCDateTime
@@ -39,6 +39,9 @@ class User(Base, UserMixin):
     # Sessions store this value, so that changing it ends all sessions of the account.
     fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # The SHA-256 digest of the secret in the account's reset link.
+    reset_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    reset_expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     roles: Mapped[list[Role]] = relationship(  # type: ignore[assignment]  # the mixin declares a plain list
         secondary=users_roles

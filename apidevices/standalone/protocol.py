@@ -26,7 +26,12 @@ KEEP_ALIVE = 75
 
 _HEADERS_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-length: 0\r\nconnection: close\r\n\r\n"
+    b"x-content-type-options: nosniff\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
+_BAD_REQUEST = (
+    b"HTTP/1.1 400 Bad Request\r\n"
+    b"content-type: text/plain; charset=utf-8\r\nx-content-type-options: nosniff\r\n"
+    b"content-length: %d\r\nconnection: close\r\n\r\n%s"
 )
 
 
@@ -169,11 +174,11 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._abandon_response()
-        if self._head_too_large:
-            self.transport.write(_HEADERS_TOO_LARGE)
-            self.transport.close()
-        else:
-            super().send_400_response(msg)
+        body = msg.encode("ascii")
+        self.transport.write(
+            _HEADERS_TOO_LARGE if self._head_too_large else _BAD_REQUEST % (len(body), body)
+        )
+        self.transport.close()
 
     def _abandon_response(self) -> None:
         """Discard the rest of a response: uvloop raises an error if a connection is closed."""

@@ -91,7 +91,16 @@ class ServerSettings(BaseSettings):
     )
     apidevices_access_log: bool = Field(default=False, description="Log every request.")
     apidevices_secure_cookies: bool = Field(
-        default=False, description="Send the session cookie over HTTPS only."
+        default=False,
+        description="Always send the session cookie over HTTPS only. Needed only if a proxy uses"
+        " HTTPS and does not set `X-Forwarded-Proto`.",
+    )
+    apidevices_session_hours: float = Field(
+        default=12,
+        ge=0.1,
+        le=720,
+        description="Hours without a request after which a session ends. Sessions end after 30 days"
+        " in any case.",
     )
     apidevices_cors_origins: str = Field(
         default="",

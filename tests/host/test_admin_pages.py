@@ -50,6 +50,13 @@ def test_admin_pages_deny_access_unless_authorize_returns_true(
         assert response.result().status_code == status
 
 
+def test_host_decides_on_hsts(client: FlaskClient) -> None:
+    for path in (ADMIN, f"{ADMIN}/static/app.css"):
+        headers = client.get(path, auth=("ann", ""), base_url="https://x", buffered=True).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert "Strict-Transport-Security" not in headers
+
+
 def test_authorized_user_can_see_the_devices(client: FlaskClient) -> None:
     client.get(f"{ORDERS}/", headers=phone())
     assert "phone-1" in client.get(ADMIN, auth=("ann", "")).text

@@ -83,11 +83,15 @@ def test_json_has_the_traceback_as_a_field() -> None:
 
 
 @pytest.mark.parametrize("format_line", [TextFormatter().format, JsonFormatter().format])
-def test_tokens_and_setup_links_are_masked(
+def test_tokens_and_links_are_masked(
     format_line: Callable[[logging.LogRecord], str],
 ) -> None:
     secret = "IjEi.aBcDeF.0123456789-_abc"
-    for path in (MAKE_SETUP_PATH(secret), "/" + MAKE_SETUP_PATH("/" + secret)):
+    for path in (
+        MAKE_SETUP_PATH(secret),
+        "/" + MAKE_SETUP_PATH("/" + secret),
+        f"/reset-password/{secret}",
+    ):
         line = format_line(record("Exception on %s [GET]", path, error=ValueError(path)))
         assert secret not in line
         assert "[GET]" in line

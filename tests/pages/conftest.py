@@ -28,7 +28,9 @@ def signed_in(
     database = databases.copy(migrated, tmp_path_factory.mktemp("signed-in") / "instance")
     with only_settings(database | {"SECRET_KEY": SECRET_KEY}):
         app = standalone.create_app()
-        cookie = create_and_sign_in(app).client.get_cookie(COOKIE)
+        with pytest.MonkeyPatch.context() as clock:
+            FakeClock(clock).set(NOON)  # the session must not be older than the tests
+            cookie = create_and_sign_in(app).client.get_cookie(COOKIE)
         assert cookie is not None
         state_of(app).close()
     return database, cookie.value

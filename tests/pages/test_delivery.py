@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from tests.conftest import MakeApp, Register
+from tests.conftest import Register
 from tests.pages.visitor import Page, Visitor
 
 LIST = "/settings/api-devices"
@@ -163,8 +163,3 @@ def test_scripts_are_deferred(admin: Visitor, register: Register) -> None:
     register("phone-1")
     for script in admin.get(LIST).root.all("script"):
         assert "defer" in script.attributes
-
-
-def test_secure_cookies_setting_marks_cookies_secure(make_app: MakeApp) -> None:
-    client = make_app(APIDEVICES_SECURE_COOKIES="true").test_client()
-    assert "Secure" in client.get("/login", base_url="https://localhost").headers["Set-Cookie"]

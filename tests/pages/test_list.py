@@ -211,12 +211,9 @@ def test_list_is_not_cached_and_varies_by_htmx_header(
     assert headers["Cache-Control"] == "no-store"
 
 
-def test_row_shows_relative_and_exact_time(
-    admin: Visitor, register: Register, fake_clock: FakeClock
-) -> None:
-    register("phone-1", at=NOON)
-    fake_clock.set(NOON + timedelta(days=3))
+def test_row_shows_relative_and_exact_time(admin: Visitor, register: Register) -> None:
+    register("phone-1", at=NOON - timedelta(days=3))
     shown = rows(admin.get(LIST))[0].one("time")
-    assert shown.text == "3 days ago (2030-05-17 12:00:00 UTC)"
-    assert shown["title"] == "2030-05-17 12:00:00 UTC"
-    assert shown["datetime"] == "2030-05-17T12:00:00.000Z"
+    assert shown.text == "3 days ago (2030-05-14 12:00:00 UTC)"
+    assert shown["title"] == "2030-05-14 12:00:00 UTC"
+    assert shown["datetime"] == "2030-05-14T12:00:00.000Z"

@@ -7,7 +7,7 @@ from flask import Flask
 from flask_security import Security, SQLAlchemyUserDatastore
 from flask_sqlalchemy import SQLAlchemy
 
-from apidevices.standalone.accounts import passwords, setup, sign_in, users
+from apidevices.standalone.accounts import passwords, reset, setup, sign_in, users
 from apidevices.standalone.models import Role, User
 from apidevices.toolkit import database, render
 
@@ -60,5 +60,8 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
     # body of every request, including API requests, and would always query the user.
     security.login_manager.request_loader(lambda _request: None)
     security.principal.identity_loaders.clear()
+    # Ignore "remember me" cookies: they would outlive all limits of sessions.
+    security.login_manager._load_user_from_remember_cookie = lambda _cookie: None
     app.register_blueprint(setup.blueprint)
     sign_in.init_app(app)
+    reset.init_app(app)
