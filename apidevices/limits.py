@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import NamedTuple
 
-from sqlalchemy import case, select
+from sqlalchemy import case, select, update
 from sqlalchemy.orm import Session
 
 from apidevices.database import Database
@@ -61,6 +61,17 @@ def take(
         if session.scalar(upsert.returning(row.full_at)) is not None:
             return
     raise LimitReached(limit.name, _wait(session, limit, subject, moment, cost))
+
+
+def give_back(session: Session, limit: Limit, subject: str, amount: int = 1) -> None:
+    """Undo ``take``, in the transaction of ``session``."""
+    if not limit.number:
+        return
+    cost = amount * (limit.period // _MICROSECOND) // limit.number
+    row = RateLimit
+    session.execute(
+        update(row).where(row.key == _key(limit, subject)).values(full_at=row.full_at - cost)
+    )
 
 
 def check(session: Session, limit: Limit, subject: str, now: datetime, amount: int = 1) -> None:

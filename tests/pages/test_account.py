@@ -54,7 +54,7 @@ def test_new_password_ends_other_sessions(app: Flask, admin: Visitor, session_co
         ({"new_password_confirm": "something else"}, "The passwords don't match."),
         (
             {"new_password": "short", "new_password_confirm": "short"},
-            "The password must have at least 8 characters.",
+            "The password must have at least 12 characters.",
         ),
         (
             {"new_password": PASSWORD, "new_password_confirm": PASSWORD},

@@ -93,7 +93,7 @@ def test_setup_link_stops_working_after_create_user(
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ({"password": "short", "password_again": "short"}, "at least 8 characters"),
+        ({"password": "short", "password_again": "short"}, "at least 12 characters"),
         ({"password_again": "something else"}, "The passwords don't match."),
         ({"password": "", "password_again": ""}, "Choose a password."),
         ({"email": "ann at home"}, "This is not an email address."),
