@@ -72,7 +72,7 @@ def test_parallel_guessers_never_exceed_the_limit(
 def test_reserved_slot_is_free_while_strangers_hold_the_others() -> None:
     target, done = Slots(), threading.Event()
     stranger = hold_in_thread(target, precedence=False, until=done)
-    with target.hold(precedence=True):
+    with target.hold():
         done.set()
     stranger.join()
 
@@ -91,17 +91,17 @@ def test_calls_are_refused_at_once_when_enough_wait() -> None:
     waiting = ThreadPoolExecutor(1)
 
     def wait() -> None:
-        with target.hold():
+        with target.hold(precedence=False):
             pass
 
     waiter = waiting.submit(wait)
     time.sleep(0.05)
-    with pytest.raises(LimitReached), target.hold():
+    with pytest.raises(LimitReached), target.hold(precedence=False):
         pass
     done.set()
     waiter.result(10)
     stranger.join()
-    with target.hold():  # everything has been released
+    with target.hold(precedence=False):  # everything has been released
         pass
 
 

@@ -1,6 +1,7 @@
 """The forms of Flask-Security with limits on wrong passwords."""
 
 from math import ceil
+from random import uniform
 from typing import Any
 
 from flask import Response, after_this_request, current_app, request
@@ -16,9 +17,9 @@ from apidevices.standalone.accounts.sign_in_log import Action
 from apidevices.standalone.delay import hold_back
 from apidevices.toolkit import LimitReached, clock, database, is_unavailable
 
-REFUSAL_DELAY = 1.0
-"""Seconds to hold back the response to a refused attempt, so that a client in a loop costs little.
-"""
+REFUSAL_DELAY = (1.0, 3.0)
+"""Range of seconds to hold back the response to a refused attempt, so that clients in a loop cost
+little. They differ, so that many clients don't come back at the same moment."""
 
 
 class SignInForm(LoginForm):
@@ -83,7 +84,7 @@ class PasswordForm(ChangePasswordForm):
 def _refuse(error: LimitReached, attempt: Attempt) -> str:
     """Prepare the response to a refused attempt, and return the message for its form."""
     sign_in_log.record_refusal(database(), attempt, error.limit, clock.now())
-    hold_back(request.environ, REFUSAL_DELAY)
+    hold_back(request.environ, uniform(*REFUSAL_DELAY))  # noqa: S311 - not a secret
 
     @after_this_request
     def as_refusal(response: Response) -> Response:

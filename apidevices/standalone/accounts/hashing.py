@@ -5,6 +5,7 @@ a few parallel guessers would take all memory, all cores and all threads from th
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,9 @@ from apidevices.toolkit import LimitReached
 
 CONCURRENT = 2
 """Hashes that a process computes at once. One of them is reserved for calls with precedence."""
+
+SHARE = 0.25
+"""Share of the time in which a process computes hashes without precedence, at most."""
 
 WAITING = 1
 """Threads of a process that wait for a hash, once with and once without precedence."""
@@ -37,10 +41,14 @@ class Slots:
             False: threading.Semaphore(CONCURRENT - 1 + WAITING),
         }
         self._thread = threading.local()
+        self._next_without_precedence = 0.0
 
     @contextmanager
-    def hold(self, *, precedence: bool = False) -> Iterator[None]:
+    def hold(self, *, precedence: bool = True) -> Iterator[None]:
         """Hold a slot within the block. A thread that holds one gets no second one.
+
+        Args:
+            precedence: Use the reserved slot too. False for clients that nothing vouches for.
 
         Raises:
             LimitReached: Too many threads wait already, or the wait takes too long.
@@ -55,10 +63,23 @@ class Slots:
             else:
                 with (
                     _acquired(self._without_precedence, PATIENCE),
+                    self._paused(),
                     _acquired(self._all, PATIENCE),
                     self._marked(),
                 ):
                     yield
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Wait until the previous hash is long enough ago."""
+        time.sleep(max(0.0, self._next_without_precedence - time.monotonic()))
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            ended = time.monotonic()
+            pause = min((ended - started) * (1 / SHARE - 1), PATIENCE / 2)
+            self._next_without_precedence = ended + pause
 
     @contextmanager
     def _marked(self) -> Iterator[None]:
