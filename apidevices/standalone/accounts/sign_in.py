@@ -68,12 +68,12 @@ def actor() -> str:
 
 
 def _check_sign_in_request() -> ResponseReturnValue | None:
-    """Handle sign-in requests that Flask-Security's own view does not handle well."""
-    if request.endpoint != "security.login":
+    """Handle requests that Flask-Security's own views do not handle well."""
+    if request.endpoint not in ("security.login", "security.change_password"):
         return None
     if request.is_json:
-        abort(415, "Use the form to sign in.")
-    if "next" in request.args and not _LOCAL_PATH.fullmatch(request.args["next"]):
+        abort(415, "Use the form of the page.")
+    if request.endpoint == "security.login" and "next" in request.args and not _LOCAL_PATH.fullmatch(request.args["next"]):
         return redirect(url_for("security.login"), 303)
     return None
 
