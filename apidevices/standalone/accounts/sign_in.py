@@ -73,8 +73,8 @@ def _check_sign_in_request() -> ResponseReturnValue | None:
         return None
     if request.is_json:
         abort(415, "Use the form of the page.")
-    if request.endpoint == "security.login" and "next" in request.args and not _LOCAL_PATH.fullmatch(request.args["next"]):
-        return redirect(url_for("security.login"), 303)
+    if not _LOCAL_PATH.fullmatch(request.args.get("next", "/")):
+        return redirect(url_for(request.endpoint), 303)
     return None
 
 
