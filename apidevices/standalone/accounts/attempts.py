@@ -82,7 +82,7 @@ def sign_in(db: Database, email: str, address: str, secret_key: str) -> Attempt:
     """Return an attempt to sign in with an email address as typed."""
     is_here = and_(UserAddress.user_id == User.id, UserAddress.address == address)
     query = select(User.id, User.email, UserAddress.user_id.is_not(None))
-    query = query.outerjoin(UserAddress, is_here).where(func.lower(User.email) == email.lower())
+    query = query.outerjoin(UserAddress, is_here).where(func.lower(User.email) == func.lower(email))
     with db.read() as session:
         found = session.execute(query).first()
     if found is None:
