@@ -23,7 +23,7 @@ from benchmarks.checkouts import Checkout
 from benchmarks.context import BenchmarkFailed, Run, check, show_progress
 from benchmarks.databases import Backend
 from benchmarks.load import Load, Requests, raw_request
-from benchmarks.processes import resident_megabytes
+from benchmarks.processes import Usage, resident_megabytes
 from benchmarks.report import Table, median
 from harness.real_server import ROOT, RealServer
 
@@ -38,9 +38,14 @@ _CSRF_TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """The API during one kind of guesses. ``memory`` is that of the largest process, at most."""
+    """The API during one kind of guesses.
+
+    ``cores`` is the CPU time of the server per second, and ``memory`` is that of its largest
+    process, at most.
+    """
 
     load: Load
+    cores: float
     memory: float
     statuses: Counter[str]
 
@@ -57,6 +62,7 @@ def measure(run: Run) -> Table:
             f" password, again and again. “{_ONE_ADDRESS}”: for an existing account."
             f" “{_MANY_ADDRESSES}”: for another email address each time, too, so that no limit per"
             " account or address ever applies.",
+            "“cores”: CPU time of the server per second.",
             "“MB”: largest resident memory of a process of the server, looked up every 20 ms.",
         ],
     )
@@ -101,6 +107,7 @@ def _measure_checkout(
                 "guesses from": guessers,
                 "p50 ms": median([round_.load.p50_ms for round_ in rounds]),
                 "p99 ms": p99,
+                "cores": median([round_.cores for round_ in rounds]),
                 "MB": max(round_.memory for round_ in rounds),
                 "guesses/s": statuses.total() / seconds / len(rounds),
                 "refused/s": statuses["429"] / seconds / len(rounds),
@@ -118,6 +125,7 @@ def _create_account(server: RealServer) -> None:
 
 
 def _run_round(server: RealServer, requests: Requests, guessers: str, seconds: int) -> Round:
+    before, started = Usage.of(server.process.pid), time.monotonic()
     with _memory(server.process.pid) as sizes:
         if guessers == _NONE:
             load, statuses = requests.send_at(RATE, server.port, seconds), Counter[str]()
@@ -130,7 +138,8 @@ def _run_round(server: RealServer, requests: Requests, guessers: str, seconds: i
             statuses = Counter(json.loads(process.communicate()[0]))
             check(process.returncode == 0, "the guessers failed")
     check(not load.failure, load.failure)
-    return Round(load, max(sizes), statuses)
+    used = Usage.of(server.process.pid) - before
+    return Round(load, used.cpu / (time.monotonic() - started), max(sizes), statuses)
 
 
 @contextmanager
