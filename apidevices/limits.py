@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, case, select
+from sqlalchemy import BigInteger, bindparam, case, select, update
 from sqlalchemy.orm import Session
 
 from apidevices.database import Database
@@ -68,6 +68,17 @@ def take(
         if session.connection().execute(_upsert(db), values).first() is not None:
             return
     raise LimitReached(limit.name, _wait(session, limit, subject, moment, cost))
+
+
+def give_back(session: Session, limit: Limit, subject: str, amount: int = 1) -> None:
+    """Undo ``take``, in the transaction of ``session``."""
+    if not limit.number:
+        return
+    cost = amount * (limit.period // _MICROSECOND) // limit.number
+    row = RateLimit
+    session.execute(
+        update(row).where(row.key == _key(limit, subject)).values(full_at=row.full_at - cost)
+    )
 
 
 def check(session: Session, limit: Limit, subject: str, now: datetime, amount: int = 1) -> None:

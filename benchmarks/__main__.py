@@ -20,6 +20,7 @@ from benchmarks import (
     memory,
     proxied_gate,
     request_path,
+    sign_in,
     stability,
     strictness,
     writes,
@@ -39,6 +40,7 @@ PARTS = {
     "lists": lists,
     "writes": writes,
     "memory": memory,
+    "sign-in": sign_in,
     "strictness": strictness,
 }
 

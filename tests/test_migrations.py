@@ -26,6 +26,7 @@ from apidevices.database.sqlite import sqlite_module
 from apidevices.identity import DeviceIdentity
 from apidevices.models import PREFIX, Base, DeviceActivity
 from apidevices.standalone import accounts, uploads
+from apidevices.standalone.accounts import addresses
 from apidevices.standalone.migrations import upgrade
 from apidevices.standalone.settings import ServerSettings
 from harness.databases import FILE, Databases
@@ -76,7 +77,9 @@ def fill(app: Flask) -> None:
         limits.take(db, session, limits.Limit("test", 2, limits.HOUR), "token:1", now)
     uploads.store(db, b"[1]", device_id=device_id, token_id=token.id, now=now)
     with app.app_context():
-        accounts.create(db, "ann@example.com", "correct horse", actor="ann", now=now)
+        user = accounts.create(db, "ann@example.com", "correct horse", actor="ann", now=now)
+    with db.write() as session:
+        addresses.remember(db, session, user.id, "192.0.2.1", now)
 
 
 @pytest.fixture

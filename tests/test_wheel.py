@@ -192,7 +192,7 @@ def test_installed_wheel_runs_the_server(
     )
     with server:
         options = ("ann@example.org", "--password-stdin")
-        created = server.flask("create-user", *options, stdin="long enough")
+        created = server.flask("create-user", *options, stdin="long enough for anyone")
         assert created.returncode == 0, created.stderr
         token = server.flask("create-token", "x").stdout.strip()
         assert server.call("GET", DEVICE, as_device(token)).status == 200

@@ -21,6 +21,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wsgi import FileWrapper
 
 from apidevices.standalone import request_ids, security_headers
+from apidevices.standalone.delay import delay_of
 from apidevices.standalone.logs import Access
 from apidevices.standalone.metrics import process_metrics
 from apidevices.standalone.settings import ServerSettings
@@ -106,6 +107,8 @@ class Application:
                 return
             response = _Response(self._app.wsgi_app)
             block = await self._in_thread(response.start, environ)
+        if delay := delay_of(environ):
+            await asyncio.sleep(delay)
         await send(
             {
                 "type": "http.response.start",

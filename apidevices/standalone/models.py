@@ -64,3 +64,15 @@ class Upload(Base):
     body: Mapped[str] = mapped_column(Text, deferred=True)
 
     token: Mapped[ApiToken] = relationship(lazy="joined", innerjoin=True)
+
+
+class UserAddress(Base):
+    """A network that an account has signed in from: an IPv4 address or an IPv6 /64."""
+
+    __tablename__ = f"{TABLE_PREFIX}user_addresses"
+
+    user_id: Mapped[int] = mapped_column(
+        Id, ForeignKey(f"{TABLE_PREFIX}users.id", ondelete="CASCADE"), primary_key=True
+    )
+    address: Mapped[str] = mapped_column(String(43), primary_key=True)
+    last_used_at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -54,7 +54,7 @@ def test_new_password_ends_other_sessions(app: Flask, admin: Visitor, session_co
         ({"new_password_confirm": "something else"}, "The passwords don't match."),
         (
             {"new_password": "short", "new_password_confirm": "short"},
-            "The password must have at least 8 characters.",
+            "The password must have at least 12 characters.",
         ),
         (
             {"new_password": PASSWORD, "new_password_confirm": PASSWORD},
@@ -87,3 +87,10 @@ def test_password_fields_have_autocomplete_hints(admin: Visitor) -> None:
         "new_password": "new-password",
         "new_password_confirm": "new-password",
     }
+
+
+@pytest.mark.database("sqlite")
+def test_json_is_rejected(admin: Visitor) -> None:
+    token = admin.get(ACCOUNT).form(ACCOUNT).one("input", name="csrf_token")["value"]
+    response = admin.client.post(ACCOUNT, json={"password": 1}, headers={"X-CSRFToken": token})
+    assert response.status_code == 415

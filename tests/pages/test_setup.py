@@ -8,7 +8,9 @@ from flask import Flask
 
 from apidevices.standalone.accounts import setup_path
 from harness.databases import Variables
+from tests.conftest import state_of
 from tests.pages.conftest import ANN, PASSWORD, create_account, sign_in
+from tests.pages.sign_in import audit_log
 from tests.pages.visitor import Page, Visitor
 
 LIST = "/settings/api-devices"
@@ -38,6 +40,16 @@ def test_setup_creates_the_account_and_signs_in(anonymous: Visitor, link: str) -
     page = anonymous.follow(response)
     assert page.announced == "Your account is ready."
     assert ANN in page.text
+
+
+def test_setup_is_recorded_and_makes_the_address_known(
+    app: Flask, anonymous: Visitor, link: str
+) -> None:
+    fill_in(anonymous, link)
+    assert [entry.action for entry in audit_log(app)] == ["user.created", "user.signed_in"]
+    with state_of(app).db.connect() as connection:
+        found = connection.exec_driver_sql("SELECT address FROM apidevices_user_addresses")
+        assert found.scalars().all() == ["127.0.0.1"]
 
 
 def test_created_account_can_sign_in(app: Flask, anonymous: Visitor, link: str) -> None:
@@ -93,7 +105,7 @@ def test_setup_link_stops_working_after_create_user(
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        ({"password": "short", "password_again": "short"}, "at least 8 characters"),
+        ({"password": "short", "password_again": "short"}, "at least 12 characters"),
         ({"password_again": "something else"}, "The passwords don't match."),
         ({"password": "", "password_again": ""}, "Choose a password."),
         ({"email": "ann at home"}, "This is not an email address."),

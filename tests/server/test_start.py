@@ -16,7 +16,7 @@ def test_first_start_prints_one_setup_link(make_server: StartServer) -> None:
         [link] = server.setup_links
         assert link.startswith(f"{server.url}/setup/")
         created = server.flask(
-            "apidevices", "create-user", "ann@example.com", "--password-stdin", stdin="long enough"
+            "apidevices", "create-user", "ann@example.com", "--password-stdin", stdin="long enough!"
         )
         assert created.returncode == 0, created.stderr
     with make_server() as server:

@@ -62,7 +62,7 @@ def first_account(token: str) -> ResponseReturnValue:
             _sign_in(email)
             flash("Your account is ready.")
             return redirect(url_for("apidevices.device_list"), 303)
-    page = render("standalone/setup.html", form=form, min_password=passwords.MIN_LENGTH)
+    page = render("standalone/setup.html", form=form, hint=passwords.HINT)
     return page, 422 if form.errors else 200
 
 

@@ -7,14 +7,23 @@ from urllib.parse import parse_qs, urlsplit
 from flask import Flask, abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, user_logged_out
+from flask_security import password_changed, user_authenticated
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response as BaseResponse
 
+from apidevices.standalone.accounts import sign_in_log
+from apidevices.standalone.accounts.addresses import client_address
+from apidevices.standalone.accounts.sign_in_log import Action
 from apidevices.standalone.models import User
-from apidevices.toolkit import is_htmx
+from apidevices.toolkit import clock, database, is_htmx, is_unavailable
 
 SIGN_IN = "Sign in to see this page."
 SESSION_ENDED = "Your session has ended. Sign in and try again."
 SIGN_IN_AGAIN = "The sign-in page has expired. Sign in again."
+STILL_SIGNED_IN = (
+    "You are signed out in this browser. Your sessions in other browsers could not be ended,"
+    " because the database can't be written."
+)
 
 _LOCAL_PATH = re.compile(r"/(?![/\\])[^\x00-\x20\\]*")
 
@@ -22,6 +31,8 @@ _LOCAL_PATH = re.compile(r"/(?![/\\])[^\x00-\x20\\]*")
 def init_app(app: Flask) -> None:
     """Add to the views of Flask-Security."""
     app.before_request(_check_sign_in_request)
+    user_authenticated.connect(_record_sign_in, app)
+    password_changed.connect(_record_password_change, app)
     user_logged_out.connect(_end_sessions, app)
 
 
@@ -57,18 +68,37 @@ def actor() -> str:
 
 
 def _check_sign_in_request() -> ResponseReturnValue | None:
-    """Handle sign-in requests that Flask-Security's own view does not handle well."""
-    if request.endpoint != "security.login":
+    """Handle requests that Flask-Security's own views do not handle well."""
+    if request.endpoint not in ("security.login", "security.change_password"):
         return None
     if request.is_json:
-        abort(415, "Use the form to sign in.")
-    if "next" in request.args and not _LOCAL_PATH.fullmatch(request.args["next"]):
-        return redirect(url_for("security.login"), 303)
+        abort(415, "Use the form of the page.")
+    if not _LOCAL_PATH.fullmatch(request.args.get("next", "/")):
+        return redirect(url_for(request.endpoint), 303)
     return None
+
+
+def _record_sign_in(_app: Flask, user: User, authn_via: list[str] | None, **_extra: Any) -> None:
+    if authn_via != ["change"]:  # changing the password signs in again
+        sign_in_log.record_success(database(), user, client_address(), clock.now())
+
+
+def _record_password_change(app: Flask, user: User, **_extra: Any) -> None:
+    session = app.extensions["security"].datastore.db.session
+    sign_in_log.record(session, Action.PASSWORD_CHANGED, user, client_address(), clock.now())
 
 
 def _end_sessions(app: Flask, user: User, **_extra: Any) -> None:
     """End all sessions of a user who signs out. Otherwise the session cookie could be replayed."""
     datastore = app.extensions["security"].datastore
+    session = datastore.db.session
     datastore.set_uniquifier(user)
-    datastore.commit()
+    sign_in_log.record(session, Action.SIGNED_OUT, user, client_address(), clock.now())
+    try:
+        datastore.commit()
+    except SQLAlchemyError as error:
+        session.rollback()
+        if not is_unavailable(error):
+            raise
+        app.logger.error("Can't end the sessions of an account: %s", error)
+        flash(STILL_SIGNED_IN)

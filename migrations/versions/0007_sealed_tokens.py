@@ -1,13 +1,13 @@
 """Add the sealed text of a new token.
 
-Revision ID: 0011
+Revision ID: 0007
 Revises: 0006
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0011"
+revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None

@@ -1,0 +1,80 @@
+"""Sign-ins in the audit log, refused and failed ones too."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy.orm import Session
+
+from apidevices.standalone.accounts import addresses
+from apidevices.standalone.accounts.attempts import Attempt, try_to_write
+from apidevices.standalone.models import User
+from apidevices.toolkit import Database, LimitReached, audit, limits
+
+ANONYMOUS = "not signed in"
+"""The actor of attempts that fail."""
+
+_ENTRY_PER_MINUTE = limits.Limit("sign_in_limited_entry", 1, timedelta(minutes=1))
+
+
+class Action(StrEnum):
+    """Audit log actions of sign-in and sign-out."""
+
+    SIGNED_IN = "user.signed_in"
+    SIGN_IN_FAILED = "user.sign_in_failed"
+    SIGN_IN_LIMITED = "user.sign_in_limited"
+    SIGNED_OUT = "user.signed_out"
+    PASSWORD_CHECK_FAILED = "user.password_check_failed"  # noqa: S105 - the name of an action
+    PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an action
+
+
+def record_success(db: Database, user: User, address: str, now: datetime) -> None:
+    """Record that an account signed in, and remember its address."""
+
+    def write(session: Session) -> None:
+        addresses.remember(db, session, user.id, address, now)
+        record(session, Action.SIGNED_IN, user, address, now)
+
+    try_to_write(db, write, "record a sign-in")
+
+
+def record(session: Session, action: Action, user: User, address: str, now: datetime) -> None:
+    """Record an action of an account, in the transaction of ``session``."""
+    audit.record(session, action, f"user:{user.id}", actor=user.email, at=now, address=address)
+
+
+def record_failure(db: Database, action: Action, attempt: Attempt, now: datetime) -> None:
+    """Record an attempt with a wrong password."""
+    try_to_write(
+        db, lambda session: _record_attempt(session, action, attempt, now), "record an attempt"
+    )
+
+
+def record_refusal(db: Database, attempt: Attempt, limit: str, now: datetime) -> None:
+    """Record an attempt that a limit refused; at most one entry per minute and subject."""
+
+    def write(session: Session) -> None:
+        limits.take(db, session, _ENTRY_PER_MINUTE, attempt.subject, now)
+        _record_attempt(session, Action.SIGN_IN_LIMITED, attempt, now, limit=limit)
+
+    try:
+        with db.read() as session:  # refusals are frequent: most must not write
+            limits.check(session, _ENTRY_PER_MINUTE, attempt.subject, now)
+        try_to_write(db, write, "record an attempt")
+    except LimitReached:
+        pass
+
+
+def _record_attempt(
+    session: Session, action: Action, attempt: Attempt, now: datetime, **details: str
+) -> None:
+    if attempt.email is not None:
+        details["email"] = attempt.email
+    audit.record(
+        session,
+        action,
+        attempt.subject,
+        actor=ANONYMOUS,
+        at=now,
+        address=attempt.address,
+        **details,
+    )
