@@ -89,6 +89,14 @@ class Settings(BaseModel):
         " unavailable.",
     )
 
+    disk_reserve: int = Field(
+        default=0,
+        ge=0,
+        le=65_536,
+        description="MiB of disk space to set aside next to a SQLite database, so that blocking"
+        " works when the disk is full. The standalone application's default is 16.",
+    )
+
     accent_color: str = Field(
         default="",
         description="Accent color of the pages, #rrggbb. Give two for light and dark mode.",

@@ -102,7 +102,7 @@ def build(
         metrics=metrics,
     )
     lookups = {
-        requires_tokens: make_lookup(db.engine, tokens=requires_tokens)
+        requires_tokens: make_lookup(db, tokens=requires_tokens)
         for requires_tokens in {tokens, settings.gate_tokens, True}
     }
 

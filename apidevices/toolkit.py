@@ -17,11 +17,14 @@ from apidevices.config import PREFIX as SETTING_PREFIX
 from apidevices.database import (
     LOCK_TIMEOUT,
     Database,
+    DatabaseUnavailable,
     engine_options,
     is_unavailable,
+    log_unavailable,
     prepare,
     sqlite_warning,
 )
+from apidevices.database.files import Identity as FileIdentity
 from apidevices.database.files import sqlite_file
 from apidevices.errors import APIDevicesError, ConfigError, Conflict, InvalidInput, LimitReached
 from apidevices.gate import AsyncGate, Gate
@@ -68,9 +71,11 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "Database",
+    "DatabaseUnavailable",
     "DeviceIdRequired",
     "DeviceIdentity",
     "DeviceJson",
+    "FileIdentity",
     "Gate",
     "Group",
     "Id",
@@ -109,6 +114,7 @@ __all__ = [
     "is_htmx",
     "is_unavailable",
     "limits",
+    "log_unavailable",
     "metrics",
     "prepare",
     "print_table",

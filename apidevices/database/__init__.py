@@ -8,7 +8,8 @@ from apidevices.database.backend import LOCK_TIMEOUT
 from apidevices.database.bulk import BulkStatement
 from apidevices.database.database import Database
 from apidevices.database.engines import engine_for, engine_options, prepare
-from apidevices.database.errors import is_unavailable
+from apidevices.database.errors import DatabaseUnavailable, is_unavailable, log_unavailable
+from apidevices.database.files import DatabaseFile
 from apidevices.database.sqlite import (
     check_journal_mode,
     sqlite_module,
@@ -20,10 +21,13 @@ __all__ = [
     "LOCK_TIMEOUT",
     "BulkStatement",
     "Database",
+    "DatabaseFile",
+    "DatabaseUnavailable",
     "check_journal_mode",
     "engine_for",
     "engine_options",
     "is_unavailable",
+    "log_unavailable",
     "prepare",
     "sqlite_module",
     "sqlite_time",

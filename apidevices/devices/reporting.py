@@ -61,7 +61,7 @@ def report(
     changed details are stored, with one ``changed`` entry. Concurrent calls that report the same
     change write it once. A report from a blocked device changes nothing.
     """
-    with db.write() as session:
+    with db.write(essential=False) as session:
         result, signal, details = _store(db, session, _Report(identity, token_id, address, at=now))
     if signal is not None:
         signals.send(signal, lambda: get(db, result.device_id), **details)

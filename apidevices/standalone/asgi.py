@@ -21,6 +21,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wsgi import FileWrapper
 
 from apidevices.standalone import request_ids
+from apidevices.standalone.disk import DiskWatch
 from apidevices.standalone.logs import Access
 from apidevices.standalone.metrics import process_metrics
 from apidevices.standalone.settings import ServerSettings
@@ -51,6 +52,7 @@ class Application:
         self._executor = ThreadPoolExecutor(settings.apidevices_threads, "apidevices-request")
         self._gate = AsyncGate(app, self._executor)
         self.metrics = process_metrics(app)
+        self.disk = DiskWatch(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or start and stop with the server."""

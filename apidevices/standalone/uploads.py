@@ -27,7 +27,7 @@ def store(db: Database, body: bytes, *, device_id: int, token_id: int, now: date
         size=len(body),
         body=_decode_json(body),
     )
-    with db.write() as session:
+    with db.write(essential=False) as session:
         session.add(upload)
     return upload
 
