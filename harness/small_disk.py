@@ -40,7 +40,7 @@ def mounted(folder: Path, mib: int) -> Iterator[SmallDisk]:
         OSError: This process may not mount a disk.
     """
     folder.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=700", "tmpfs", folder]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=700", "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     if done.returncode:
         raise OSError(done.stderr.strip())

@@ -60,15 +60,16 @@ class DatabaseFile:
         """
         if not self._path:
             return
+        found: Identity | None
         try:
             status = os.stat(self._path)
-            found = (status.st_dev, status.st_ino)
+            found, size = (status.st_dev, status.st_ino), status.st_size
         except OSError:
-            status = found = None
+            found, size = None, 0
         if found == self.identity and not self._is_missing and not self._has_lost_log:
             return
         if self.identity is None:
-            if status is not None and status.st_size:  # nothing can be lost with an empty file
+            if size:  # an empty file has nothing to lose
                 self.identity = found
             return
         self._report(found == self.identity)
