@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from apidevices.database.backend import Backend
-from apidevices.database.errors import may_be_out_of_space, write_failure
+from apidevices.database.errors import may_be_out_of_space, storage_failure
 from apidevices.database.files import DatabaseFile, sqlite_file
 from apidevices.database.postgresql import PostgresBackend
 from apidevices.database.reserve import DiskReserve
@@ -91,7 +91,7 @@ class Database:
             with self._transaction(timeout, exclusive, essential) as session:
                 yield session
         except Exception as error:
-            if failure := write_failure(error):
+            if failure := storage_failure(error):
                 self.write_failure = failure
                 if essential and may_be_out_of_space(error):
                     self.reserve.release()  # for the next attempt

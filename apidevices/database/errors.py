@@ -15,12 +15,22 @@ _UNAVAILABLE_SQLSTATES = (
     "25006",  # read_only_sql_transaction: the server has become a standby
     "42P01",  # undefined_table: not migrated yet
 )
-_LOCK_NOT_AVAILABLE = "55P03"
 
-# Primary result codes of SQLite. Quotas and shared memory that can't grow are reported as errors of
-# the second and third kind.
-_SQLITE_BUSY, _SQLITE_LOCKED = 5, 6
-_SQLITE_IOERR, _SQLITE_FULL, _SQLITE_CANTOPEN = 10, 13, 14
+# Primary result codes of SQLite, from sqlite.org/rescode.html.
+_PERM, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 3, 8, 10, 11, 13, 14, 26
+
+_OUT_OF_SPACE = (
+    _FULL,
+    _IOERR,  # a quota is reported as this
+    _CANTOPEN,  # there is no space for shared memory
+)
+_STORAGE = (*_OUT_OF_SPACE, _PERM, _READONLY, _CORRUPT, _NOTADB)
+_STORAGE_SQLSTATES = (
+    "25006",  # read_only_sql_transaction
+    "53",  # insufficient resources: disk_full, out_of_memory, too_many_connections
+    "58",  # system error: io_error
+    "XX",  # internal error: data_corrupted
+)
 
 
 class DatabaseUnavailable(SQLAlchemyError):
@@ -42,21 +52,16 @@ def is_unavailable(error: Exception) -> bool:
 
 def may_be_out_of_space(error: BaseException) -> bool:
     """Return whether SQLite may have failed because the disk or a quota is full."""
-    return _sqlite_code(error) in (_SQLITE_IOERR, _SQLITE_FULL, _SQLITE_CANTOPEN)
+    return _sqlite_code(error) in _OUT_OF_SPACE
 
 
-def write_failure(error: BaseException) -> str | None:
-    """Return why the database could not store anything; None if it could have.
-
-    A write that waited too long for others, a lost connection and a faulty statement don't count.
-    """
-    if not isinstance(error, DBAPIError) or not is_unavailable(error):
+def storage_failure(error: BaseException) -> str | None:
+    """Return why the database could not store anything; None if it could have."""
+    if not isinstance(error, DBAPIError):
         return None
-    if error.connection_invalidated or _sqlite_code(error) in (_SQLITE_BUSY, _SQLITE_LOCKED):
-        return None
-    if _sqlite_code(error) is None and _sqlstate(error) in (None, _LOCK_NOT_AVAILABLE):
-        return None
-    return str(error.orig).splitlines()[0]
+    if _sqlite_code(error) in _STORAGE or _sqlstate(error).startswith(_STORAGE_SQLSTATES):
+        return str(error.orig).splitlines()[0]
+    return None
 
 
 def log_unavailable(logger: logging.Logger, error: Exception) -> None:
@@ -71,5 +76,5 @@ def _sqlite_code(error: BaseException) -> int | None:
     return None if code is None else int(code) & 0xFF
 
 
-def _sqlstate(error: DBAPIError) -> str | None:
-    return getattr(error.orig, "sqlstate", None)
+def _sqlstate(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
