@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 
 from apidevices import audit
-from apidevices.database import Database
+from apidevices.database import Database, retried_with_reserve
 from apidevices.errors import Conflict, InvalidInput, TokenNotFound
 from apidevices.models import ApiToken
 from apidevices.text import MAX_LENGTH, clean_text
@@ -123,6 +123,7 @@ def find(db: Database, reference: str) -> ApiToken:
     return found[0]
 
 
+@retried_with_reserve
 def revoke(db: Database, token_id: int, *, actor: str, now: datetime) -> ApiToken:
     """Revoke a token: the next request with it is denied. Idempotent.
 

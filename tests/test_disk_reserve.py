@@ -10,7 +10,7 @@ from sqlalchemy import create_engine
 from apidevices import APIDevices, devices
 from apidevices.activity import ActivityBuffer
 from apidevices.database import Database, DatabaseUnavailable, engine_for, reserve
-from apidevices.database.reserve import MARGIN, MIB, DiskReserve
+from apidevices.database.reserve import MARGIN, MIB, FileReserve
 from apidevices.identity import DeviceIdentity
 from apidevices.models import Base
 from tests.conftest import NOON, MakeApp, state_of
@@ -131,12 +131,12 @@ def test_reserve_of_a_linked_database_is_on_its_disk(tmp_path: Path) -> None:
     (tmp_path / "data" / "devices.sqlite3").write_bytes(b"x")
     link = tmp_path / "devices.sqlite3"
     link.symlink_to(tmp_path / "data" / "devices.sqlite3")
-    assert DiskReserve(link, SIZE).build()
+    assert FileReserve(link, SIZE).build()
     assert (tmp_path / "data" / "devices.sqlite3-reserve").stat().st_size == SIZE
 
 
 def test_reserve_is_not_created_before_the_database(tmp_path: Path) -> None:
-    reserve = DiskReserve(tmp_path / "devices.sqlite3", SIZE)
+    reserve = FileReserve(tmp_path / "devices.sqlite3", SIZE)
     reserve.require()
     assert list(tmp_path.iterdir()) == []
 
@@ -146,7 +146,7 @@ def test_missing_permission_turns_the_reserve_off(
 ) -> None:
     (tmp_path / "devices.sqlite3").write_bytes(b"x")
     (tmp_path / "devices.sqlite3-reserve").mkdir()
-    reserve = DiskReserve(tmp_path / "devices.sqlite3", SIZE)
+    reserve = FileReserve(tmp_path / "devices.sqlite3", SIZE)
     for _ in range(2):
         reserve.require()
     [record] = caplog.records

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from apidevices.standalone import disk
 from apidevices.standalone.disk import Disk, DiskWatch
 from tests.conftest import MakeApp
 
@@ -18,7 +17,7 @@ class FakeUsage:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.free = 50 * GB
         monkeypatch.setattr(
-            disk.shutil, "disk_usage", lambda _path: SimpleNamespace(total=100 * GB, free=self.free)
+            "shutil.disk_usage", lambda _path: SimpleNamespace(total=100 * GB, free=self.free)
         )
 
 

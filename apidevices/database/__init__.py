@@ -10,6 +10,7 @@ from apidevices.database.database import Database
 from apidevices.database.engines import engine_for, engine_options, prepare
 from apidevices.database.errors import DatabaseUnavailable, is_unavailable, log_unavailable
 from apidevices.database.files import DatabaseFile
+from apidevices.database.reserve import retried_with_reserve
 from apidevices.database.sqlite import (
     check_journal_mode,
     sqlite_module,
@@ -29,6 +30,7 @@ __all__ = [
     "is_unavailable",
     "log_unavailable",
     "prepare",
+    "retried_with_reserve",
     "sqlite_module",
     "sqlite_time",
     "sqlite_warning",

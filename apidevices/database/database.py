@@ -14,8 +14,9 @@ from apidevices.database.backend import Backend
 from apidevices.database.errors import may_be_out_of_space, storage_failure
 from apidevices.database.files import DatabaseFile, sqlite_file
 from apidevices.database.postgresql import PostgresBackend
-from apidevices.database.reserve import DiskReserve
+from apidevices.database.reserve import FileReserve, Reserve
 from apidevices.database.sqlite import SqliteBackend
+from apidevices.database.table_reserve import TableReserve
 from apidevices.processes import after_fork
 
 
@@ -31,7 +32,11 @@ class Database:
         self.engine = engine
         path = sqlite_file(engine.url)
         self.file = DatabaseFile(path)
-        self.reserve = DiskReserve(path, disk_reserve)
+        self.reserve: Reserve = (
+            FileReserve(path, disk_reserve)
+            if engine.dialect.name == "sqlite"
+            else TableReserve(engine, disk_reserve)
+        )
         self.write_failure: str | None = None
         """Why the latest write of this process could not be stored; None if it was."""
         backend = SqliteBackend if engine.dialect.name == "sqlite" else PostgresBackend
@@ -93,8 +98,8 @@ class Database:
         except Exception as error:
             if failure := storage_failure(error):
                 self.write_failure = failure
-                if essential and may_be_out_of_space(error):
-                    self.reserve.release()  # for the next attempt
+            if may_be_out_of_space(error):
+                self.reserve.on_full_disk(essential=essential)  # helps the next attempt
             raise
         self.write_failure = None
         self.file.check()  # what was written to a file that has been moved is not acknowledged

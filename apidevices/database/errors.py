@@ -25,6 +25,7 @@ _OUT_OF_SPACE = (
     _CANTOPEN,  # there is no space for shared memory
 )
 _STORAGE = (*_OUT_OF_SPACE, _PERM, _READONLY, _CORRUPT, _NOTADB)
+_DISK_FULL = "53100"
 _STORAGE_SQLSTATES = (
     "25006",  # read_only_sql_transaction
     "53",  # insufficient resources: disk_full, out_of_memory, too_many_connections
@@ -51,8 +52,10 @@ def is_unavailable(error: Exception) -> bool:
 
 
 def may_be_out_of_space(error: BaseException) -> bool:
-    """Return whether SQLite may have failed because the disk or a quota is full."""
-    return _sqlite_code(error) in _OUT_OF_SPACE
+    """Return whether a write may have failed because the disk or a quota is full."""
+    if not isinstance(error, DBAPIError):
+        return False
+    return _sqlite_code(error) in _OUT_OF_SPACE or _sqlstate(error) == _DISK_FULL
 
 
 def storage_failure(error: BaseException) -> str | None:

@@ -1,20 +1,26 @@
 """Disk space that is set aside for blocks and other changes by administrators.
 
-The reserve is a preallocated file next to the SQLite database. When the disk is full, the first
-change by an administrator empties it, and SQLite uses the space. Until the file has its full size
+The reserve is a preallocated file next to the SQLite database, or a table on PostgreSQL. When the
+disk is full, the reserve is emptied for the changes of administrators. Until it has its full size
 again, devices can't store anything, so they can't use up the space. Lookups only read, so known
 devices are still served.
 
-The size of the file is the only state, so all processes and restarts share it.
+The size is the only state, so all processes and restarts share it.
 """
 
 import errno
 import logging
 import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
+from typing import NoReturn, ParamSpec, TypeVar
 
-from apidevices.database.errors import DatabaseUnavailable
+from sqlalchemy.exc import SQLAlchemyError
+
+from apidevices.database.errors import DatabaseUnavailable, may_be_out_of_space
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +34,79 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 DISK_FULL = "The disk is full. New devices, changes and uploads are not stored."
 
 
-class DiskReserve:
-    """The reserve of one database.
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Reserve(ABC):
+    """Disk space that is released when the disk is full.
+
+    Args:
+        size: The size of the reserve in bytes; 0 for none.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._is_refusing = False
+
+    @abstractmethod
+    def require(self) -> None:
+        """Check that devices may write. Rebuild the reserve if there is space for it.
+
+        Raises:
+            DatabaseUnavailable: The reserve is in use.
+        """
+
+    @abstractmethod
+    def build(self) -> bool:
+        """Allocate the reserve. Return False if there is not enough space for it."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Release the space of the reserve."""
+
+    def release_if_needed(self) -> None:
+        """Release the space of the reserve if the disk is almost full, where that is known."""
+        return
+
+    def on_full_disk(self, *, essential: bool) -> None:
+        """Release the space of the reserve after a write that failed, if it was essential."""
+        if essential:
+            self.release()
+
+    def _accept(self) -> None:
+        if self._is_refusing:
+            self._is_refusing = False
+            logger.warning("There is enough disk space again. Devices can write.")
+
+    def _refuse(self) -> NoReturn:
+        if not self._is_refusing:
+            self._is_refusing = True
+            logger.error("%s Blocks and sign-ins still work. Free disk space.", DISK_FULL)
+        raise DatabaseUnavailable(DISK_FULL)
+
+
+def retried_with_reserve(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function with an essential write: call it again if the disk was full.
+
+    The failed write has released the reserve. This is for writes that must not fail: others fail
+    once, and work when they are repeated.
+    """
+
+    @wraps(function)
+    def call(*arguments: P.args, **options: P.kwargs) -> R:
+        try:
+            return function(*arguments, **options)
+        except SQLAlchemyError as error:
+            if not may_be_out_of_space(error):
+                raise
+        return function(*arguments, **options)
+
+    return call
+
+
+class FileReserve(Reserve):
+    """The reserve of a SQLite database.
 
     Args:
         database: The SQLite file, or None if the database has none. There is no reserve then.
@@ -37,37 +114,16 @@ class DiskReserve:
     """
 
     def __init__(self, database: Path | None, size: int) -> None:
-        self._size = size if database is not None else 0
+        super().__init__(size if database is not None else 0)
         # Follow links as SQLite does, to get space on the disk with the database.
         self._database = os.path.realpath(database or "")
         self._path = f"{self._database}-reserve"
-        self._is_refusing = False
-
-    @property
-    def is_intact(self) -> bool:
-        """Whether the reserve has its full size, or none is configured."""
-        if not self._size:
-            return True
-        try:
-            return os.stat(self._path).st_size >= self._size
-        except OSError:
-            return False
 
     def require(self) -> None:
-        """Check that devices may write. Rebuild the reserve if there is space for it.
-
-        Raises:
-            DatabaseUnavailable: The reserve is in use.
-        """
-        if self.is_intact or self.build():
-            if self._is_refusing:
-                self._is_refusing = False
-                logger.warning("There is enough disk space again. Devices can write.")
-            return
-        if not self._is_refusing:
-            self._is_refusing = True
-            logger.error("%s Blocks and sign-ins still work. Free disk space.", DISK_FULL)
-        raise DatabaseUnavailable(DISK_FULL)
+        """Check that devices may write. Rebuild the reserve if there is space for it."""
+        if not self._is_intact() and not self.build():
+            self._refuse()
+        self._accept()
 
     def build(self) -> bool:
         """Allocate the reserve. Return False if there is not enough space for it.
@@ -103,6 +159,12 @@ class DiskReserve:
             if self._size and os.stat(self._path).st_size:
                 os.truncate(self._path, 0)
                 logger.error("The disk is full. Using the reserve %s.", self._path)
+
+    def _is_intact(self) -> bool:
+        try:
+            return not self._size or os.stat(self._path).st_size >= self._size
+        except OSError:
+            return False
 
     def _allocate(self, descriptor: int) -> bool:
         status = os.fstat(descriptor)
