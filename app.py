@@ -41,6 +41,7 @@ from apidevices.standalone.settings import ServerSettings, extension_settings
 from apidevices.toolkit import (
     MAX_BODY,
     MIGRATIONS,
+    NO_RESERVE,
     FileIdentity,
     database,
     engine_options,
@@ -90,7 +91,7 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
         instance.create()  # commands must not leave files behind, see _create_files_late
 
     app = _App(__name__, instance_path=str(instance.folder), static_folder=None)
-    app.config.from_mapping({"APIDEVICES_DISK_RESERVE": 16} | extension_settings())
+    app.config.from_mapping({"APIDEVICES_DISK_RESERVE": 64} | extension_settings())
     app.config.from_mapping(
         SECRET_KEY=instance.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.url,
@@ -187,14 +188,12 @@ def main() -> None:
             _check_address(settings)
         app = create_app(settings)
         with app.app_context():
-            for warning in (
+            upgrade()
+            _warn(
                 sqlite_warning(db.engine),
                 exposure_warning(Path(app.instance_path), db.engine),
-            ):
-                if warning:
-                    logging.getLogger("apidevices").warning(warning)
-            upgrade()
-            database().reserve.build()
+                None if database().reserve.build() else NO_RESERVE,
+            )
             if not accounts.exists(database()):
                 link = settings.address + accounts.setup_path(app)
                 print(f"\nCreate the first administrator account:\n\n    {link}\n", flush=True)
@@ -211,6 +210,11 @@ def main() -> None:
 
     # Workers don't read the settings again, so they never differ.
     Server(partial(create_asgi_app, settings, database_file), settings).run()
+
+
+def _warn(*warnings: str | None) -> None:
+    for warning in filter(None, warnings):
+        logging.getLogger("apidevices").warning(warning)
 
 
 def _exit(reason: str) -> NoReturn:

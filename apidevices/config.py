@@ -93,8 +93,8 @@ class Settings(BaseModel):
         default=0,
         ge=0,
         le=65_536,
-        description="MiB of disk space to set aside next to a SQLite database, so that blocking"
-        " works when the disk is full. The standalone application's default is 16.",
+        description="MiB of disk space to set aside, so that devices can be blocked when the disk"
+        " with the database is full. The standalone application's default is 64.",
     )
 
     accent_color: str = Field(

@@ -26,6 +26,7 @@ from apidevices.database import (
 )
 from apidevices.database.files import Identity as FileIdentity
 from apidevices.database.files import sqlite_file
+from apidevices.database.reserve import NO_RESERVE
 from apidevices.errors import APIDevicesError, ConfigError, Conflict, InvalidInput, LimitReached
 from apidevices.gate import AsyncGate, Gate
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
@@ -59,6 +60,7 @@ __all__ = [
     "MAX_BODY",
     "MAX_LENGTH",
     "MIGRATIONS",
+    "NO_RESERVE",
     "SETTING_PREFIX",
     "TABLE_PREFIX",
     "WITH_BODY",

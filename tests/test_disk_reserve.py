@@ -98,6 +98,14 @@ def test_reserve_is_rebuilt_when_there_is_space_again(db: Database, disk: FakeDi
     assert disk.file.stat().st_size == SIZE
 
 
+def test_devices_can_write_if_there_has_never_been_space_for_the_reserve(
+    db: Database, disk: FakeDisk
+) -> None:
+    disk.free = SIZE
+    register(db, "phone-1")
+    assert not disk.file.exists()
+
+
 def test_processes_share_the_state_of_the_reserve(
     db: Database, disk: FakeDisk, tmp_path: Path
 ) -> None:

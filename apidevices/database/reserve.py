@@ -31,6 +31,12 @@ MARGIN = 4 * MIB
 normally grows to this size before it is reused."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_MISSING = -1
+
+NO_RESERVE = (
+    "There is not enough disk space for the reserve (APIDEVICES_DISK_RESERVE). Once the disk is"
+    " full, no device can be blocked. Free disk space."
+)
 DISK_FULL = "The disk is full. New devices, changes and uploads are not stored."
 
 
@@ -120,8 +126,12 @@ class FileReserve(Reserve):
         self._path = f"{self._database}-reserve"
 
     def require(self) -> None:
-        """Check that devices may write. Rebuild the reserve if there is space for it."""
-        if not self._is_intact() and not self.build():
+        """Check that devices may write. Rebuild the reserve if there is space for it.
+
+        A disk that has never had space for the reserve doesn't keep devices from writing.
+        """
+        size = self._current_size()
+        if size < self._size and not self.build() and size != _MISSING:
             self._refuse()
         self._accept()
 
@@ -132,6 +142,8 @@ class FileReserve(Reserve):
         """
         if not self._size or not os.path.exists(self._database):
             return True
+        if not self._has_space():
+            return False
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
@@ -160,20 +172,23 @@ class FileReserve(Reserve):
                 os.truncate(self._path, 0)
                 logger.error("The disk is full. Using the reserve %s.", self._path)
 
-    def _is_intact(self) -> bool:
+    def _current_size(self) -> int:
         try:
-            return not self._size or os.stat(self._path).st_size >= self._size
+            return os.stat(self._path).st_size if self._size else 0
         except OSError:
-            return False
+            return _MISSING
+
+    def _has_space(self) -> bool:
+        """Return whether the missing part of the reserve fits on the disk."""
+        allocated = 0
+        with suppress(OSError):
+            status = os.stat(self._path)
+            allocated = min(status.st_size, status.st_blocks * 512)
+        free, missing = free_space(self._database), self._size - allocated
+        return missing <= 0 or free is None or free >= missing + MARGIN
 
     def _allocate(self, descriptor: int) -> bool:
-        status = os.fstat(descriptor)
-        allocated = min(status.st_size, status.st_blocks * 512)
-        free = free_space(self._database)
-        missing = self._size - allocated
-        if missing > 0 and free is not None and free < missing + MARGIN:
-            return False
-        if status.st_size > self._size:
+        if os.fstat(descriptor).st_size > self._size:
             os.truncate(descriptor, self._size)
         try:
             _fill(descriptor, self._size)

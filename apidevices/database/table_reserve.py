@@ -9,7 +9,6 @@ first.
 
 import logging
 from time import monotonic
-from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
@@ -27,7 +26,7 @@ _CREATE = """
     WITH (fillfactor = 10, autovacuum_enabled = off)
 """
 _LOCK = "LOCK TABLE apidevices_disk_reserve IN ACCESS EXCLUSIVE MODE"
-_SIZE = "SELECT coalesce(pg_relation_size(to_regclass('apidevices_disk_reserve')), 0)"
+_SIZE = "SELECT pg_relation_size(to_regclass('apidevices_disk_reserve'))"
 _TRUNCATE = "TRUNCATE apidevices_disk_reserve"
 _FILL = "INSERT INTO apidevices_disk_reserve SELECT generate_series(1, %(rows)s)"
 
@@ -57,11 +56,13 @@ class TableReserve(Reserve):
         now = monotonic()
         if not self._size or now < self._intact_until:
             return
-        if self._is_intact() or (now >= self._next_attempt and self.build()):
-            self._intact_until = now + _CHECK_INTERVAL
-            self._accept()
-            return
-        self._refuse()
+        with self._engine.connect() as connection:
+            size = _size(connection)
+        is_due = size is None or size < self._size
+        if is_due and not (now >= self._next_attempt and self.build()) and size is not None:
+            self._refuse()
+        self._intact_until = now + _CHECK_INTERVAL
+        self._accept()
 
     def on_full_disk(self, *, essential: bool) -> None:
         """Release the space after any failed write, because the log needs some in any case."""
@@ -77,7 +78,8 @@ class TableReserve(Reserve):
             with self._engine.begin() as connection:
                 connection.exec_driver_sql(_CREATE)
                 connection.exec_driver_sql(_LOCK)
-                if _size(connection) < self._size:  # if the rest fails, no space stays in use
+                if (_size(connection) or 0) < self._size:
+                    # If this fails, PostgreSQL frees the new file.
                     connection.exec_driver_sql(_TRUNCATE)
                     connection.exec_driver_sql(_FILL, {"rows": rows})
         except ProgrammingError as error:
@@ -102,11 +104,8 @@ class TableReserve(Reserve):
         except SQLAlchemyError as error:
             logger.error("Can't use the disk reserve: %s", error)
 
-    def _is_intact(self) -> bool:
-        with self._engine.connect() as connection:
-            return _size(connection) >= self._size
 
-
-def _size(connection: Connection) -> int:
-    found: Any = connection.exec_driver_sql(_SIZE).scalar()
-    return int(found)
+def _size(connection: Connection) -> int | None:
+    """Return the size of the table, or None if it doesn't exist."""
+    found: int | None = connection.exec_driver_sql(_SIZE).scalar()
+    return found

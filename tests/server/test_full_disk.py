@@ -156,6 +156,7 @@ def test_server_starts_on_a_full_disk(db: Database, server: RealServer, disk: Sm
         db, DeviceIdentity("phone-1", {}), token_id=None, address=None, now=clock.now()
     ).device_id
     db.engine.dispose()  # deletes the write-ahead log, which now needs new space
+    (server.instance / "secret_key").write_text("0123456789abcdef")
     disk.fill()
     with server:
         assert register(server, token, "phone-1").status == 200
