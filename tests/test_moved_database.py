@@ -11,11 +11,16 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from apidevices.database import Database, DatabaseUnavailable
+from apidevices.database import Database, DatabaseUnavailable, files
 from apidevices.lookup import LookupFailed, make_async_lookup, make_lookup
 from tests.conftest import DEVICE, UPLOADS, VERIFY, MakeApp, as_device, state_of
 
 pytestmark = pytest.mark.database("sqlite")
+
+
+@pytest.fixture(autouse=True)
+def _frequent_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "CHECK_INTERVAL", 0)
 
 
 @pytest.fixture
@@ -127,3 +132,14 @@ def test_worker_uses_only_the_file_that_the_server_started_with(
     app = make_app()
     state_of(app).db.file.identity = (1, 1)  # as passed on by the master process
     assert app.test_client().get("/readyz").status_code == 503
+
+
+def test_lookups_check_the_file_at_most_once_per_interval(
+    db: Database, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "CHECK_INTERVAL", 3600)
+    db.file.check_regularly()
+    file.rename(file.with_name("moved"))
+    db.file.check_regularly()
+    with pytest.raises(DatabaseUnavailable):
+        db.file.check()

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import MutableMapping
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +16,10 @@ logger = logging.getLogger(__name__)
 
 Identity = tuple[int, int]
 """The device and inode of a file."""
+
+CHECK_INTERVAL = 0.1
+"""Seconds between two checks by lookups, because a check takes a quarter of the time of a lookup. No
+process that uses another file can start and block a device in this time."""
 
 _LOG_FILES = "apidevices.log_files"
 
@@ -49,11 +54,17 @@ class DatabaseFile:
         it on to them, so that all use the same file."""
         self._is_missing = False
         self._has_lost_log = False
+        self._next_check = 0.0
+
+    def check_regularly(self) -> None:
+        """Like ``check``, but at most once per interval, unless the last check failed."""
+        now = monotonic()
+        if now >= self._next_check:
+            self.check()
+            self._next_check = now + CHECK_INTERVAL
 
     def check(self) -> None:
         """Check that the path still leads to the file that this process uses.
-
-        Each request calls this.
 
         Raises:
             DatabaseUnavailable: It does not.

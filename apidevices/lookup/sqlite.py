@@ -31,7 +31,7 @@ class SqliteLookup(Lookup):
     Args:
         engine: The engine of the database.
         tokens: See ``make_lookup``.
-        file: The database file, which is checked before each query.
+        file: The database file, which is checked regularly.
         wait: Whether to wait for locks, as the engine is configured, or to fail at once.
     """
 
@@ -79,7 +79,7 @@ class SqliteLookup(Lookup):
 
     def _check_file(self) -> None:
         try:
-            self._file.check()
+            self._file.check_regularly()
         except DatabaseUnavailable as error:
             raise LookupFailed(str(error)) from error
 
