@@ -18,7 +18,7 @@ Identity = tuple[int, int]
 """The device and inode of a file."""
 
 CHECK_INTERVAL = 0.1
-"""Seconds between two checks by lookups, because a check takes a quarter of the time of a lookup. No
+"""Seconds between checks by lookups, because a check takes a quarter of the time of a lookup. No
 process that uses another file can start and block a device in this time."""
 
 _LOG_FILES = "apidevices.log_files"
