@@ -3,13 +3,15 @@
 import logging
 from pathlib import Path
 
+import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from apidevices import APIDevices, devices
 from apidevices.activity import ActivityBuffer
-from apidevices.database import Database, DatabaseUnavailable, engine_for, reserve
+from apidevices.database import Database, DatabaseUnavailable, engine_for, reserve, table_reserve
 from apidevices.database.reserve import MARGIN, MIB, FileReserve
 from apidevices.identity import DeviceIdentity
 from apidevices.models import Base
@@ -191,3 +193,40 @@ def test_readyz_reports_a_full_disk(make_app: MakeApp, monkeypatch: pytest.Monke
     assert response.status_code == 200
     assert response.text.startswith("ok, but the disk is full: ")
     monkeypatch.undo()
+
+
+@pytest.mark.database("postgresql")
+def test_missing_right_to_create_tables_turns_the_reserve_off(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = state_of(make_app()).db.engine
+    monkeypatch.setattr(table_reserve, "_CREATE", "CREATE TABLE no_such_schema.devices ()")
+    db = Database(engine, SIZE)
+    for number in range(2):
+        register(db, f"phone-{number}")
+    [record] = caplog.records
+    assert record.getMessage().startswith("Can't create the disk reserve, so there is none: ")
+
+
+@pytest.mark.database("postgresql")
+def test_write_on_postgresql_that_finds_the_disk_full_is_repeated_with_the_reserve(
+    make_app: MakeApp,
+) -> None:
+    db = Database(state_of(make_app()).db.engine, SIZE)
+    device_id = register(db, "phone-1")
+    with db.read() as session:
+        assert session.scalar(text(f"{table_reserve._SIZE} >= {SIZE}"))
+    errors = iter([True])
+
+    def check(_device: object) -> None:
+        if next(errors, False):
+            raise OperationalError("INSERT", {}, psycopg.errors.DiskFull())
+
+    devices.block(db, device_id, actor="ann", now=NOON, check=check)
+    assert devices.get(db, device_id).blocked_at == NOON
+    with db.read() as session:
+        assert session.scalar(text(table_reserve._SIZE)) == 0
+    with pytest.raises(DatabaseUnavailable):
+        register(db, "phone-2")
+    db.reserve.build()
+    register(db, "phone-2")

@@ -63,7 +63,7 @@ def storage_failure(error: BaseException) -> str | None:
     if not isinstance(error, DBAPIError):
         return None
     if _sqlite_code(error) in _STORAGE or _sqlstate(error).startswith(_STORAGE_SQLSTATES):
-        return str(error.orig).splitlines()[0]
+        return str(error.orig).partition("\n")[0]
     return None
 
 

@@ -69,25 +69,27 @@ class TableReserve(Reserve):
         self.release()
 
     def build(self) -> bool:
-        """Fill the table. Return False if there is not enough space for it."""
+        """Fill the table. Return False if that is not possible at the moment."""
         if not self._size:
             return True
         self._next_attempt = monotonic() + _BUILD_INTERVAL
         rows = (self._size // _PAGE + 1) * _ROWS_PER_PAGE
         try:
             with self._engine.begin() as connection:
+                if (_size(connection) or 0) >= self._size:
+                    return True
                 connection.exec_driver_sql(_CREATE)
                 connection.exec_driver_sql(_LOCK)
-                if (_size(connection) or 0) < self._size:
+                if (_size(connection) or 0) < self._size:  # no other process has filled it
                     # If this fails, PostgreSQL frees the new file.
                     connection.exec_driver_sql(_TRUNCATE)
                     connection.exec_driver_sql(_FILL, {"rows": rows})
         except ProgrammingError as error:
-            logger.warning("Can't create the disk reserve: %s", error.orig)
+            logger.warning("Can't create the disk reserve, so there is none: %s", error.orig)
             self._size = 0
         except SQLAlchemyError as error:
-            if not may_be_out_of_space(error):
-                raise
+            if not may_be_out_of_space(error):  # such as a lock, held by a dump
+                logger.warning("Can't build the disk reserve yet: %s", error)
             return False
         return True
 
