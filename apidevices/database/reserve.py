@@ -145,7 +145,7 @@ class FileReserve(Reserve):
         if not self._has_space():
             return False
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             if error.errno in _FULL:
                 return False

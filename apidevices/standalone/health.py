@@ -30,10 +30,9 @@ def readyz() -> ResponseReturnValue:
     The check runs in its own thread with a timeout. A database server that hangs blocks only this
     thread, not those that serve requests.
     """
-    db = database()
-    check = _checks.submit(is_current, db)
+    check = _checks.submit(_check, database())
     try:
-        current = check.result(LOCK_TIMEOUT)
+        current, troubles = check.result(LOCK_TIMEOUT)
     except DatabaseUnavailable as error:
         return _plain(str(error), 503)
     except (SQLAlchemyError, TimeoutError):
@@ -41,14 +40,20 @@ def readyz() -> ResponseReturnValue:
         return _plain("the database is unavailable", 503)
     if not current:
         return _plain("the database is not migrated: run 'flask apidevices upgrade'", 503)
-    if troubles := _troubles(db):
+    if troubles:
         return _plain(f"ok, but {'; '.join(troubles)}")
     return _plain("ok")
 
 
-def _troubles(db: Database) -> list[str]:
-    """Return what doesn't work, or soon won't, although known devices are served."""
-    troubles = []
+def _check(db: Database) -> tuple[bool, list[str]]:
+    """Return whether the database is migrated, and what doesn't work, or soon won't, all the same.
+
+    Raises:
+        SQLAlchemyError: The database is unavailable.
+    """
+    troubles: list[str] = []
+    if not is_current(db):
+        return False, troubles
     try:
         db.reserve.require()
     except DatabaseUnavailable:
@@ -59,7 +64,7 @@ def _troubles(db: Database) -> list[str]:
             troubles.append(disk.shortage)
     if db.write_failure:
         troubles.append(f"the latest write failed: {db.write_failure}")
-    return troubles
+    return True, troubles
 
 
 def _plain(message: str, status: int = 200) -> ResponseReturnValue:
