@@ -9,7 +9,8 @@ import socket
 import sys
 from datetime import timedelta
 from functools import partial
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from flask import Flask, redirect
 from flask.json.provider import DefaultJSONProvider
@@ -36,7 +37,7 @@ from apidevices.standalone import (
     upload_limits,
 )
 from apidevices.standalone.asgi import Application, behind_proxies
-from apidevices.standalone.instance import Instance
+from apidevices.standalone.instance import Instance, exposure_warning, keep_private
 from apidevices.standalone.migrations import upgrade
 from apidevices.standalone.request_ids import HEADER as REQUEST_ID
 from apidevices.standalone.request_ids import RequestIds
@@ -44,6 +45,8 @@ from apidevices.standalone.settings import ServerSettings, extension_settings
 from apidevices.toolkit import (
     MAX_BODY,
     MIGRATIONS,
+    NO_RESERVE,
+    FileIdentity,
     database,
     engine_options,
     prepare,
@@ -91,7 +94,7 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
         instance.create()  # commands must not leave files behind, see _create_files_late
 
     app = _App(__name__, instance_path=str(instance.folder), static_folder=None)
-    app.config.from_mapping(extension_settings())
+    app.config.from_mapping({"APIDEVICES_DISK_RESERVE": 64} | extension_settings())
     app.config.from_mapping(
         SECRET_KEY=instance.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.url,
@@ -107,7 +110,11 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
         prepare(db.engine)
         if is_command:
             _create_files_late(app, db.engine, instance)
+        keep_private(db.engine)
     devices.init_app(app)
+    with app.app_context():
+        check_file = database().file.check
+        event.listen(db.engine, "checkout", lambda *_: check_file())  # for Flask-Security
     commands.init_app(app)
     csrf.init_app(app)
     accounts.init_app(app, db)
@@ -147,9 +154,23 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
     return app
 
 
-def create_asgi_app(settings: ServerSettings) -> Application:
-    """Create the application for a server with an event loop."""
-    return Application(create_app(settings), settings)
+@event.listens_for(db.session, "before_flush")
+def _ensure_space(*_: Any) -> None:
+    """Let Flask-Security store sessions and passwords when the disk is full."""
+    database().reserve.release_if_needed()
+
+
+def create_asgi_app(settings: ServerSettings, database_file: FileIdentity | None) -> Application:
+    """Create the application for a server with an event loop.
+
+    Args:
+        settings: The settings.
+        database_file: The SQLite file that the application must use, even if there is another one
+            in its place by now.
+    """
+    app = create_app(settings)
+    app.extensions["apidevices"].db.file.identity = database_file
+    return Application(app, settings)
 
 
 def _create_files_late(app: Flask, engine: Engine, instance: Instance) -> None:
@@ -167,6 +188,7 @@ def _create_files_late(app: Flask, engine: Engine, instance: Instance) -> None:
 def main() -> None:
     """Migrate the database, print the setup link if there is no account, and run the server."""
     os.environ.pop("FLASK_RUN_FROM_CLI", None)  # from here on this is a server, not a command
+    os.umask(0o077)
     try:
         settings = ServerSettings.from_environ()
         logs.configure(settings)
@@ -174,12 +196,17 @@ def main() -> None:
             _check_address(settings)
         app = create_app(settings)
         with app.app_context():
-            if warning := sqlite_warning(db.engine):
-                logging.getLogger("apidevices").warning(warning)
             upgrade()
+            _warn(
+                sqlite_warning(db.engine),
+                exposure_warning(Path(app.instance_path), db.engine),
+                None if database().reserve.build() else NO_RESERVE,
+            )
             if not accounts.exists(database()):
                 link = settings.address + accounts.setup_path(app)
                 print(f"\nCreate the first administrator account:\n\n    {link}\n", flush=True)
+            database().file.check()
+            database_file = database().file.identity
             db.engine.dispose()  # each worker opens its own connections
     except ConfigError as error:
         _exit(str(error))
@@ -190,7 +217,12 @@ def main() -> None:
     from apidevices.standalone.server import Server
 
     # Workers don't read the settings again, so they never differ.
-    Server(partial(create_asgi_app, settings), settings).run()
+    Server(partial(create_asgi_app, settings, database_file), settings).run()
+
+
+def _warn(*warnings: str | None) -> None:
+    for warning in filter(None, warnings):
+        logging.getLogger("apidevices").warning(warning)
 
 
 def _exit(reason: str) -> NoReturn:

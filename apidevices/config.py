@@ -111,6 +111,14 @@ class Settings(BaseModel):
         " within the last day; 0 for no limit.",
     )
 
+    disk_reserve: int = Field(
+        default=0,
+        ge=0,
+        le=65_536,
+        description="MiB of disk space to set aside, so that devices can be blocked when the disk"
+        " with the database is full. The standalone application's default is 64.",
+    )
+
     accent_color: str = Field(
         default="",
         description="Accent color of the pages, #rrggbb. Give two for light and dark mode.",

@@ -15,6 +15,7 @@ from apidevices.calls import Caller
 from apidevices.cli import commands
 from apidevices.config import Settings
 from apidevices.database import Database, engine_for
+from apidevices.database.reserve import MIB
 from apidevices.embedding import Account, Link, Panel, Slots
 from apidevices.gate import Gate
 from apidevices.gate import blueprint as gate_blueprint
@@ -87,7 +88,7 @@ class APIDevices:
         settings = Settings.from_mapping(app.config)
         app_state = state.build(
             settings,
-            Database(engine_for(self._engine_or_url(app))),
+            Database(engine_for(self._engine_or_url(app)), settings.disk_reserve * MIB),
             authorize=self._authorize,
             actor=self._actor,
             tokens=self._tokens,

@@ -106,7 +106,7 @@ def build(
     )
     required = settings.require_device_id
     lookups = {
-        requires_tokens: make_lookup(db.engine, tokens=requires_tokens)
+        requires_tokens: make_lookup(db, tokens=requires_tokens)
         for requires_tokens in {tokens, settings.gate_tokens, True}
     }
 

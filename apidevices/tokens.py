@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 
 from apidevices import audit
-from apidevices.database import Database
+from apidevices.database import Database, retried_with_reserve
 from apidevices.errors import Conflict, InvalidInput, TokenNotFound
 from apidevices.limits import MAX_NUMBER
 from apidevices.models import ApiToken
@@ -198,6 +198,7 @@ def find(db: Database, reference: str) -> ApiToken:
     return found[0]
 
 
+@retried_with_reserve
 def revoke(db: Database, token_id: int, *, actor: str, now: datetime) -> ApiToken:
     """Revoke a token: the next request with it is denied. Idempotent.
 

@@ -27,12 +27,16 @@ from apidevices.config import PREFIX as SETTING_PREFIX
 from apidevices.database import (
     LOCK_TIMEOUT,
     Database,
+    DatabaseUnavailable,
     engine_options,
     is_unavailable,
+    log_unavailable,
     prepare,
     sqlite_warning,
 )
+from apidevices.database.files import Identity as FileIdentity
 from apidevices.database.files import sqlite_file
+from apidevices.database.reserve import NO_RESERVE
 from apidevices.errors import (
     APIDevicesError,
     ConfigError,
@@ -78,6 +82,7 @@ __all__ = [
     "MAX_LIMIT",
     "MESSAGES",
     "MIGRATIONS",
+    "NO_RESERVE",
     "SETTING_PREFIX",
     "TABLE_PREFIX",
     "WITH_BODY",
@@ -90,9 +95,11 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "Database",
+    "DatabaseUnavailable",
     "DeviceIdRequired",
     "DeviceIdentity",
     "DeviceJson",
+    "FileIdentity",
     "Gate",
     "Group",
     "Id",
@@ -137,6 +144,7 @@ __all__ = [
     "is_poll",
     "is_unavailable",
     "limits",
+    "log_unavailable",
     "metrics",
     "prepare",
     "print_json",

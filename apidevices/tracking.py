@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from apidevices import clock, devices, metrics, signals
 from apidevices.activity import ActivityBuffer
 from apidevices.calls import Call, Caller, Environ, PendingCall, bearer_token
-from apidevices.database import Database, is_unavailable
+from apidevices.database import Database, is_unavailable, log_unavailable
 from apidevices.devices import ReportLimits, ReportNumbers
 from apidevices.errors import LimitReached
 from apidevices.identity import DeviceIdentity, IdentityReader, InvalidIdentifier
@@ -242,7 +242,7 @@ class Tracker:
         """Raise ``Unavailable`` if an error means that the database is unavailable."""
         if isinstance(error, LookupFailed) or is_unavailable(error):
             self.metrics.count(metrics.DATABASE_ERRORS)
-            logger.error("The database is unavailable: %s", error)
+            log_unavailable(logger, error)
             raise Unavailable from error
 
     def close(self) -> None:

@@ -96,7 +96,7 @@ def _steps(app: Flask, token: str) -> dict[str, Step]:
     """Return the timed steps. Each takes a WSGI environment and returns microseconds."""
     state = state_of(app)
     reader = IdentityReader(state.settings.headers)
-    lookup = make_lookup(state.db.engine, tokens=True)
+    lookup = make_lookup(state.db, tokens=True)
     token_digest, now = digest(token), clock.now()
     untracked_app = untracked.create_app()
 
@@ -169,7 +169,7 @@ def _count_round_trips(url: str, environs: list[Environ], table: Table) -> None:
             activity = ActivityBuffer(db, interval=3600, limit=fleet.CALLERS)
             tracker = Tracker(
                 db,
-                make_lookup(db.engine, tokens=True),
+                make_lookup(db, tokens=True),
                 activity,
                 IdentityReader(),
                 tokens=True,

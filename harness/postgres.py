@@ -41,12 +41,17 @@ class Postgres:
     Args:
         settings: ``name=value`` pairs for its configuration.
         primary: The primary server, if this one is a standby.
+        data: The data directory. Default: a temporary folder.
         installation: The folder that contains ``bin``. Default: the value of the environment
             variable ``POSTGRES_INSTALLATION``, or else the wheel.
     """
 
     def __init__(
-        self, *settings: str, primary: "Postgres | None" = None, installation: Path | None = None
+        self,
+        *settings: str,
+        primary: "Postgres | None" = None,
+        data: Path | None = None,
+        installation: Path | None = None,
     ) -> None:
         if installation is None:
             installation = Path(os.environ.get("POSTGRES_INSTALLATION", WHEEL))
@@ -54,11 +59,13 @@ class Postgres:
         self._settings = settings
         self._primary = primary
         self._folder = Path(tempfile.mkdtemp(prefix="apidevices-postgres-"))
+        self.data = data or self._folder / "data"
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:  # PostgreSQL refuses to run as root
             nobody = pwd.getpwnam("nobody")
             self._as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": ()}
-            os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
+            for folder in (self._folder, *filter(Path.exists, [self.data])):
+                os.chown(folder, nobody.pw_uid, nobody.pw_gid)
             if installation == WHEEL:
                 # The user "nobody" may not have access to the virtual environment.
                 installation = self._copy(installation)
@@ -84,11 +91,6 @@ class Postgres:
     ) -> None:
         self.stop()
         shutil.rmtree(self._folder)
-
-    @property
-    def data(self) -> Path:
-        """The data directory."""
-        return self._folder / "data"
 
     @property
     def log(self) -> str:

@@ -197,7 +197,12 @@ class RealServer(ServerProcess):
         self._flask = flask
         self._cwd = cwd or instance.parent
         self._environment = clean_environment(
-            **{"PORT": str(self.port), "APIDEVICES_INSTANCE": str(instance)} | dict(variables or {})
+            **{
+                "PORT": str(self.port),
+                "APIDEVICES_INSTANCE": str(instance),
+                "APIDEVICES_DISK_RESERVE": "1",  # the tests keep many instance folders
+            }
+            | dict(variables or {})
         )
 
     @property

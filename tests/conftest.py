@@ -83,6 +83,7 @@ class StartServer(Protocol):
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in filter(is_app_setting, list(os.environ)):
         monkeypatch.delenv(variable)
+    monkeypatch.setenv("APIDEVICES_DISK_RESERVE", "0")  # it would be allocated for each test
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.conftest import NOON, Register
 
 @pytest.fixture
 def lookup(db: Database) -> Iterator[Lookup]:
-    lookup = make_lookup(db.engine, tokens=True)
+    lookup = make_lookup(db, tokens=True)
     yield lookup
     lookup.close()
 
@@ -96,7 +96,7 @@ def test_lookup_without_tokens_finds_known_devices_only(
     db: Database, register: Register, identifier: str
 ) -> None:
     device_id = register("phone-1")
-    lookup = make_lookup(db.engine, tokens=False)
+    lookup = make_lookup(db, tokens=False)
     token, device = lookup.find(None, identifier, NOON)
     lookup.close()
     assert token is None
@@ -130,7 +130,7 @@ def empty_engine() -> Iterator[Engine]:
 
 
 def test_lookup_fails_if_a_table_is_missing(empty_engine: Engine) -> None:
-    lookup = make_lookup(empty_engine, tokens=True)
+    lookup = make_lookup(Database(empty_engine), tokens=True)
     with pytest.raises(LookupFailed, match="no such table"):
         lookup.find(b"x" * 32, "phone-1", NOON)
     lookup.close()
@@ -160,7 +160,7 @@ def journal_warnings(
         Base.metadata.create_all(connection)
         connection.commit()
     for _ in range(times):
-        lookup = make_lookup(engine_for(engine), tokens=False)
+        lookup = make_lookup(Database(engine_for(engine)), tokens=False)
         lookup.find(None, "phone-1", NOON)
         lookup.close()
     engine.dispose()

@@ -33,7 +33,7 @@ Use = Callable[[AsyncPostgresLookup], Awaitable[None]]
 def use_lookup(url: str, use: Use) -> None:
     """Run a test in an event loop, with a lookup of devices."""
     engine = engine_for(url)
-    lookup = make_lookup(engine, tokens=False)
+    lookup = make_lookup(Database(engine), tokens=False)
 
     async def run(executor: ThreadPoolExecutor) -> None:
         connected = make_async_lookup(lookup, executor)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from apidevices import metrics
 from apidevices.activity.batch import Batch
 from apidevices.activity.writer import ActivityWriter
-from apidevices.database import Database
+from apidevices.database import Database, DatabaseUnavailable
 from apidevices.metrics import Metrics
 from apidevices.processes import after_fork, at_exit
 
@@ -105,7 +105,7 @@ class ActivityBuffer:
                 self._complete_until = started
                 return
             try:
-                with self._db.write() as session:
+                with self._db.write(essential=False) as session:
                     self._writer.write(session.connection(), batch)
                 with self._lock:
                     if len(self._written) + len(batch.last_used_at) <= self._limit:
@@ -113,7 +113,8 @@ class ActivityBuffer:
                 self._count_flush(len(batch), started)
             except Exception as error:  # of any kind: the thread must survive to retry
                 self._metrics.count(metrics.FLUSH_ERRORS)
-                logger.warning("Could not write activity times; retrying: %s", error)
+                if not isinstance(error, DatabaseUnavailable):  # it has been logged
+                    logger.warning("Could not write activity times; retrying: %s", error)
                 with self._lock:
                     batch.extend(self._batch, self._limit)
                     self._batch = batch

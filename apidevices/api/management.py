@@ -16,7 +16,7 @@ from apidevices import clock, devices, listing, state
 from apidevices.api.description import MAX_JSON_INTEGER, WITH_BODY, Tag, described, operation_of
 from apidevices.api.requests import parse_body, parse_query
 from apidevices.calls import Caller
-from apidevices.database import is_unavailable
+from apidevices.database import is_unavailable, log_unavailable
 from apidevices.errors import APIDevicesError
 from apidevices.listing import Cursor, Filters
 from apidevices.metrics import DATABASE_ERRORS
@@ -235,7 +235,7 @@ def _database_error(error: SQLAlchemyError) -> Response:
     if not is_unavailable(error):
         raise error
     state.current().metrics.count(DATABASE_ERRORS)
-    logger.error("The database is unavailable: %s", error)
+    log_unavailable(logger, error)
     return Unavailable().get_response()
 
 

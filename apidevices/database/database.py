@@ -1,36 +1,57 @@
 """Sessions and connections of one engine."""
 
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
 from apidevices.database.backend import Backend
+from apidevices.database.errors import may_be_out_of_space, storage_failure
+from apidevices.database.files import DatabaseFile, sqlite_file
 from apidevices.database.postgresql import PostgresBackend
+from apidevices.database.reserve import FileReserve, Reserve
 from apidevices.database.sqlite import SqliteBackend
+from apidevices.database.table_reserve import TableReserve
 from apidevices.processes import after_fork
 
 
 class Database:
-    """An engine, with separate sessions for reading and writing."""
+    """An engine, with separate sessions for reading and writing.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: The engine.
+        disk_reserve: The size of the disk reserve in bytes, see ``reserve``; 0 for none.
+    """
+
+    def __init__(self, engine: Engine, disk_reserve: int = 0) -> None:
         self.engine = engine
+        path = sqlite_file(engine.url)
+        self.file = DatabaseFile(path)
+        self.reserve: Reserve = (
+            FileReserve(path, disk_reserve)
+            if engine.dialect.name == "sqlite"
+            else TableReserve(engine, disk_reserve)
+        )
+        self.write_failure: str | None = None
+        """Why the latest write of this process could not be stored; None if it was."""
         backend = SqliteBackend if engine.dialect.name == "sqlite" else PostgresBackend
         self.backend: Backend = backend(engine)
         after_fork(self.backend.after_fork)
 
     def connect(self) -> Connection:
         """Return a connection in autocommit mode: each statement sees all committed data."""
+        self.file.check()
         return self.backend.autocommit.connect()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Open a session in autocommit mode: each query sees all data committed so far."""
+        self.file.check()
         with Session(self.backend.autocommit, expire_on_commit=False) as session:
             yield session
 
@@ -45,20 +66,43 @@ class Database:
             run(self.backend.begin_snapshot)
             try:
                 yield session
-            finally:
-                run("ROLLBACK")
+            except BaseException:
+                with suppress(SQLAlchemyError):  # it must not hide the original error
+                    run("ROLLBACK")
+                raise
+            run("ROLLBACK")
 
+    @contextmanager
     def write(
-        self, timeout: float | None = None, *, exclusive: bool = False
-    ) -> AbstractContextManager[Session]:
+        self, timeout: float | None = None, *, exclusive: bool = False, essential: bool = True
+    ) -> Iterator[Session]:
         """Open a session in a transaction: committed when the block ends, rolled back if it raises.
 
         Args:
             timeout: Seconds to wait for other writes; ``LOCK_TIMEOUT`` by default.
             exclusive: Wait until no other exclusive write is running. On SQLite, every write is
                 exclusive.
+            essential: Whether the write may use the disk reserve. Pass False for everything that
+                devices cause: they could use it up, and then no device could be blocked.
+
+        Raises:
+            DatabaseUnavailable: The write is not essential and the reserve is in use, or the
+                database file has been moved.
         """
-        return self.backend.write(timeout, exclusive)
+        self.file.check()
+        if not essential:
+            self.reserve.require()
+        try:
+            with self._transaction(timeout, exclusive, essential) as session:
+                yield session
+        except Exception as error:
+            if failure := storage_failure(error):
+                self.write_failure = failure
+            if may_be_out_of_space(error):
+                self.reserve.on_full_disk(essential=essential)  # helps the next attempt
+            raise
+        self.write_failure = None
+        self.file.check()  # what was written to a file that has been moved is not acknowledged
 
     def insert(self, table: Any) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that supports ``ON CONFLICT``."""
@@ -67,3 +111,15 @@ class Database:
     def lock(self, connection: Connection, key: Any, ids: Collection[int]) -> None:
         """Lock rows until the transaction ends, in the order of their keys to prevent deadlocks."""
         self.backend.lock(connection, key, ids)
+
+    @contextmanager
+    def _transaction(
+        self, timeout: float | None, exclusive: bool, essential: bool
+    ) -> Iterator[Session]:
+        if essential:
+            self.reserve.release_if_needed()  # even a new connection may need space
+        with self.backend.write(timeout, exclusive) as session:
+            if essential:
+                self.reserve.release_if_needed()  # others may have written while this one waited
+            self.file.check_log(session.connection().info)
+            yield session

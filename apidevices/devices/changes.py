@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from apidevices import audit, signals
-from apidevices.database import Database
+from apidevices.database import Database, retried_with_reserve
 from apidevices.devices.queries import load
 from apidevices.errors import InvalidInput
 from apidevices.listing.search import search_key, short_key
@@ -68,6 +68,7 @@ def rename(
     return device
 
 
+@retried_with_reserve
 def block(
     db: Database,
     device_id: int,
@@ -94,6 +95,7 @@ def block(
     return device
 
 
+@retried_with_reserve
 def block_all(
     db: Database, device_ids: Collection[int], *, reason: str | None, actor: str, now: datetime
 ) -> Sequence[Device]:
@@ -113,6 +115,7 @@ def block_all(
     return found
 
 
+@retried_with_reserve
 def unblock(
     db: Database, device_id: int, *, actor: str, now: datetime, check: Check = _allow
 ) -> Device:

@@ -68,7 +68,7 @@ def report(
         LimitReached: A limit on registrations or changes is reached. Nothing is stored.
     """
     report = _Report(identity, token_id, address, now, limits)
-    with db.write() as session:
+    with db.write(essential=False) as session:
         result, signal, details = _store(db, session, report)
     if signal is not None:
         signals.send(signal, lambda: get(db, result.device_id), **details)

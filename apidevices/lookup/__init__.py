@@ -5,8 +5,7 @@ would take longer than the rest of the check. The statement is compiled once and
 connections in autocommit mode, which keep it prepared. Each call sees all data committed so far.
 """
 
-from sqlalchemy import Engine
-
+from apidevices.database import Database
 from apidevices.lookup.asynchronous import AsyncLookup, make_async_lookup
 from apidevices.lookup.base import Found, FoundDevice, FoundToken, Lookup, LookupFailed
 from apidevices.lookup.postgresql import PostgresLookup
@@ -24,7 +23,8 @@ __all__ = [
 ]
 
 
-def make_lookup(engine: Engine, *, tokens: bool) -> Lookup:
-    """Return a lookup for an engine: of tokens and devices, or only of devices."""
-    lookup = SqliteLookup if engine.dialect.name == "sqlite" else PostgresLookup
-    return lookup(engine, tokens=tokens)
+def make_lookup(db: Database, *, tokens: bool) -> Lookup:
+    """Return a lookup for a database: of tokens and devices, or only of devices."""
+    if db.engine.dialect.name == "sqlite":
+        return SqliteLookup(db.engine, tokens=tokens, file=db.file)
+    return PostgresLookup(db.engine, tokens=tokens)

@@ -6,8 +6,20 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from apidevices.database import check_journal_mode, sqlite_time
-from apidevices.lookup.base import NOTHING_FOUND, Found, FoundDevice, FoundToken, Lookup
+from apidevices.database import (
+    DatabaseFile,
+    DatabaseUnavailable,
+    check_journal_mode,
+    sqlite_time,
+)
+from apidevices.lookup.base import (
+    NOTHING_FOUND,
+    Found,
+    FoundDevice,
+    FoundToken,
+    Lookup,
+    LookupFailed,
+)
 
 
 class SqliteLookup(Lookup):
@@ -19,23 +31,37 @@ class SqliteLookup(Lookup):
     Args:
         engine: The engine of the database.
         tokens: See ``make_lookup``.
+        file: The database file, which is checked regularly.
         wait: Whether to wait for locks, as the engine is configured, or to fail at once.
     """
 
-    def __init__(self, engine: Engine, *, tokens: bool, wait: bool = True) -> None:
+    def __init__(
+        self, engine: Engine, *, tokens: bool, file: DatabaseFile, wait: bool = True
+    ) -> None:
         super().__init__(engine, tokens=tokens)
+        self._file = file
         self._sql, self._order = self._compile(engine.dialect)
         self._tokens = tokens
         self._wait = wait
 
     def without_waiting(self) -> "SqliteLookup":
         """Return the same lookup on other connections, which don't wait for locks."""
-        return SqliteLookup(self._engine, tokens=self._tokens, wait=False)
+        return SqliteLookup(self._engine, tokens=self._tokens, file=self._file, wait=False)
+
+    def find(self, digest: bytes | None, identifier: str | None, now: datetime) -> Found:
+        """Return the valid token with this digest and the device with this identifier.
+
+        Raises:
+            LookupFailed: The database is unavailable, or its file has been moved.
+        """
+        self._check_file()
+        return super().find(digest, identifier, now)
 
     def find_if_open(
         self, digest: bytes | None, identifier: str | None, now: datetime
     ) -> Found | None:
         """Like ``find``, but return None if no connection is open or the query fails."""
+        self._check_file()
         try:
             connection = self._idle.pop()
         except IndexError:
@@ -50,6 +76,12 @@ class SqliteLookup(Lookup):
         if not self._idle:
             with suppress(*self._driver_errors):
                 self._idle.append(self._open())
+
+    def _check_file(self) -> None:
+        try:
+            self._file.check_regularly()
+        except DatabaseUnavailable as error:
+            raise LookupFailed(str(error)) from error
 
     def _open(self) -> Any:
         connection = super()._open()

@@ -8,9 +8,12 @@ previous one.
 import asyncio
 import contextvars
 import functools
+import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
@@ -22,10 +25,13 @@ from werkzeug.wsgi import FileWrapper
 
 from apidevices.standalone import request_ids, security_headers
 from apidevices.standalone.delay import delay_of
+from apidevices.standalone.disk import DiskWatch
 from apidevices.standalone.logs import Access
 from apidevices.standalone.metrics import process_metrics
 from apidevices.standalone.settings import ServerSettings
-from apidevices.toolkit import MAX_BODY, AsyncGate, current_state
+from apidevices.toolkit import MAX_BODY, AsyncGate, Unavailable, current_state
+
+logger = logging.getLogger(__name__)
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -52,6 +58,7 @@ class Application:
         self._executor = ThreadPoolExecutor(settings.apidevices_threads, "apidevices-request")
         self._gate = AsyncGate(app, self._executor)
         self.metrics = process_metrics(app)
+        self.disk = DiskWatch(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or start and stop with the server."""
@@ -103,7 +110,13 @@ class Application:
 
     async def _handle_in_thread(self, environ: Environ, receive: Receive, send: Send) -> None:
         with SpooledTemporaryFile(BLOCK) as body:
-            if not await _read_body(environ, receive, body):
+            try:
+                if not await _read_body(environ, receive, body):
+                    return
+            except OSError as error:
+                logger.error("Can't store the body of a request: %s", error.strerror)
+                problem = Unavailable().get_response()
+                await _send(send, 503, list(problem.headers), problem.get_data())
                 return
             response = _Response(self._app.wsgi_app)
             block = await self._in_thread(response.start, environ)
@@ -149,8 +162,9 @@ class _Response:
     def start(self, environ: Environ) -> bytes:
         """Call the application and return the first block of its response."""
         self._parts = self._wsgi_app(environ, self._start_response)
-        if Headers(self.headers).get("Content-Length", 0, int) > BLOCK:
-            self._parts = _copy_to_file(self._parts)
+        size = Headers(self.headers).get("Content-Length", 0, int)
+        if size > BLOCK:
+            self._parts = _copy_to_file(self._parts, size)
         self._iterator = iter(self._parts)
         return self.next_block()
 
@@ -180,9 +194,18 @@ class _Response:
         self.headers = headers
 
 
-def _copy_to_file(parts: Iterable[bytes]) -> Iterable[bytes]:
-    """Copy a response to a temporary file, so that it needs no memory while the client takes it."""
+def _copy_to_file(parts: Iterable[bytes], size: int) -> Iterable[bytes]:
+    """Copy a response to a temporary file, so that it needs no memory while the client takes it.
+
+    Return it unchanged if the disk is full: administrators must still see their pages.
+    """
     file = TemporaryFile()  # noqa: SIM115 - _close() closes it
+    try:
+        with suppress(AttributeError):  # macOS
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError:
+        file.close()
+        return parts
     try:
         file.writelines(parts)
     finally:

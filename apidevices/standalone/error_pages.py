@@ -17,6 +17,7 @@ from apidevices.toolkit import (
     has_default_description,
     is_htmx,
     is_unavailable,
+    log_unavailable,
     metrics,
     render,
     status_response,
@@ -83,5 +84,5 @@ def _database_error(error: Exception) -> ResponseReturnValue:
     if not is_unavailable(error):
         raise error
     current_state().metrics.count(metrics.DATABASE_ERRORS)
-    current_app.logger.error("The database is unavailable: %s", error)
+    log_unavailable(current_app.logger, error)
     return _http_error(Unavailable())

@@ -1,6 +1,5 @@
 """``/metrics`` for Prometheus."""
 
-import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from sqlalchemy.exc import SQLAlchemyError
 
+from apidevices.standalone.disk import Disk, database_disk, disk_of
 from apidevices.standalone.exposition import Exposition, Gauges
 from apidevices.standalone.process_metrics import ProcessMetrics
 from apidevices.toolkit import (
@@ -25,7 +25,6 @@ from apidevices.toolkit import (
     current_state,
     database,
     devices,
-    sqlite_file,
     tokens,
 )
 
@@ -126,12 +125,6 @@ def metrics() -> ResponseReturnValue:
     return encode(registry), {"Content-Type": content_type, "Cache-Control": "no-store"}
 
 
-def _disk() -> tuple[int, int] | None:
-    """Return the size and free space of the disk with the SQLite database or instance folder."""
-    file = sqlite_file(database().engine.url)
-    folder = Path(current_app.instance_path) if file is None else file.parent
-    try:
-        usage = shutil.disk_usage(folder)
-    except OSError:
-        return None
-    return usage.total, usage.free
+def _disk() -> Disk | None:
+    """Return the disk with the SQLite database or, with PostgreSQL, the instance folder."""
+    return database_disk(database()) or disk_of(Path(current_app.instance_path))

@@ -97,6 +97,8 @@ class Worker(UvicornWorker):
         """Tell the master that this process is alive, and disconnect clients that are overdue."""
         self.notify()
         await asyncio.to_thread(self.wsgi.metrics.publish)  # it may wait for a flush
+        if self.metrics_row == 0:  # one of the workers
+            await asyncio.to_thread(self.wsgi.disk.check)
         if self._replaces_server:
             self._stop_old_server()
         if os.getppid() != self.ppid:

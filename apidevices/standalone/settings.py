@@ -25,6 +25,9 @@ IS_INSTALLED = (Path(__file__).resolve().parents[1] / "templates").is_dir()
 # such place and uses the working directory.
 _INSTANCE = (Path() if IS_INSTALLED else Path(__file__).resolve().parents[2]) / "instance"
 
+MIN_SECRET_KEY = 16
+"""The minimum length of the secret key in characters."""
+
 _MULTIPLE_HOSTS = re.compile(
     r"(?P<before>postgresql[^:/]*://(?:[^@/]*@)?)(?P<hosts>[^/?]*,[^/?]*)(?P<after>.*)"
 )
@@ -133,8 +136,8 @@ class ServerSettings(BaseSettings):
     @field_validator("secret_key")
     @classmethod
     def _is_long_enough(cls, value: str) -> str:
-        if value and len(value) < 16:
-            raise ValueError("must have at least 16 characters")
+        if value and len(value) < MIN_SECRET_KEY:
+            raise ValueError(f"must have at least {MIN_SECRET_KEY} characters")
         return value
 
     @field_validator("database_url")

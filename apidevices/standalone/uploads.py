@@ -39,7 +39,7 @@ def store(
         size=len(body),
         body=_decode_json(body),
     )
-    with db.write() as session:
+    with db.write(essential=False) as session:
         session.add(upload)
         if limits is not None:
             # Last, because on PostgreSQL other uploads with the same token wait from here on.

@@ -31,10 +31,12 @@ class FlakyDatabase(Database):
     available = True
 
     @contextmanager
-    def write(self, timeout: float | None = None, *, exclusive: bool = False) -> Iterator[Session]:
+    def write(
+        self, timeout: float | None = None, *, exclusive: bool = False, essential: bool = True
+    ) -> Iterator[Session]:
         if not self.available:
             raise OSError("the database is unavailable")
-        with super().write(timeout, exclusive=exclusive) as session:
+        with super().write(timeout, exclusive=exclusive, essential=essential) as session:
             yield session
 
 

@@ -71,7 +71,7 @@ def db(url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def lookup(db: Database) -> Iterator[Lookup]:
-    lookup = make_lookup(db.engine, tokens=False)
+    lookup = make_lookup(db, tokens=False)
     yield lookup
     lookup.close()
 
@@ -123,7 +123,7 @@ def test_lookup_finds_a_device_after_another_process_has_prepared_the_same_state
 ) -> None:
     register("phone-1")
     assert is_known(lookup, "phone-1")
-    with closing(make_lookup(db.engine, tokens=False)) as second:
+    with closing(make_lookup(db, tokens=False)) as second:
         assert is_known(second, "phone-1")
     assert warnings(caplog) == (0 if keeps_statements else 1)
 
