@@ -25,6 +25,7 @@ from apidevices.standalone import (
     accounts,
     client_api,
     commands,
+    downgrade_command,
     error_pages,
     health,
     logs,
@@ -120,6 +121,7 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
         max_age=600,
     )
     Migrate(app, db, directory=str(MIGRATIONS))
+    downgrade_command.init_app(app)
 
     app.register_blueprint(client_api.blueprint)
     app.register_blueprint(devices.api, url_prefix="/api")

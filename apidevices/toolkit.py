@@ -12,7 +12,14 @@ from apidevices.admin.messages import status_response
 from apidevices.api.description import WITH_BODY, Tag, described
 from apidevices.api.requests import MAX_BODY, read_body
 from apidevices.calls import bearer_token
-from apidevices.cli import Group, commands, existing_database, fail, print_table
+from apidevices.cli import (
+    Group,
+    commands,
+    describe_database_error,
+    existing_database,
+    fail,
+    print_table,
+)
 from apidevices.config import PREFIX as SETTING_PREFIX
 from apidevices.database import (
     LOCK_TIMEOUT,
@@ -23,6 +30,8 @@ from apidevices.database import (
     sqlite_warning,
 )
 from apidevices.database.files import sqlite_file
+from apidevices.downgrade import Downgrade
+from apidevices.downgrade import plan as plan_downgrade
 from apidevices.errors import APIDevicesError, ConfigError, Conflict, InvalidInput, LimitReached
 from apidevices.gate import AsyncGate, Gate
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
@@ -71,6 +80,7 @@ __all__ = [
     "DeviceIdRequired",
     "DeviceIdentity",
     "DeviceJson",
+    "Downgrade",
     "Gate",
     "Group",
     "Id",
@@ -96,6 +106,7 @@ __all__ = [
     "current_caller",
     "current_state",
     "database",
+    "describe_database_error",
     "described",
     "device_json",
     "devices",
@@ -110,6 +121,7 @@ __all__ = [
     "is_unavailable",
     "limits",
     "metrics",
+    "plan_downgrade",
     "prepare",
     "print_table",
     "read_body",
