@@ -85,6 +85,12 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable)
 
 
+@pytest.fixture(autouse=True)
+def _far_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accept times around NOON, which are years ahead of the database's clock."""
+    monkeypatch.setattr(clock, "MAX_AHEAD", timedelta(days=100 * 365))
+
+
 @pytest.fixture
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The configured instance folder."""
