@@ -28,6 +28,7 @@ from apidevices.standalone import (
     downgrade_command,
     error_pages,
     health,
+    housekeeping,
     logs,
     metrics,
     slots,
@@ -129,6 +130,7 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
     app.register_blueprint(devices.gate)
     app.register_blueprint(health.blueprint)
     metrics.init_app(app)
+    housekeeping.init_app(app, settings)
     for path in ("/", "/settings/"):
         app.add_url_rule(path, f"home:{path}", lambda: redirect("/settings/api-devices"))
     wsgi_app = app.wsgi_app

@@ -23,6 +23,9 @@ from apidevices.identity import DEFAULT_HEADERS
 
 PREFIX = "APIDEVICES_"
 
+MAX_DAYS = 36_500
+"""The maximum of settings in days: a hundred years."""
+
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEX_COLOR = r"#(?:[0-9A-Fa-f]{3}){1,2}"
 _ACCENT_COLOR = re.compile(rf"{_HEX_COLOR}(?: +{_HEX_COLOR})?")
@@ -46,6 +49,12 @@ HeaderNames = Annotated[tuple[str, ...], BeforeValidator(_header_names)]
 
 def _header(field: str, meaning: str) -> Any:
     return Field(default=tuple(DEFAULT_HEADERS[field]), description=meaning)
+
+
+def _days(default: int, what: str) -> Any:
+    return Field(
+        default=default, ge=0, le=MAX_DAYS, description=f"Days to keep {what}; 0 for ever."
+    )
 
 
 class Settings(BaseModel):
@@ -88,6 +97,9 @@ class Settings(BaseModel):
         description="Maximum devices whose activity a process keeps in memory while the database is"
         " unavailable.",
     )
+    keep_history_days: int = _days(730, "the history of devices")
+    keep_denials_days: int = _days(365, "the count and time of a device's denied attempts")
+    keep_audit_days: int = _days(730, "the audit log")
 
     accent_color: str = Field(
         default="",

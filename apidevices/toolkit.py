@@ -4,7 +4,7 @@ The standalone application uses them to add its own tables, API routes, pages an
 applications need only the names in ``apidevices``.
 """
 
-from apidevices import audit, clock, devices, limits, metrics, tokens
+from apidevices import audit, clock, devices, limits, metrics, tokens, upkeep
 from apidevices.activity import ActivityBuffer, BufferLoad
 from apidevices.admin.frame import harden
 from apidevices.admin.htmx import is_htmx
@@ -14,12 +14,13 @@ from apidevices.api.requests import MAX_BODY, read_body
 from apidevices.calls import bearer_token
 from apidevices.cli import (
     Group,
-    commands,
     describe_database_error,
     existing_database,
     fail,
     print_table,
 )
+from apidevices.cli_prune import commands
+from apidevices.config import MAX_DAYS
 from apidevices.config import PREFIX as SETTING_PREFIX
 from apidevices.database import (
     LOCK_TIMEOUT,
@@ -63,6 +64,7 @@ __all__ = [
     "DEFAULT_HEADERS",
     "LOCK_TIMEOUT",
     "MAX_BODY",
+    "MAX_DAYS",
     "MAX_LENGTH",
     "MIGRATIONS",
     "SETTING_PREFIX",
@@ -131,4 +133,5 @@ __all__ = [
     "status_response",
     "tokens",
     "upgrade_branch",
+    "upkeep",
 ]

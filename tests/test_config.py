@@ -44,6 +44,7 @@ def test_server_variables_are_read() -> None:
             "APIDEVICES_PROXIES": "1",
             "APIDEVICES_LOG": "json",
             "APIDEVICES_ACCESS_LOG": "true",
+            "APIDEVICES_KEEP_UPLOADS_DAYS": "90",
             "APIDEVICES_SECURE_COOKIES": "true",
             "APIDEVICES_CORS_ORIGINS": "https://one.example, http://two.example:8080",
         }
@@ -63,6 +64,7 @@ def test_server_variables_are_read() -> None:
         "apidevices_proxies": 1,
         "apidevices_log": "json",
         "apidevices_access_log": True,
+        "apidevices_keep_uploads_days": 90,
         "apidevices_secure_cookies": True,
         "apidevices_cors_origins": "https://one.example, http://two.example:8080",
     }
@@ -90,6 +92,8 @@ def test_empty_variable_counts_as_unset() -> None:
         ("SECRET_KEY", "short"),
         ("APIDEVICES_THREADS", "0"),
         ("APIDEVICES_PROXIES", "-1"),
+        ("APIDEVICES_KEEP_UPLOADS_DAYS", "-1"),
+        ("APIDEVICES_KEEP_UPLOADS_DAYS", "36501"),
         ("APIDEVICES_LOG", "xml"),
         ("APIDEVICES_SECURE_COOKIES", "perhaps"),
         ("APIDEVICES_CORS_ORIGINS", "app.example.com"),
@@ -195,6 +199,9 @@ def test_header_setting_accepts_several_names_in_order() -> None:
         ("APIDEVICES_ACTIVITY_INTERVAL", "nan"),
         ("APIDEVICES_ACTIVITY_LIMIT", "0"),
         ("APIDEVICES_ACTIVITY_LIMIT", "lots"),
+        ("APIDEVICES_KEEP_HISTORY_DAYS", "-1"),
+        ("APIDEVICES_KEEP_DENIALS_DAYS", "36501"),
+        ("APIDEVICES_KEEP_AUDIT_DAYS", "a year"),
     ],
 )
 def test_error_names_the_invalid_setting(key: str, value: object) -> None:

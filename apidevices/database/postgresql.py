@@ -79,7 +79,8 @@ class PostgresBackend(Backend):
 
     def now(self, ahead: timedelta = timedelta()) -> ColumnElement[Any]:
         """Return the time at which the current transaction began."""
-        return literal_column(f"(now() + interval '{ahead.total_seconds():.0f} seconds')")
+        # A subquery, because PostgreSQL then computes the time once rather than for each row.
+        return literal_column(f"(SELECT now() + interval '{ahead.total_seconds():.0f} seconds')")
 
     def time_text(self, moment: datetime) -> str:
         """Format a time in UTC."""

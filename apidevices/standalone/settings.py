@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from apidevices.toolkit import SETTING_PREFIX, ConfigError, sqlite_file
+from apidevices.toolkit import MAX_DAYS, SETTING_PREFIX, ConfigError, sqlite_file
 
 IS_INSTALLED = (Path(__file__).resolve().parents[1] / "templates").is_dir()
 
@@ -87,6 +87,9 @@ class ServerSettings(BaseSettings):
         default="text", description="Log lines for people, or JSON objects for programs."
     )
     apidevices_access_log: bool = Field(default=False, description="Log every request.")
+    apidevices_keep_uploads_days: int = Field(
+        default=365, ge=0, le=MAX_DAYS, description="Days to keep uploads; 0 for ever."
+    )
     apidevices_secure_cookies: bool = Field(
         default=False, description="Send the session cookie over HTTPS only."
     )
