@@ -1,5 +1,6 @@
 """Old rows are deleted in small batches, by ``flask apidevices prune`` and in the background."""
 
+import asyncio
 import logging
 import threading
 import time
@@ -17,8 +18,10 @@ from apidevices import audit, clock, devices, limits, upkeep
 from apidevices.database import Database
 from apidevices.models import AuditEntry, DeviceActivity, DeviceHistory, RateLimit
 from apidevices.standalone import uploads
+from apidevices.standalone.asgi import Application
 from apidevices.standalone.housekeeping import Housekeeping
 from apidevices.standalone.models import Upload
+from apidevices.standalone.settings import ServerSettings
 from apidevices.upkeep import tasks
 from harness.real_server import wait_until
 from tests.command_line import Cli
@@ -166,7 +169,7 @@ def test_batch_of_large_uploads_is_limited_by_their_size(
 def test_search_for_old_history_ends_at_young_entries(
     app: Flask, db: Database, register: Register, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "WINDOW", 2)
+    monkeypatch.setattr(tasks, "ORDERED_WINDOW", 2)
     old = timedelta(days=1_000)
     fill(db, register, "HISTORY", [old, old, HOUR, HOUR, old])
     upkeep.run(db, state_of(app).upkeep, now=now)
@@ -174,6 +177,10 @@ def test_search_for_old_history_ends_at_young_entries(
 
 
 # --- the background ----------------------------------------------------------------------------
+
+
+def is_running() -> bool:
+    return any(thread.name == "apidevices-housekeeping" for thread in threading.enumerate())
 
 
 @pytest.fixture
@@ -204,6 +211,22 @@ def test_background_thread_prunes_and_logs_one_line(
         keeper.stop()
     assert count(db, "UPLOADS") == 1
     assert [record.message for record in caplog.records] == ["Housekeeping: delete uploads: 1"]
+
+
+def test_server_starts_and_stops_the_background_thread(app: Flask) -> None:
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    running = []
+
+    async def receive() -> dict[str, str]:
+        return next(messages)
+
+    async def send(_message: dict[str, str]) -> None:
+        running.append(is_running())
+
+    asyncio.run(
+        Application(app, ServerSettings.from_environ())({"type": "lifespan"}, receive, send)
+    )
+    assert running == [True, False]
 
 
 def test_only_one_process_prunes_within_an_hour(
@@ -249,7 +272,7 @@ def test_stop_ends_the_thread_between_two_batches(
     keeper = Housekeeping(state_of(app), first_run=0.01)
     keeper.start()
     keeper.stop()
-    assert not any(thread.name == "apidevices-housekeeping" for thread in threading.enumerate())
+    assert not is_running()
     assert count(db, "UPLOADS") > 0
 
 

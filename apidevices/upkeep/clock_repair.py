@@ -5,7 +5,6 @@ repair the rest. The true time is unknown, so they use the latest known time tha
 future, or else the current time.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -23,7 +22,7 @@ from apidevices.models import (
     DeviceToken,
     UTCDateTime,
 )
-from apidevices.upkeep.tasks import NO_OBJECTS, Task
+from apidevices.upkeep.tasks import Task, execute
 
 
 def tasks() -> list[Task]:
@@ -58,8 +57,8 @@ def _task(what: str, key: InstrumentedAttribute[int], repair: Any, *times: Any) 
 
 
 def _repair_log(
-    at: InstrumentedAttribute[datetime], session: Session, ids: Sequence[int], now: datetime
-) -> None:
+    at: InstrumentedAttribute[datetime], session: Session, rows: ColumnElement[bool], now: datetime
+) -> int:
     """Give entries of a log the time of the entry before."""
     model: Any = at.class_
     earlier = aliased(model)
@@ -69,36 +68,36 @@ def _repair_log(
         .order_by(earlier.id.desc())
         .limit(1)
     )
-    session.execute(
-        update(model)
-        .where(model.id.in_(ids))
-        .values(at=func.coalesce(before.scalar_subquery(), _time(now))),
-        execution_options=NO_OBJECTS,
+    return execute(
+        session,
+        update(model).where(rows).values(at=func.coalesce(before.scalar_subquery(), _time(now))),
     )
 
 
-def _repair_devices(session: Session, ids: Sequence[int], now: datetime) -> None:
+def _repair_devices(session: Session, rows: ColumnElement[bool], now: datetime) -> int:
     latest = now + clock.MAX_AHEAD
     first_entry = select(func.min(DeviceHistory.at)).where(
         DeviceHistory.device_id == Device.id, DeviceHistory.at <= latest
     )
     first_seen = func.coalesce(first_entry.scalar_subquery(), _time(now))
-    session.execute(
+    return execute(
+        session,
         update(Device)
-        .where(Device.id.in_(ids))
+        .where(rows)
         .values(
             first_seen_at=_repaired(Device.first_seen_at, latest, first_seen),
             blocked_at=_repaired(Device.blocked_at, latest, _time(now)),
         ),
-        execution_options=NO_OBJECTS,
     )
 
 
-def _repair_activity(session: Session, ids: Sequence[int], now: datetime) -> None:
+def _repair_activity(session: Session, rows: ColumnElement[bool], now: datetime) -> int:
     latest, row = now + clock.MAX_AHEAD, DeviceActivity
     active_at = _repaired(row.last_active_at, latest, _last_known_activity(latest, now))
     blocked_at = select(Device.blocked_at).where(Device.id == row.device_id)
-    session.execute(
+    ids = session.scalars(select(row.device_id).where(rows)).all()
+    changed = execute(
+        session,
         update(row)
         .where(row.device_id.in_(ids))
         .values(
@@ -111,17 +110,17 @@ def _repair_activity(session: Session, ids: Sequence[int], now: datetime) -> Non
                 else_=active_at,
             ),
         ),
-        execution_options=NO_OBJECTS,
     )
     # The activity rows are locked, so that no flush writes these rows at the same time.
     use = DeviceToken
     active = select(row.last_active_at).where(row.device_id == use.device_id).scalar_subquery()
-    session.execute(
+    execute(
+        session,
         update(use)
         .where(use.device_id.in_(ids), use.last_used_at > latest)
         .values(first_used_at=_repaired(use.first_used_at, latest, active), last_used_at=active),
-        execution_options=NO_OBJECTS,
     )
+    return changed
 
 
 def _last_known_activity(latest: datetime, now: datetime) -> ColumnElement[datetime]:
@@ -140,16 +139,16 @@ def _last_known_activity(latest: datetime, now: datetime) -> ColumnElement[datet
     return func.coalesce(*known, _time(now))
 
 
-def _repair_tokens(session: Session, ids: Sequence[int], now: datetime) -> None:
+def _repair_tokens(session: Session, rows: ColumnElement[bool], now: datetime) -> int:
     latest = now + clock.MAX_AHEAD
     used = select(func.max(DeviceToken.last_used_at)).where(
         DeviceToken.token_id == ApiToken.id, DeviceToken.last_used_at <= latest
     )
-    session.execute(
+    return execute(
+        session,
         update(ApiToken)
-        .where(ApiToken.id.in_(ids))
+        .where(rows)
         .values(last_used_at=func.coalesce(used.scalar_subquery(), _time(now))),
-        execution_options=NO_OBJECTS,
     )
 
 

@@ -1,6 +1,5 @@
 """Delete what is older than the settings allow: history, denied attempts and the audit log."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -11,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from apidevices import clock, limits
 from apidevices.config import Settings
 from apidevices.models import AuditEntry, DeviceActivity, DeviceHistory, RateLimit
-from apidevices.upkeep.tasks import NO_OBJECTS, Task
+from apidevices.upkeep.tasks import Task, execute
 
 
 def tasks(settings: Settings) -> list[Task]:
@@ -40,7 +39,7 @@ def tasks(settings: Settings) -> list[Task]:
             description="Delete expired rate limits",
             key=RateLimit.full_at.expression,
             due=lambda now: RateLimit.full_at < limits.microseconds(now),
-            change=partial(_delete, RateLimit.full_at),
+            change=partial(_delete, RateLimit),
             is_ordered=True,
         ),
         Task(
@@ -48,7 +47,7 @@ def tasks(settings: Settings) -> list[Task]:
             description="Delete rate limits far in the future",
             key=RateLimit.full_at.expression,
             due=lambda now: RateLimit.full_at > _latest_limit(now),
-            change=partial(_delete, RateLimit.full_at),
+            change=partial(_delete, RateLimit),
             is_ordered=True,
             start=_latest_limit,
         ),
@@ -76,7 +75,7 @@ def delete_older(
         description=description,
         key=key.expression,
         due=partial(_is_older, time, days),
-        change=partial(_delete, key),
+        change=partial(_delete, key.class_),
         days=days,
         is_ordered=True,
         size=None if size is None else size.expression,
@@ -87,19 +86,13 @@ def _is_older(time: InstrumentedAttribute[Any], days: int, now: datetime) -> Col
     return time < now - timedelta(days=days)
 
 
-def _delete(
-    key: InstrumentedAttribute[int], session: Session, keys: Sequence[int], _now: datetime
-) -> None:
-    session.execute(delete(key.class_).where(key.in_(keys)), execution_options=NO_OBJECTS)
+def _delete(model: Any, session: Session, rows: ColumnElement[bool], _now: datetime) -> int:
+    return execute(session, delete(model).where(rows))
 
 
-def _reset_denials(session: Session, ids: Sequence[int], _now: datetime) -> None:
-    session.execute(
-        update(DeviceActivity)
-        .where(DeviceActivity.device_id.in_(ids))
-        .values(denied_count=0, last_denied_at=None),
-        execution_options=NO_OBJECTS,
-    )
+def _reset_denials(session: Session, rows: ColumnElement[bool], _now: datetime) -> int:
+    change = update(DeviceActivity).where(rows).values(denied_count=0, last_denied_at=None)
+    return execute(session, change)
 
 
 def _latest_limit(now: datetime) -> int:

@@ -5,9 +5,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import ColumnElement, Subquery, func, literal, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Subquery,
+    UpdateBase,
+    and_,
+    case,
+    func,
+    literal,
+    select,
+    type_coerce,
+)
 from sqlalchemy.orm import Session
 
 from apidevices.database import Database
@@ -21,15 +32,15 @@ BATCH_BYTES = 4 * 1024 * 1024
 """Maximum bytes to delete in one transaction, unless a single row is larger."""
 
 WINDOW = 10_000
-"""Rows to read in one query. A window of rows in the order of their age in which none is due ends
-the search."""
+"""Rows to read in one query when a whole table is read."""
+
+ORDERED_WINDOW = 2 * BATCH
+"""Rows to read in one query when rows become due in the order of their keys. If none of them is
+due, the task is done."""
 
 PAUSE = 0.05
 """Minimum seconds between two transactions. The pause also lasts at least twice as long as the
 transaction, which leaves most of the time to requests."""
-
-NO_OBJECTS = {"synchronize_session": False}
-"""Execution options of statements that change rows: the session holds no objects to update."""
 
 _EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)  # before the first version of API Devices
 
@@ -46,7 +57,8 @@ class Task:
         description: What it does, for people, such as ``"Delete history entries"``.
         key: An indexed integer column to walk along.
         due: Returns the condition for the rows to change at a given time.
-        change: Changes the rows with these keys, which it may assume to be locked and due.
+        change: Changes the rows that a condition selects, and returns their number. The condition
+            locks the rows.
         days: For how many days rows are kept; 0 to keep them for ever. None if the task isn't
             about age.
         is_ordered: Whether rows become due in the order of the key. Otherwise each run reads the
@@ -58,7 +70,7 @@ class Task:
     description: str
     key: ColumnElement[Any]
     due: Callable[[datetime], ColumnElement[bool]]
-    change: Callable[[Session, Sequence[int], datetime], object]
+    change: Callable[[Session, ColumnElement[bool], datetime], int]
     days: int | None = None
     is_ordered: bool = False
     start: Callable[[datetime], int] = lambda _now: 0
@@ -105,57 +117,65 @@ def run(
         stop: Ends the run after the current transaction when it is set.
     """
     stop = stop or threading.Event()
-    return [Result(task, _run(db, task, now, dry_run, stop)) for task in tasks if task.days != 0]
+    active = [task for task in tasks if task.days != 0]
+    if dry_run:
+        return [Result(task, _count(db, task, now)) for task in active]
+    return [Result(task, _run(db, task, now, stop)) for task in active]
 
 
-def _run(db: Database, task: Task, now: datetime, dry_run: bool, stop: threading.Event) -> int:
+def _run(db: Database, task: Task, now: datetime, stop: threading.Event) -> int:
     rows, after = 0, task.start(now)
     while not stop.is_set():
         started = monotonic()
-        found = _find(db, task, now, after, WINDOW if dry_run else BATCH)
-        if found:
-            keys = [key for key, _ in found] if dry_run else _first_bytes(found)
+        if keys := _find(db, task, now, after):
             after = keys[-1]
-            if dry_run:
-                rows += len(keys)
-                continue
             with db.write() as session:
-                rows += _change(session, task, keys, now)
+                rows += task.change(session, _rows(task, keys, now), now)
         else:
-            end = None if task.is_ordered else _end_of_window(db, task, after)
-            if end is None:
+            _, end = _count_window(db, task, now, after)
+            if end is None or task.is_ordered:
                 break
             after = end
         stop.wait(max(PAUSE, 2 * (monotonic() - started)))
     return rows
 
 
-def _find(
-    db: Database, task: Task, now: datetime, after: int, limit: int
-) -> Sequence[tuple[int, int]]:
-    """Return the keys and sizes of the first due rows in the window after a key."""
+def _count(db: Database, task: Task, now: datetime) -> int:
+    total, after = 0, task.start(now)
+    while True:
+        rows, end = _count_window(db, task, now, after)
+        if end is None or (task.is_ordered and not rows):
+            return total
+        total, after = total + rows, end
+
+
+def _find(db: Database, task: Task, now: datetime, after: int) -> list[int]:
+    """Return the keys of the first due rows in the window after a key: one batch."""
     size = literal(0) if task.size is None else task.size
-    window = _window(task, after, task.due(now).label("due"), size.label("size"))
+    window = _window(task, now, after, size.label("size"))
     due = select(window.c.key, window.c.size).where(window.c.due)
     with db.read() as session:
-        found = session.execute(due.order_by(window.c.key).limit(limit)).all()
-        return [(row.key, row.size) for row in found]
+        found = session.execute(due.order_by(window.c.key).limit(BATCH)).all()
+    return _first_bytes([(row.key, row.size) for row in found])
 
 
-def _end_of_window(db: Database, task: Task, after: int) -> int | None:
-    """Return the last key of the window after a key, or None if it is empty."""
+def _count_window(db: Database, task: Task, now: datetime, after: int) -> tuple[int, int | None]:
+    """Return the number of due rows in the window after a key, and the last key of the window."""
+    window = _window(task, now, after)
+    due = func.count(case((window.c.due, 1)))
     with db.read() as session:
-        end: int | None = session.scalar(select(func.max(_window(task, after).c.key)))
-    return end
+        rows, end = session.execute(select(due, func.max(window.c.key))).one()
+    return rows, end
 
 
-def _window(task: Task, after: int, *columns: ColumnElement[Any]) -> Subquery:
-    rows = select(task.key.label("key"), *columns).where(task.key > after)
-    return rows.order_by(task.key).limit(WINDOW).subquery()
+def _window(task: Task, now: datetime, after: int, *columns: ColumnElement[Any]) -> Subquery:
+    rows = select(task.key.label("key"), task.due(now).label("due"), *columns)
+    size = ORDERED_WINDOW if task.is_ordered else WINDOW
+    return rows.where(task.key > after).order_by(task.key).limit(size).subquery()
 
 
 def _first_bytes(found: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the first keys, as many as fit into a batch by their sizes, and at least one."""
+    """Return the first keys, as many as fit into a batch by their sizes."""
     keys: list[int] = []
     total = 0
     for key, size in found:
@@ -166,10 +186,19 @@ def _first_bytes(found: Sequence[tuple[int, int]]) -> list[int]:
     return keys
 
 
-def _change(session: Session, task: Task, keys: Sequence[int], now: datetime) -> int:
-    # Rows that another transaction has locked stay for the next run: waiting could deadlock.
-    query = select(task.key).where(task.key.in_(keys), task.due(now)).order_by(task.key)
-    locked = session.scalars(query.with_for_update(key_share=True, skip_locked=True)).all()
-    if locked:
-        task.change(session, locked, now)
-    return len(locked)
+def _rows(task: Task, keys: Sequence[int], now: datetime) -> ColumnElement[bool]:
+    """Return the condition for the due rows with these keys, which locks them.
+
+    Rows that another transaction has locked stay for the next run: waiting could deadlock.
+    """
+    is_near = task.key.between(keys[0], keys[-1])  # a list of keys would take longer to process
+    due = select(task.key).where(is_near, task.due(now)).correlate(None)
+    locked = due.with_for_update(key_share=True, skip_locked=True)
+    return and_(is_near, task.key.in_(locked))
+
+
+def execute(session: Session, statement: UpdateBase) -> int:
+    """Execute a statement that changes rows, and return their number."""
+    # The session holds no objects that would have to be updated.
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    return cast("CursorResult[Any]", result).rowcount
