@@ -43,8 +43,8 @@ def all_times(db: Database, device_id: int) -> list[datetime | None]:
 def test_next_request_replaces_a_time_far_in_the_future(
     db: Database, buffer: ActivityBuffer, register: Register, now: datetime
 ) -> None:
-    token_id = tokens.issue(db, "test", actor="ann", now=now)[0].id
     device_id = register("phone-1", FUTURE)
+    [token_id] = [use.token_id for use in devices.tokens_used(db, device_id)]
     with db.write() as session:
         device = load(session, device_id)
         device.activity.last_upload_at = device.activity.last_denied_at = FUTURE
@@ -53,6 +53,7 @@ def test_next_request_replaces_a_time_far_in_the_future(
     buffer.flush()
     assert all_times(db, device_id) == [now, now, now]
     assert devices.get(db, device_id).activity.last_denied_at == now
+    assert [use.last_used_at for use in devices.tokens_used(db, device_id)] == [now]
 
 
 def test_next_request_keeps_a_time_23_hours_ahead(
