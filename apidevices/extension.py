@@ -12,7 +12,7 @@ from apidevices import devices, migration, request_hook, state
 from apidevices.admin import blueprint as admin_blueprint
 from apidevices.api import blueprint as api_blueprint
 from apidevices.calls import Caller
-from apidevices.cli_prune import commands
+from apidevices.cli import commands
 from apidevices.config import Settings
 from apidevices.database import Database, engine_for
 from apidevices.embedding import Account, Link, Panel, Slots

@@ -14,12 +14,12 @@ from apidevices.api.requests import MAX_BODY, read_body
 from apidevices.calls import bearer_token
 from apidevices.cli import (
     Group,
+    commands,
     describe_database_error,
     existing_database,
     fail,
     print_table,
 )
-from apidevices.cli_prune import commands
 from apidevices.config import MAX_DAYS
 from apidevices.config import PREFIX as SETTING_PREFIX
 from apidevices.database import (

@@ -1,11 +1,10 @@
-"""``flask apidevices prune``: delete old rows and repair wrong times."""
+"""The command that deletes old rows and repairs wrong times."""
 
 import click
 
 from apidevices import state, upkeep
-from apidevices.cli import commands, existing_database, print_table
-
-__all__ = ["commands", "prune"]
+from apidevices.cli.group import commands, existing_database
+from apidevices.cli.output import print_table
 
 
 @commands.command()
