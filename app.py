@@ -27,8 +27,10 @@ from apidevices.standalone import (
     accounts,
     client_api,
     commands,
+    downgrade_command,
     error_pages,
     health,
+    housekeeping,
     logs,
     metrics,
     security_headers,
@@ -134,6 +136,7 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
         max_age=600,
     )
     Migrate(app, db, directory=str(MIGRATIONS))
+    downgrade_command.init_app(app)
 
     upload_limits.init_app(app, settings)
     app.register_blueprint(client_api.blueprint)
@@ -142,6 +145,7 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
     app.register_blueprint(devices.gate)
     app.register_blueprint(health.blueprint)
     metrics.init_app(app)
+    housekeeping.init_app(app, settings)
     for path in ("/", "/settings/"):
         app.add_url_rule(path, f"home:{path}", lambda: redirect("/settings/api-devices"))
     wsgi_app = app.wsgi_app

@@ -1,6 +1,10 @@
 """The current time. Each request or command reads it once and passes it on."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+MAX_AHEAD = timedelta(days=1)
+"""How far a stored time may be ahead of the database's clock. A later time comes from a host whose
+clock was wrong, and is repaired."""
 
 
 def now() -> datetime:

@@ -24,6 +24,9 @@ from apidevices.limits import MAX_NUMBER
 
 PREFIX = "APIDEVICES_"
 
+MAX_DAYS = 36_500
+"""The maximum of settings in days: a hundred years."""
+
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEX_COLOR = r"#(?:[0-9A-Fa-f]{3}){1,2}"
 _ACCENT_COLOR = re.compile(rf"{_HEX_COLOR}(?: +{_HEX_COLOR})?")
@@ -47,6 +50,12 @@ HeaderNames = Annotated[tuple[str, ...], BeforeValidator(_header_names)]
 
 def _header(field: str, meaning: str) -> Any:
     return Field(default=tuple(DEFAULT_HEADERS[field]), description=meaning)
+
+
+def _days(default: int, what: str) -> Any:
+    return Field(
+        default=default, ge=0, le=MAX_DAYS, description=f"Days to keep {what}; 0 for ever."
+    )
 
 
 class Settings(BaseModel):
@@ -118,6 +127,9 @@ class Settings(BaseModel):
         description="MiB of disk space to set aside, so that devices can be blocked when the disk"
         " with the database is full. The standalone application's default is 64.",
     )
+    keep_history_days: int = _days(730, "the history of devices")
+    keep_denials_days: int = _days(365, "the count and time of a device's denied attempts")
+    keep_audit_days: int = _days(730, "the audit log")
 
     accent_color: str = Field(
         default="",

@@ -54,7 +54,7 @@ def take(
     """
     if not limit.number:
         return
-    moment, period = _microseconds(now), limit.period // _MICROSECOND
+    moment, period = microseconds(now), limit.period // _MICROSECOND
     cost = amount * period // limit.number
     if cost <= period:
         values = {
@@ -86,7 +86,7 @@ def check(session: Session, limit: Limit, subject: str, now: datetime, amount: i
     if not limit.number:
         return
     cost = amount * (limit.period // _MICROSECOND) // limit.number
-    wait = _wait(session, limit, subject, _microseconds(now), cost)
+    wait = _wait(session, limit, subject, microseconds(now), cost)
     if wait > 0:
         raise LimitReached(limit.name, wait)
 
@@ -120,5 +120,6 @@ def _key(limit: Limit, subject: str) -> str:
     return f"{limit.name}:{subject}"
 
 
-def _microseconds(moment: datetime) -> int:
+def microseconds(moment: datetime) -> int:
+    """Return a time as ``RateLimit.full_at`` has it: in microseconds since 1970."""
     return (moment - _EPOCH) // _MICROSECOND

@@ -1,6 +1,6 @@
 """Migrations of the API Devices tables, with a version table of their own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -47,11 +47,11 @@ def upgrade(connection: Connection | None = None, *, branch: str = DEVICES) -> N
             " or remove the API Devices upgrade from it and run 'flask apidevices upgrade'."
         )
     if connection is not None:
-        _run(connection, branch)
+        upgrade_to(connection, f"{branch}@head")
         return
     # If two servers start at once, the second waits here and then has nothing left to do.
     with state.database().write(timeout=60, exclusive=True) as session:
-        _run(session.connection(), branch)
+        upgrade_to(session.connection(), f"{branch}@head")
 
 
 def context_options() -> dict[str, Any]:
@@ -118,45 +118,57 @@ def is_current(db: Database, *branches: str) -> bool:
     Another host may already run a newer version.
     """
     with db.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        applied = set(context.get_current_heads())
-        return _heads(branches) <= applied or not applied <= _revisions()
+        applied = set(applied_heads(connection))
+    return _heads(branches) <= applied or not applied <= _revisions()
+
+
+def applied_heads(connection: Connection) -> tuple[str, ...]:
+    """Return the latest migration of each branch that has been applied to a database."""
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_heads()
 
 
 @cache
 def _heads(branches: Sequence[str]) -> set[str]:
-    scripts = _scripts()
+    scripts = migration_scripts()
     heads = [scripts.get_revision(f"{branch}@head") for branch in branches]
     return {head.revision for head in heads}
 
 
 @cache
 def _revisions() -> set[str]:
-    return {script.revision for script in _scripts().walk_revisions()}
+    return {script.revision for script in migration_scripts().walk_revisions()}
 
 
-def _scripts() -> ScriptDirectory:
+def migration_scripts() -> ScriptDirectory:
+    """Return the migrations."""
     config = Config()
     config.set_main_option("script_location", str(paths.MIGRATIONS).replace("%", "%%"))
     return ScriptDirectory.from_config(config)
 
 
-def _run(connection: Connection, branch: str) -> None:
-    """Run the pending migrations of a branch.
+def upgrade_to(connection: Connection, revision: str) -> None:
+    """Run the migrations up to a revision that have not been applied yet."""
+    # The same callback that alembic.command.upgrade passes.
+    run(connection, lambda heads: migration_scripts()._upgrade_revs(revision, heads))
 
-    ``alembic.command.upgrade`` can't be used: it opens an environment, which would close the one
-    in which the host application's migration is running.
+
+def run(connection: Connection, steps: Callable[[Any], list[Any]]) -> None:
+    """Run migrations in the transaction of a connection.
+
+    ``alembic.command`` can't be used: it opens an environment, which would close the one in which
+    the host application's migration is running.
+
+    Args:
+        connection: A connection to the database.
+        steps: Returns the steps to run, from the latest applied migrations.
     """
     driver_connection = connection.connection.driver_connection
     if connection.dialect.name == "sqlite" and not getattr(driver_connection, "in_transaction", 1):
         # Python's driver begins no transaction for DDL, so a migration that fails later would
         # leave tables behind without their version.
         connection.exec_driver_sql("BEGIN")
-    scripts = _scripts()
-    options = context_options() | {
-        # The same callback that alembic.command.upgrade passes.
-        "fn": lambda revision, _context: scripts._upgrade_revs(f"{branch}@head", revision)
-    }
+    options = context_options() | {"fn": lambda heads, _context: steps(heads)}
     context = MigrationContext.configure(connection, opts=options)
     with _operations(context), context.begin_transaction():
         context.run_migrations()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from flask import current_app
 from flask.typing import ResponseReturnValue
 
+from apidevices import upkeep
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
 from apidevices.database import Database
@@ -17,6 +18,7 @@ from apidevices.lookup import make_lookup
 from apidevices.metrics import Metrics
 from apidevices.problems import ProblemDetails
 from apidevices.tracking import Tracker
+from apidevices.upkeep import Task
 
 Authorize = Callable[
     [], bool | ResponseReturnValue | Awaitable[bool | ResponseReturnValue | None] | None
@@ -39,7 +41,8 @@ class State:
 
     ``tracker`` checks requests to protected views, ``gate_tracker`` those to the gate, and
     ``api_tracker`` those to the management API. ``requires_tokens`` is the argument ``tokens`` of
-    ``APIDevices``, and the callbacks are its arguments of the same names.
+    ``APIDevices``, and the callbacks are its arguments of the same names. Applications may add
+    their own ``upkeep`` tasks.
     """
 
     settings: Settings
@@ -55,6 +58,7 @@ class State:
     actor: Callable[[], str]
     on_denied: OnDenied | None
     slots: Slots
+    upkeep: list[Task]
 
     @property
     def uses_tokens(self) -> bool:
@@ -145,6 +149,7 @@ def build(
         actor=actor,
         on_denied=on_denied,
         slots=slots,
+        upkeep=[*upkeep.clock_repair_tasks(), *upkeep.retention_tasks(settings)],
     )
 
 

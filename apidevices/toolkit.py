@@ -4,7 +4,7 @@ The standalone application uses them to add its own tables, API routes, pages an
 applications need only the names in ``apidevices``.
 """
 
-from apidevices import audit, clock, devices, limits, metrics, tokens
+from apidevices import audit, clock, devices, limits, metrics, tokens, upkeep
 from apidevices.activity import ActivityBuffer, BufferLoad
 from apidevices.admin.frame import harden
 from apidevices.admin.htmx import is_htmx, is_poll
@@ -16,6 +16,7 @@ from apidevices.cli import (
     Group,
     as_json,
     commands,
+    describe_database_error,
     existing_database,
     fail,
     print_json,
@@ -23,6 +24,7 @@ from apidevices.cli import (
     time_text,
 )
 from apidevices.clock import rfc3339
+from apidevices.config import MAX_DAYS
 from apidevices.config import PREFIX as SETTING_PREFIX
 from apidevices.database import (
     LOCK_TIMEOUT,
@@ -37,6 +39,8 @@ from apidevices.database import (
 from apidevices.database.files import Identity as FileIdentity
 from apidevices.database.files import sqlite_file
 from apidevices.database.reserve import NO_RESERVE
+from apidevices.downgrade import Downgrade
+from apidevices.downgrade import plan as plan_downgrade
 from apidevices.errors import (
     APIDevicesError,
     ConfigError,
@@ -78,6 +82,7 @@ __all__ = [
     "DEFAULT_HEADERS",
     "LOCK_TIMEOUT",
     "MAX_BODY",
+    "MAX_DAYS",
     "MAX_LENGTH",
     "MAX_LIMIT",
     "MESSAGES",
@@ -99,6 +104,7 @@ __all__ = [
     "DeviceIdRequired",
     "DeviceIdentity",
     "DeviceJson",
+    "Downgrade",
     "FileIdentity",
     "Gate",
     "Group",
@@ -130,6 +136,7 @@ __all__ = [
     "current_caller",
     "current_state",
     "database",
+    "describe_database_error",
     "described",
     "device_json",
     "devices",
@@ -146,6 +153,7 @@ __all__ = [
     "limits",
     "log_unavailable",
     "metrics",
+    "plan_downgrade",
     "prepare",
     "print_json",
     "print_table",
@@ -158,4 +166,5 @@ __all__ = [
     "time_text",
     "tokens",
     "upgrade_branch",
+    "upkeep",
 ]

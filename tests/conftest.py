@@ -86,6 +86,12 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APIDEVICES_DISK_RESERVE", "0")  # it would be allocated for each test
 
 
+@pytest.fixture(autouse=True)
+def _far_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accept times around NOON, which are years ahead of the database's clock."""
+    monkeypatch.setattr(clock, "MAX_AHEAD", timedelta(days=100 * 365))
+
+
 @pytest.fixture
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The configured instance folder."""

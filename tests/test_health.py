@@ -22,7 +22,7 @@ def test_readyz_is_503_before_the_first_migration(make_bare_app: MakeApp) -> Non
 
 def test_readyz_is_503_before_the_latest_migration(make_app: MakeApp) -> None:
     app = make_app()
-    assert app.test_cli_runner().invoke(args=["db", "downgrade", "0001"]).exit_code == 0
+    assert app.test_cli_runner().invoke(args=["db", "downgrade", "--yes", "0001"]).exit_code == 0
     assert app.test_client().get("/readyz").status_code == 503
 
 

@@ -106,7 +106,7 @@ def test_downgrade_and_upgrade_keep_rows_of_remaining_tables(app: Flask, older: 
     fill(app)
     before = row_counts(app)
     assert all(before.values())
-    migrate(app, "downgrade", older)
+    migrate(app, "downgrade", "--yes", older)
     kept = row_counts(app)
     assert all(before[name] == count for name, count in kept.items())
     migrate(app, "upgrade")
@@ -116,7 +116,7 @@ def test_downgrade_and_upgrade_keep_rows_of_remaining_tables(app: Flask, older: 
 
 def test_devices_are_readable_after_a_downgrade_and_upgrade(app: Flask) -> None:
     fill(app)
-    migrate(app, "downgrade", "0001")
+    migrate(app, "downgrade", "--yes", "0001")
     migrate(app, "upgrade")
     device = devices.by_identifier(state_of(app).db, "phone-1")
     assert (device.name, device.os_version, device.block_reason) == ("Front desk", "26", "lost")
@@ -130,7 +130,7 @@ def test_upgrade_copies_search_keys_that_are_short_enough(app: Flask) -> None:
         devices.report(db, DeviceIdentity(identifier, {}), token_id=None, address=None, now=now)
     long = devices.by_identifier(db, identifiers[1])
     devices.rename(db, long.id, "A name that makes the key too long", actor="ann", now=now)
-    migrate(app, "downgrade", "0003")
+    migrate(app, "downgrade", "--yes", "0003")
     migrate(app, "upgrade")
     keys = select(DeviceActivity.search_key).order_by(DeviceActivity.device_id)
     with db.read() as session:
@@ -145,7 +145,7 @@ def test_downgrade_to_base_keeps_tables_of_the_host(app: Flask) -> None:
         connection.exec_driver_sql("CREATE TABLE alembic_version (version_num TEXT)")
         connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('host revision')")
     fill(app)
-    migrate(app, "downgrade", "base")
+    migrate(app, "downgrade", "--yes", "base")
     with db.connect() as connection:
         assert set(tables(connection)) == {"orders"}
         version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()

@@ -176,7 +176,8 @@ class ActivityBuffer:
 
     def _is_due(self, pair: tuple[int, int], at: datetime) -> bool:
         """Return whether a device's use of a token at this time must be written."""
-        if at - self._written_since >= DEVICE_TOKEN_INTERVAL:
+        # The absolute value, because the clock may have been set back.
+        if abs(at - self._written_since) >= DEVICE_TOKEN_INTERVAL:
             self._written, self._written_since = set(), at
         return pair not in self._written
 

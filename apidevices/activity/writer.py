@@ -8,13 +8,17 @@ from sqlalchemy import (
     Connection,
     Insert,
     Update,
+    and_,
     case,
     exists,
+    or_,
     select,
+    type_coerce,
     update,
 )
 from sqlalchemy.sql.elements import SQLCoreOperations
 
+from apidevices import clock
 from apidevices.activity.batch import Batch
 from apidevices.database import BulkStatement, Database
 from apidevices.models import ApiToken, Device, DeviceActivity, DeviceToken, Id, UTCDateTime
@@ -26,9 +30,11 @@ class ActivityWriter:
     def __init__(self, db: Database) -> None:
         self._db = db
         time = UTCDateTime()
+        self._now = type_coerce(db.backend.now(), time)
+        self._latest = type_coerce(db.backend.now(clock.MAX_AHEAD), time)
         self._devices = BulkStatement(
             db,
-            _update_devices,
+            self._update_devices,
             id=Id,
             active_at=time,
             upload_at=time,
@@ -43,7 +49,7 @@ class ActivityWriter:
             first_used_at=time,
             last_used_at=time,
         )
-        self._tokens = BulkStatement(db, _update_tokens, id=Id, used_at=time)
+        self._tokens = BulkStatement(db, self._update_tokens, id=Id, used_at=time)
 
     def write(self, connection: Connection, batch: Batch) -> None:
         """Write a batch in order of its ids, so that concurrent processes can't deadlock."""
@@ -74,45 +80,52 @@ class ActivityWriter:
 
     def _upsert_device_tokens(self, new: Any) -> Insert:
         # A device or token that was deleted by hand must not make the whole batch fail.
-        existing = select(new.device_id, new.token_id, new.first_used_at, new.last_used_at).where(
+        existing = select(
+            new.device_id,
+            new.token_id,
+            self._sane(new.first_used_at),
+            self._sane(new.last_used_at),
+        ).where(
             exists().where(Device.id == new.device_id), exists().where(ApiToken.id == new.token_id)
         )
         row = DeviceToken
         columns = [row.device_id, row.token_id, row.first_used_at, row.last_used_at]
         insert = self._db.insert(row).from_select(columns, existing)
+        used_at = insert.excluded.last_used_at
         return insert.on_conflict_do_update(
             index_elements=[row.device_id, row.token_id],
-            set_={"last_used_at": insert.excluded.last_used_at},
-            where=row.last_used_at < insert.excluded.last_used_at,
+            set_={"last_used_at": used_at},
+            where=or_(row.last_used_at < used_at, row.last_used_at > self._latest),
         )
 
-
-def _update_devices(new: Any) -> Update:
-    row = DeviceActivity
-    return (
-        update(row)
-        .where(row.device_id == new.id)
-        .values(
-            last_active_at=_later(row.last_active_at, new.active_at),
-            last_upload_at=_later(row.last_upload_at, new.upload_at),
-            last_activity_at=case(
-                (row.blocked, row.last_activity_at),
-                else_=_later(row.last_active_at, new.active_at),
-            ),
-            denied_count=row.denied_count + new.denied,
-            last_denied_at=_later(row.last_denied_at, new.denied_at),
+    def _update_devices(self, new: Any) -> Update:
+        row = DeviceActivity
+        active_at = self._later(row.last_active_at, new.active_at)
+        return (
+            update(row)
+            .where(row.device_id == new.id)
+            .values(
+                last_active_at=active_at,
+                last_upload_at=self._later(row.last_upload_at, new.upload_at),
+                last_activity_at=case((row.blocked, row.last_activity_at), else_=active_at),
+                denied_count=row.denied_count + new.denied,
+                last_denied_at=self._later(row.last_denied_at, new.denied_at),
+            )
         )
-    )
 
+    def _update_tokens(self, new: Any) -> Update:
+        return (
+            update(ApiToken)
+            .where(ApiToken.id == new.id)
+            .values(last_used_at=self._later(ApiToken.last_used_at, new.used_at))
+        )
 
-def _update_tokens(new: Any) -> Update:
-    return (
-        update(ApiToken)
-        .where(ApiToken.id == new.id)
-        .values(last_used_at=_later(ApiToken.last_used_at, new.used_at))
-    )
+    def _later(self, known: SQLCoreOperations[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the later of two nullable times, or the new one if the known one is wrong."""
+        sane = self._sane(new)
+        is_wrong = and_(known > self._latest, new.is_not(None))
+        return case((or_(known.is_(None), sane > known, is_wrong), sane), else_=known)
 
-
-def _later(known: SQLCoreOperations[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the later of two nullable times."""
-    return case((known.is_(None), new), (new > known, new), else_=known)
+    def _sane(self, new: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return a time, or the database's time if this host's clock is too far ahead of it."""
+        return case((new > self._latest, self._now), else_=new)

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 
-from apidevices import paths, state
+from apidevices import clock, paths, state
 from apidevices.admin import theme
 from apidevices.admin.htmx import is_htmx
 from apidevices.admin.messages import pop_messages, status_response
@@ -153,18 +153,23 @@ def static_url(filename: str) -> str:
     return url_for("apidevices.static", filename=filename, v=_version(filename))
 
 
-def time_element(moment: datetime, now: datetime, *, show_exact: bool = False) -> Markup:
+def time_element(
+    moment: datetime, now: datetime, *, show_exact: bool = False, is_past: bool = False
+) -> Markup:
     """Return a ``<time>`` element with a relative time.
 
     The exact time is in its tooltip and available to screen readers. With ``show_exact`` it is
-    visible as well.
+    visible as well. With ``is_past``, the time is that of an event: if it is in the future, the
+    clock of a host was wrong.
     """
     date, time = f"{moment:%Y-%m-%d}", f"{moment:%H:%M:%S} UTC"
     try:
         relative = humanize.naturaltime(moment, when=now)
     except (ValueError, OverflowError):  # too far away for humanize
         relative = f"{date} {time}"
-    if relative == "now":
+    if is_past and moment > now + clock.MAX_AHEAD:
+        relative = "time unknown"
+    elif relative == "now" or (is_past and moment > now):
         relative = "just now"
     return Markup(
         '<time datetime="{}" title="{} {}">{}'

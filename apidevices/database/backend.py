@@ -3,10 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Dialect, Engine, FromClause, Table
+from sqlalchemy import ColumnElement, Connection, Dialect, Engine, FromClause, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
@@ -43,6 +43,10 @@ class Backend(ABC):
     @abstractmethod
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that supports ``ON CONFLICT``."""
+
+    @abstractmethod
+    def now(self, ahead: timedelta = timedelta()) -> ColumnElement[Any]:
+        """Return the SQL expression for the time of the database's clock, plus a duration."""
 
     @abstractmethod
     def time_text(self, moment: datetime) -> str:

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    ColumnElement,
     Connection,
     Engine,
     FromClause,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     column,
     func,
     literal,
+    literal_column,
     select,
     text,
 )
@@ -74,6 +76,11 @@ class PostgresBackend(Backend):
     def insert(self, table: Table) -> postgresql.Insert:
         """Return an INSERT that supports ``ON CONFLICT``."""
         return postgresql.insert(table)
+
+    def now(self, ahead: timedelta = timedelta()) -> ColumnElement[Any]:
+        """Return the time at which the current transaction began."""
+        # A subquery, because PostgreSQL then computes the time once rather than for each row.
+        return literal_column(f"(SELECT now() + interval '{ahead.total_seconds():.0f} seconds')")
 
     def time_text(self, moment: datetime) -> str:
         """Format a time in UTC."""

@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Engine,
     FromClause,
@@ -85,6 +86,11 @@ class SqliteBackend(Backend):
     def insert(self, table: Table) -> sqlite.Insert:
         """Return an INSERT that supports ``ON CONFLICT``."""
         return sqlite.insert(table)
+
+    def now(self, ahead: timedelta = timedelta()) -> ColumnElement[Any]:
+        """Return the time of this process's clock, as it is stored."""
+        seconds = f"{ahead.total_seconds():+.0f} seconds"
+        return literal_column(f"strftime('%Y-%m-%d %H:%M:%f000', 'now', '{seconds}')")
 
     def time_text(self, moment: datetime) -> str:
         """Format a time as it is stored."""

@@ -23,7 +23,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.wsgi import FileWrapper
 
-from apidevices.standalone import request_ids, security_headers
+from apidevices.standalone import housekeeping, request_ids, security_headers
 from apidevices.standalone.delay import delay_of
 from apidevices.standalone.disk import DiskWatch
 from apidevices.standalone.logs import Access
@@ -96,7 +96,9 @@ class Application:
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
-            if message["type"] == "lifespan.shutdown":
+            if message["type"] == "lifespan.startup":
+                housekeeping.of(self._app).start()
+            else:
                 self._gate.close()
                 await asyncio.to_thread(self._close)  # all request threads may be busy
             await send({"type": f"{message['type']}.complete"})
@@ -104,6 +106,7 @@ class Application:
                 return
 
     def _close(self) -> None:
+        housekeeping.of(self._app).stop()
         with self._app.app_context():
             current_state().close()
         self.metrics.publish()

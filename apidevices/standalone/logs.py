@@ -40,6 +40,7 @@ def configuration(settings: ServerSettings) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"level": "WARNING", "handlers": ["stderr"]},
         "loggers": {
+            "apidevices.housekeeping": {"level": "INFO"},
             "gunicorn.error": {"level": "INFO", **own},  # uvicorn's logger shares its handler
             _access.name: {
                 "level": "INFO" if settings.apidevices_access_log else "WARNING",

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from apidevices.toolkit import MAX_LIMIT, SETTING_PREFIX, ConfigError, sqlite_file
+from apidevices.toolkit import MAX_DAYS, MAX_LIMIT, SETTING_PREFIX, ConfigError, sqlite_file
 
 MAX_BYTES = 2**40
 """The largest number of bytes in uploads per day."""
@@ -93,6 +93,9 @@ class ServerSettings(BaseSettings):
         default="text", description="Log lines for people, or JSON objects for programs."
     )
     apidevices_access_log: bool = Field(default=False, description="Log every request.")
+    apidevices_keep_uploads_days: int = Field(
+        default=365, ge=0, le=MAX_DAYS, description="Days to keep uploads; 0 for ever."
+    )
     apidevices_secure_cookies: bool = Field(
         default=False,
         description="Always send the session cookie over HTTPS only. Needed only if a proxy uses"

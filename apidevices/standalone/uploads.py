@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from apidevices.standalone.models import Upload
 from apidevices.standalone.upload_limits import UploadLimits
-from apidevices.toolkit import Database, InvalidInput
+from apidevices.toolkit import Database, InvalidInput, upkeep
 
 MAX_BYTES = 1024 * 1024
 """Maximum size of an upload."""
@@ -57,6 +57,13 @@ def recent(db: Database, device_id: int, limit: int = 10) -> Sequence[Upload]:
             .order_by(Upload.id.desc())
             .limit(limit)
         ).all()
+
+
+def retention_task(days: int) -> upkeep.Task:
+    """Return the task that deletes uploads after some days; 0 to keep them for ever."""
+    return upkeep.delete_older(
+        "Delete uploads", days, key=Upload.id, time=Upload.received_at, size=Upload.size
+    )
 
 
 def _decode_json(body: bytes) -> str:

@@ -4,11 +4,13 @@ import logging
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from functools import partial
 
 import pytest
 from sqlalchemy import delete
 
+from apidevices import clock
 from apidevices.activity import ActivityBuffer
 from apidevices.database import Database
 from apidevices.models import Device
@@ -57,11 +59,12 @@ activity.record_request(int(device_id), int(token_id), datetime.fromisoformat(mo
 def test_process_exit_flushes_buffered_activity(
     db: Database, register: Register, token_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device_id = register("phone-1")
+    moment = clock.now()
+    device_id = register("phone-1", moment - timedelta(hours=1))
     monkeypatch.setenv("APIDEVICES_ACTIVITY_INTERVAL", "1")
-    arguments = [str(device_id), str(token_id), after(5).isoformat()]
+    arguments = [str(device_id), str(token_id), moment.isoformat()]
     subprocess.run([sys.executable, "-c", RECORD_AND_EXIT, *arguments], cwd=ROOT, check=True)
-    assert activity(db, device_id).last_active_at == after(5)
+    assert activity(db, device_id).last_active_at == moment
 
 
 def test_failed_flush_keeps_activity_for_the_next_flush(

@@ -1,0 +1,29 @@
+"""The command that deletes old rows and repairs wrong times."""
+
+import click
+
+from apidevices import state, upkeep
+from apidevices.cli.group import commands, existing_database
+from apidevices.cli.output import print_table
+
+
+@commands.command()
+@click.option("--dry-run", is_flag=True, help="Change nothing, only count the rows.")
+def prune(dry_run: bool) -> None:
+    """Delete what is older than the settings allow, and repair times in the future.
+
+    Works in small batches with pauses, so it can run while the application is in use.
+    """
+    db, tasks = existing_database(), state.current().upkeep
+    results = upkeep.run(db, tasks, now=upkeep.database_time(db), dry_run=dry_run)
+    changed = {result.task.description: f"{result.rows:,}" for result in results}
+    print_table(
+        ["Task", "Keep", "Would change" if dry_run else "Changed"],
+        [[task.description, _kept(task.days), changed.get(task.description, "")] for task in tasks],
+    )
+
+
+def _kept(days: int | None) -> str:
+    if days is None:
+        return ""
+    return "1 day" if days == 1 else f"{days:,} days" if days else "for ever"

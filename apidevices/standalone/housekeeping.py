@@ -1,0 +1,141 @@
+"""The thread that prunes the database in the background: see ``upkeep``."""
+
+import logging
+import random
+import threading
+import time
+from datetime import datetime
+
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
+from apidevices.standalone import uploads
+from apidevices.standalone.settings import ServerSettings
+from apidevices.toolkit import (
+    APIDevicesError,
+    Database,
+    LimitReached,
+    State,
+    current_state,
+    limits,
+    upkeep,
+)
+
+logger = logging.getLogger("apidevices.housekeeping")
+
+FIRST_RUN = 300.0
+"""Seconds between the start and the first run."""
+
+INTERVAL = 3_600.0
+"""Seconds between two runs."""
+
+JOIN_TIMEOUT = 5.0
+"""Seconds to wait for the current transaction when the server stops."""
+
+MAX_CLOCK_STEP = 86_400.0
+"""Seconds by which the clock may be set. After a larger step, the next day's runs are skipped: a
+clock that is wrong must not delete anything."""
+
+_EXTENSION = "apidevices_housekeeping"
+_HOURLY = limits.Limit("housekeeping", 1, limits.HOUR)
+_DAILY = limits.Limit("housekeeping-daily", 1, limits.DAY)
+
+
+class Housekeeping:
+    """A thread that runs upkeep tasks about once an hour, in one process at a time.
+
+    Tasks that read a whole table run once a day.
+    """
+
+    def __init__(
+        self, state: State, *, first_run: float = FIRST_RUN, interval: float = INTERVAL
+    ) -> None:
+        self._state = state
+        self._first_run = first_run * random.uniform(1, 2)  # noqa: S311 - spreads the workers
+        self._interval = interval
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._clock = _SteadyClock()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(
+            target=self._run_periodically, name="apidevices-housekeeping", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after its current transaction."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(JOIN_TIMEOUT)
+
+    def run(self) -> None:
+        """Run all tasks that are due, unless another process has done so within the hour."""
+        db = self._state.db
+        now = upkeep.database_time(db)
+        if not _claim(db, _HOURLY, now):
+            return
+        is_daily = _claim(db, _DAILY, now)
+        tasks = [task for task in self._state.upkeep if task.is_ordered or is_daily]
+        results = upkeep.run(db, tasks, now=now, stop=self._stop)
+        if changed := [result for result in results if result.rows]:
+            parts = [f"{result.task.description.lower()}: {result.rows:,}" for result in changed]
+            logger.info("Housekeeping: %s", "; ".join(parts))
+
+    def _run_periodically(self) -> None:
+        delay = self._first_run
+        while not self._stop.wait(delay):
+            delay = self._interval
+            if not self._clock.is_steady():
+                logger.warning(
+                    "The clock was set by more than a day. Housekeeping pauses for a day."
+                )
+                continue
+            try:
+                self.run()
+            except (SQLAlchemyError, APIDevicesError) as error:
+                logger.warning("Housekeeping failed; retrying in an hour: %s", error)
+            except Exception:
+                logger.exception("Housekeeping failed; retrying in an hour.")
+
+
+class _SteadyClock:
+    """Tells whether the clock has been set recently."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+        self._set_at: float | None = None
+
+    def is_steady(self) -> bool:
+        """Return whether the clock has not been set by more than a day within the last day."""
+        now = time.monotonic()
+        offset = time.time() - now
+        if abs(offset - self._offset) > MAX_CLOCK_STEP:
+            self._set_at = now
+        self._offset = offset
+        return self._set_at is None or now - self._set_at > MAX_CLOCK_STEP
+
+
+def init_app(app: Flask, settings: ServerSettings) -> None:
+    """Add the standalone application's tasks, and prepare the thread."""
+    with app.app_context():
+        state = current_state()
+    state.upkeep.append(uploads.retention_task(settings.apidevices_keep_uploads_days))
+    app.extensions[_EXTENSION] = Housekeeping(state)
+
+
+def of(app: Flask) -> Housekeeping:
+    """Return the thread of an application."""
+    found: Housekeeping = app.extensions[_EXTENSION]
+    return found
+
+
+def _claim(db: Database, limit: limits.Limit, now: datetime) -> bool:
+    """Return whether no process has claimed this run within the period of the limit."""
+    try:
+        with db.write() as session:
+            limits.take(db, session, limit, "server", now)
+    except LimitReached:
+        return False
+    return True

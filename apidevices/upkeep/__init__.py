@@ -1,0 +1,23 @@
+"""Keep the database small and its times sane: delete what is too old, repair times in the future.
+
+A ``Task`` says which rows are due and what to do with them. ``run`` does it in small batches with
+pauses, so that requests don't wait: SQLite has a single writer, and PostgreSQL can vacuum in
+between. The standalone application runs all tasks in the background, ``flask apidevices prune``
+runs them at once.
+"""
+
+from apidevices.upkeep.clock_repair import tasks as clock_repair_tasks
+from apidevices.upkeep.retention import delete_older
+from apidevices.upkeep.retention import tasks as retention_tasks
+from apidevices.upkeep.tasks import ClockWrong, Result, Task, database_time, run
+
+__all__ = [
+    "ClockWrong",
+    "Result",
+    "Task",
+    "clock_repair_tasks",
+    "database_time",
+    "delete_older",
+    "retention_tasks",
+    "run",
+]

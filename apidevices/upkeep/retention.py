@@ -1,0 +1,100 @@
+"""Delete what is older than the settings allow: history, denied attempts and the audit log."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from apidevices import clock, limits
+from apidevices.config import Settings
+from apidevices.models import AuditEntry, DeviceActivity, DeviceHistory, RateLimit
+from apidevices.upkeep.tasks import Task, execute
+
+
+def tasks(settings: Settings) -> list[Task]:
+    """Return the tasks that delete old rows of the extension's tables."""
+    return [
+        delete_older(
+            "Delete history entries",
+            settings.keep_history_days,
+            key=DeviceHistory.id,
+            time=DeviceHistory.at,
+        ),
+        delete_older(
+            "Delete audit log entries",
+            settings.keep_audit_days,
+            key=AuditEntry.id,
+            time=AuditEntry.at,
+        ),
+        Task(
+            description="Reset denied attempts of devices",
+            key=DeviceActivity.device_id.expression,
+            due=partial(_is_older, DeviceActivity.last_denied_at, settings.keep_denials_days),
+            change=_reset_denials,
+            days=settings.keep_denials_days,
+        ),
+        Task(
+            description="Delete expired rate limits",
+            key=RateLimit.full_at.expression,
+            due=lambda now: RateLimit.full_at < limits.microseconds(now),
+            change=partial(_delete, RateLimit),
+            is_ordered=True,
+        ),
+        Task(
+            # A host with a wrong clock would otherwise deny requests for years.
+            description="Delete rate limits far in the future",
+            key=RateLimit.full_at.expression,
+            due=lambda now: RateLimit.full_at > _latest_limit(now),
+            change=partial(_delete, RateLimit),
+            is_ordered=True,
+            start=_latest_limit,
+        ),
+    ]
+
+
+def delete_older(
+    description: str,
+    days: int,
+    *,
+    key: InstrumentedAttribute[int],
+    time: InstrumentedAttribute[datetime],
+    size: InstrumentedAttribute[int] | None = None,
+) -> Task:
+    """Return a task that deletes rows after some days; 0 to keep them for ever.
+
+    Args:
+        description: What the task does.
+        days: For how many days rows are kept.
+        key: The primary key, which must grow with the time.
+        time: When the row was written.
+        size: The size of a row in bytes, if rows may be large.
+    """
+    return Task(
+        description=description,
+        key=key.expression,
+        due=partial(_is_older, time, days),
+        change=partial(_delete, key.class_),
+        days=days,
+        is_ordered=True,
+        size=None if size is None else size.expression,
+    )
+
+
+def _is_older(time: InstrumentedAttribute[Any], days: int, now: datetime) -> ColumnElement[bool]:
+    return time < now - timedelta(days=days)
+
+
+def _delete(model: Any, session: Session, rows: ColumnElement[bool], _now: datetime) -> int:
+    return execute(session, delete(model).where(rows))
+
+
+def _reset_denials(session: Session, rows: ColumnElement[bool], _now: datetime) -> int:
+    change = update(DeviceActivity).where(rows).values(denied_count=0, last_denied_at=None)
+    return execute(session, change)
+
+
+def _latest_limit(now: datetime) -> int:
+    """Return the latest time that a rate limit may have, in microseconds since 1970."""
+    return limits.microseconds(now + clock.MAX_AHEAD + limits.DAY)

@@ -1,0 +1,283 @@
+"""Old rows are deleted in small batches, by ``flask apidevices prune`` and in the background."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from apidevices import audit, clock, devices, limits, upkeep
+from apidevices.database import Database
+from apidevices.models import AuditEntry, DeviceActivity, DeviceHistory, RateLimit
+from apidevices.standalone import uploads
+from apidevices.standalone.asgi import Application
+from apidevices.standalone.housekeeping import Housekeeping
+from apidevices.standalone.models import Upload
+from apidevices.standalone.settings import ServerSettings
+from apidevices.upkeep import tasks
+from harness.real_server import wait_until
+from tests.command_line import Cli
+from tests.conftest import MakeApp, Register, state_of
+
+HOUR = timedelta(hours=1)
+
+DAYS = {"HISTORY": 730, "DENIALS": 365, "AUDIT": 730, "UPLOADS": 365}
+"""The settings APIDEVICES_KEEP_…_DAYS and their defaults."""
+
+
+@pytest.fixture
+def now() -> datetime:
+    return clock.now()
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "PAUSE", 0)
+
+
+def fill(db: Database, register: Register, setting: str, ages: list[timedelta]) -> None:
+    """Write one row of each age that a setting is about."""
+    now = clock.now()
+    for number, age in enumerate(ages):
+        at = now - age
+        device_id = register(f"phone-{number}", at if setting == "HISTORY" else now)
+        with db.write() as session:
+            if setting == "AUDIT":
+                audit.record(session, audit.Action.DEVICE_RENAMED, "x", actor="ann", at=at)
+            elif setting == "DENIALS":
+                session.execute(
+                    update(DeviceActivity)
+                    .where(DeviceActivity.device_id == device_id)
+                    .values(denied_count=3, last_denied_at=at)
+                )
+        if setting == "UPLOADS":
+            uploads.store(db, b"[]", device_id=device_id, token_id=1, now=at)
+
+
+def count(db: Database, setting: str) -> int:
+    """Return how many rows that a setting is about are left."""
+    query = {
+        "HISTORY": select(func.count()).select_from(DeviceHistory),
+        "DENIALS": select(func.count()).where(DeviceActivity.denied_count > 0),
+        "AUDIT": select(func.count()).where(AuditEntry.subject == "x"),
+        "UPLOADS": select(func.count()).select_from(Upload),
+    }[setting]
+    with db.read() as session:
+        return session.scalars(query).one()
+
+
+@pytest.mark.parametrize("setting", DAYS)
+def test_prune_deletes_what_is_older_than_the_setting(
+    app: Flask, db: Database, register: Register, setting: str
+) -> None:
+    limit = timedelta(days=DAYS[setting])
+    fill(db, register, setting, [limit + HOUR, limit + 2 * HOUR, limit - HOUR, HOUR])
+    Cli(app).succeed("prune", "--dry-run")
+    assert count(db, setting) == 4
+    table = Cli(app).succeed("prune")
+    assert count(db, setting) == 2
+    assert any(
+        f"{DAYS[setting]} days" in line and line.endswith(" 2") for line in table.split("\n")
+    )
+
+
+@pytest.mark.parametrize("setting", DAYS)
+def test_zero_days_keep_everything(
+    make_app: MakeApp, db: Database, register: Register, setting: str
+) -> None:
+    app = make_app(**{f"APIDEVICES_KEEP_{setting}_DAYS": "0"})
+    fill(db, register, setting, [timedelta(days=30_000), HOUR])
+    assert "for ever" in Cli(app).succeed("prune")
+    assert count(db, setting) == 2
+
+
+def test_dry_run_counts_what_prune_changes(app: Flask, db: Database, register: Register) -> None:
+    for setting in ("HISTORY", "UPLOADS"):
+        fill(db, register, setting, [timedelta(days=3_000)] * 3)
+    planned = Cli(app).succeed("prune", "--dry-run").splitlines()[2:]
+    assert planned == Cli(app).succeed("prune").splitlines()[2:]
+
+
+def test_prune_deletes_rate_limits_that_have_recovered_or_are_years_ahead(
+    app: Flask, db: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "MAX_AHEAD", timedelta(days=1))
+    limit = limits.Limit("test", 2, limits.DAY)
+    moments = {"past": -25 * HOUR, "current": -HOUR, "future": timedelta(days=3650)}
+    with db.write() as session:
+        for subject, age in moments.items():
+            limits.take(db, session, limit, subject, now + age)
+    Cli(app).succeed("prune")
+    with db.read() as session:
+        kept = session.scalars(select(RateLimit.key)).all()
+    assert [key for key in kept if key.startswith("test:")] == ["test:current"]
+
+
+# --- batches -----------------------------------------------------------------------------------
+
+
+class CountingDatabase(Database):
+    """A database that counts its write transactions, and runs a function after each."""
+
+    writes = 0
+
+    @contextmanager
+    def write(self, timeout: float | None = None, *, exclusive: bool = False) -> Iterator[Session]:
+        with super().write(timeout, exclusive=exclusive) as session:
+            yield session
+        self.writes += 1
+
+
+def test_other_writers_get_their_turn_between_batches(
+    app: Flask, db: Database, register: Register, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "BATCH", 2)
+    monkeypatch.setattr(tasks, "PAUSE", 0.05)
+    fill(db, register, "HISTORY", [timedelta(days=1_000)] * 7)
+    counting, stop = CountingDatabase(db.engine), threading.Event()
+    pruning = threading.Thread(
+        target=lambda: upkeep.run(counting, state_of(app).upkeep, now=now, stop=stop)
+    )
+    pruning.start()
+    left: set[int] = set()
+    while pruning.is_alive():
+        devices.rename(db, 1, f"name {len(left)}", actor="ann", now=now)
+        left.add(count(db, "HISTORY"))
+    pruning.join()
+    assert counting.writes == 4
+    assert len(left) > 2
+
+
+def test_batch_of_large_uploads_is_limited_by_their_size(
+    app: Flask, db: Database, register: Register, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "BATCH_BYTES", 5)
+    fill(db, register, "UPLOADS", [timedelta(days=1_000)] * 6)
+    counting = CountingDatabase(db.engine)
+    upkeep.run(counting, state_of(app).upkeep, now=now)
+    assert (counting.writes, count(db, "UPLOADS")) == (3, 0)
+
+
+def test_search_for_old_history_ends_at_young_entries(
+    app: Flask, db: Database, register: Register, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "ORDERED_WINDOW", 2)
+    old = timedelta(days=1_000)
+    fill(db, register, "HISTORY", [old, old, HOUR, HOUR, old])
+    upkeep.run(db, state_of(app).upkeep, now=now)
+    assert count(db, "HISTORY") == 3
+
+
+# --- the background ----------------------------------------------------------------------------
+
+
+def is_running() -> bool:
+    return any(thread.name == "apidevices-housekeeping" for thread in threading.enumerate())
+
+
+@pytest.fixture
+def keeper(app: Flask) -> Iterator[Housekeeping]:
+    keeper = Housekeeping(state_of(app), first_run=0.01, interval=0.01)
+    yield keeper
+    keeper.stop()
+
+
+def test_background_thread_prunes_and_logs_one_line(
+    db: Database,
+    register: Register,
+    keeper: Housekeeping,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill(db, register, "UPLOADS", [timedelta(days=400), HOUR])
+    done, run = threading.Event(), keeper.run
+
+    def run_and_tell() -> None:
+        run()
+        done.set()
+
+    monkeypatch.setattr(keeper, "run", run_and_tell)
+    with caplog.at_level(logging.INFO, "apidevices.housekeeping"):
+        keeper.start()
+        assert done.wait(10)
+        keeper.stop()
+    assert count(db, "UPLOADS") == 1
+    assert [record.message for record in caplog.records] == ["Housekeeping: delete uploads: 1"]
+
+
+def test_server_starts_and_stops_the_background_thread(app: Flask) -> None:
+    messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
+    running = []
+
+    async def receive() -> dict[str, str]:
+        return next(messages)
+
+    async def send(_message: dict[str, str]) -> None:
+        running.append(is_running())
+
+    asyncio.run(
+        Application(app, ServerSettings.from_environ())({"type": "lifespan"}, receive, send)
+    )
+    assert running == [True, False]
+
+
+def test_only_one_process_prunes_within_an_hour(
+    app: Flask, db: Database, register: Register
+) -> None:
+    for run in range(2):
+        fill(db, register, "UPLOADS", [timedelta(days=400)])
+        Housekeeping(state_of(app)).run()
+        assert count(db, "UPLOADS") == run
+
+
+def test_background_thread_survives_an_outage(
+    keeper: Housekeeping, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        (second if first.is_set() else first).set()
+        raise OperationalError("SELECT 1", None, Exception("the database is unavailable"))
+
+    monkeypatch.setattr(keeper, "run", fail)
+    keeper.start()
+    assert second.wait(10)
+    assert "the database is unavailable" in caplog.text
+
+
+def test_background_thread_pauses_after_the_clock_was_set(
+    keeper: Housekeeping, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keeper, "run", lambda: pytest.fail("must not run"))
+    tomorrow = time.time() + timedelta(days=2).total_seconds()
+    monkeypatch.setattr(time, "time", lambda: tomorrow)
+    keeper.start()
+    wait_until(lambda: "The clock was set" in caplog.text)
+
+
+def test_stop_ends_the_thread_between_two_batches(
+    app: Flask, db: Database, register: Register, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "BATCH", 1)
+    monkeypatch.setattr(tasks, "PAUSE", 60)
+    fill(db, register, "UPLOADS", [timedelta(days=400)] * 3)
+    keeper = Housekeeping(state_of(app), first_run=0.01)
+    keeper.start()
+    keeper.stop()
+    assert not is_running()
+    assert count(db, "UPLOADS") > 0
+
+
+def test_prune_refuses_to_run_if_the_clock_is_obviously_wrong(
+    app: Flask, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "_EARLIEST", clock.now() + timedelta(days=365))
+    assert "Set the clock" in Cli(app).fail("prune")
