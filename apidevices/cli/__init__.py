@@ -1,0 +1,24 @@
+"""``flask apidevices …``: the command line, for people and for scripts.
+
+Exit status: 0 for success, 1 for failure (with one line on stderr), 2 for wrong usage.
+"""
+
+# The modules of commands add them to the group.
+from apidevices.cli import devices, tokens, upgrade
+from apidevices.cli.group import Group, commands, describe_database_error, existing_database
+from apidevices.cli.output import as_json, fail, print_json, print_table, time_text
+
+__all__ = [
+    "Group",
+    "as_json",
+    "commands",
+    "describe_database_error",
+    "devices",
+    "existing_database",
+    "fail",
+    "print_json",
+    "print_table",
+    "time_text",
+    "tokens",
+    "upgrade",
+]
