@@ -2,12 +2,18 @@
 
 import threading
 import time
+from collections import Counter
+from itertools import product
 from urllib.parse import unquote
 
+from apidevices.config import Settings
 from tests.conftest import DEVICE, UPLOADS, VERIFY
 from tests.hostile.spellings import IDENTIFIER, NAME, headers, requests
 from tests.hostile.target import Target, in_parallel
 from tests.hostile.wire import Answer, Wire, exchange_all
+
+REQUIRED_AT_GATE = Settings.model_fields["require_device_id"].default is None
+"""Whether the gate requires an identifier by default."""
 
 FLUSH = 1.2
 """Seconds after which the activity of all requests is in the database."""
@@ -16,6 +22,7 @@ FLUSH = 1.2
 def attack(target: Target, step: int, rounds: int) -> None:
     """Send each ``step``-th request, and block and unblock a device ``rounds`` times."""
     _send_all(target, step)
+    _leave_out_identifier(target)
     _reuse_connections(target)
     _race(target, rounds)
 
@@ -83,6 +90,25 @@ def _is_plain(path: str, lines: tuple[bytes, ...]) -> bool:
     is_preflight = any(b"Access-Control-Request-Method" in line for line in lines)
     is_alone = not any(line.lower().startswith(NAME.lower()) for line in lines[1:])
     return is_identified and is_alone and not is_preflight and path in (DEVICE, UPLOADS, VERIFY)
+
+
+def _leave_out_identifier(target: Target) -> None:
+    """Make requests without an identifier, to the gate and to the API."""
+    sent = (b"Authorization: Bearer " + target.token.encode(),)
+    answers: Counter[str] = Counter()
+    for path, lines in product(
+        (VERIFY, "/verify/api/v1/device", "/api/v1/other"),
+        ((), (b"X_Device_ID: free",), (b"Device-ID: free",), (b"Cookie: X-Device-ID=free",)),
+    ):
+        raw = b"\r\n".join([f"GET {path} HTTP/1.1".encode(), b"Host: a", *sent, *lines, b"", b""])
+        with target.wire() as wire:
+            answer = wire.exchange(raw)
+        target.tally.record(answer, (path, lines))
+        at_gate = path.startswith(VERIFY)
+        answers[f"{'gate' if at_gate else 'API'} {answer.status if answer else 0}"] += 1
+        if at_gate and REQUIRED_AT_GATE and answer is not None and answer.status < 300:
+            target.tally.accept(f"{path} without an identifier")
+    target.tally.notes.append(f"without an identifier: {dict(answers)}")
 
 
 def _reuse_connections(target: Target) -> None:

@@ -11,9 +11,16 @@ from tests.hostile.tally import Tally
 from tests.hostile.target import Target, serving
 
 UNLIMITED = {
-    "APIDEVICES_NEW_DEVICES_PER_HOUR": "0",
-    "APIDEVICES_UPLOADS_PER_DAY": "0",
-    "APIDEVICES_CHANGES_PER_HOUR": "0",
+    f"APIDEVICES_{name}": "0"
+    for name in (
+        "NEW_DEVICES_PER_HOUR",
+        "CHANGES_PER_HOUR",
+        "TOKEN_CHANGES_PER_HOUR",
+        "UPLOADS_PER_DAY",
+        "UPLOAD_BYTES_PER_DAY",
+        "TOKEN_UPLOADS_PER_DAY",
+        "TOKEN_UPLOAD_BYTES_PER_DAY",
+    )
 }
 """Settings that turn limits off, so that all strings are stored. Only the floods meet limits."""
 
@@ -106,7 +113,7 @@ class Plan:
 SHORT = Plan(
     strings=naughty.Plan(step=40, emoji_step=150, address_step=10, form_step=12, commands=1),
     pages=3,
-    step=40,
+    step=37,
     rounds=4,
     load=floods.Plan(
         devices=80,
