@@ -19,6 +19,9 @@ torture: .venv/installed-dev  ## Kill the server and database under load for hal
 	$(BIN)/python -m pytest --hypothesis-profile=torture tests/test_history_replay.py
 	$(BIN)/python -m tests.torture $(ARGS)
 
+hostile: .venv/installed-hostile  ## Attack the server for a quarter of an hour, or in parts: ARGS='shapes floods'
+	@exec $(BIN)/python -m tests.hostile $(ARGS)
+
 bench: .venv/installed-bench  ## Run all benchmarks, or some parts: ARGS='gate lists --quick'
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
@@ -61,4 +64,11 @@ clean:  ## Delete installed and built files, and keep data
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[standalone,postgresql,bench]'
 	@touch $@
 
-.PHONY: help run demo test torture bench screenshots lint format clean
+# Scanners pin versions that conflict with ours. Without them, their parts are skipped.
+.venv/installed-hostile: .venv/installed-dev tests/hostile/tools.txt
+	@echo "Installing scanners into .venv/hostile (first run only)"
+	@$(PYTHON) -m venv .venv/hostile
+	@.venv/hostile/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/hostile/tools.txt || echo "The scanners can't be installed. Their parts are skipped."
+	@touch $@
+
+.PHONY: help run demo test torture hostile bench screenshots lint format clean

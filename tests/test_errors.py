@@ -1,11 +1,15 @@
 """Client errors of the API are problem documents with a stable code."""
 
+from io import BytesIO
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from apidevices.database import Database
+from apidevices.standalone.models import Upload
 from apidevices.standalone.uploads import MAX_BYTES
 from tests.conftest import (
     DEVICE,
@@ -47,6 +51,39 @@ def test_malformed_json_gets_400_invalid_request(client: FlaskClient, token: str
         UPLOADS, headers=as_device(token), data="{", content_type="application/json"
     )
     problem(response, 400, "invalid_request")
+
+
+class MalformedBody:
+    """A body that the server fails to read, like gunicorn with a malformed chunk."""
+
+    def read(self, _size: int = -1) -> bytes:
+        raise RuntimeError("invalid chunk size")
+
+
+@pytest.mark.parametrize(
+    ("body", "length"),
+    [
+        pytest.param(BytesIO(b"1"), "9", id="shorter than its length"),
+        pytest.param(BytesIO(b""), "1", id="missing"),
+        pytest.param(MalformedBody(), None, id="malformed chunk"),
+    ],
+)
+def test_incomplete_upload_gets_400_and_is_not_stored_on_any_server(
+    client: FlaskClient, db: Database, token: str, body: Any, length: str | None
+) -> None:
+    environ = {"wsgi.input": body, "wsgi.input_terminated": True}
+    environ |= {"CONTENT_LENGTH": length} if length else {"HTTP_TRANSFER_ENCODING": "chunked"}
+    headers = as_device(token) | {"Content-Type": "application/json"}
+    response = client.post(UPLOADS, headers=headers, environ_overrides=environ)
+    problem(response, 400, "invalid_request")
+    with db.read() as session:
+        assert session.scalars(select(Upload)).all() == []
+
+
+@pytest.mark.parametrize("host", ["..", "a" * 64])
+def test_host_name_that_no_url_can_contain_gets_400(client: FlaskClient, host: str) -> None:
+    for path in ("/login", "/none", "/settings/api-devices", "/api/none"):
+        assert client.get(path, headers={"Host": host}).status_code in (400, 401)
 
 
 def test_missing_token_gets_401_token_missing(client: FlaskClient) -> None:

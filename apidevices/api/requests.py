@@ -6,7 +6,12 @@ from typing import Any, TypeVar
 
 from flask import request
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 
 from apidevices.errors import InvalidInput, describe_validation
 
@@ -57,6 +62,7 @@ def read_body() -> bytes:
 
     Raises:
         RequestEntityTooLarge: The body has more than ``MAX_BODY`` bytes.
+        BadRequest: The body is incomplete or malformed. Some servers leave this check to the view.
     """
     # One byte more than allowed, because Werkzeug silently truncates a body without Content-Length.
     # Flask 3.0 has no limit per request, only one for the whole application.
@@ -67,8 +73,14 @@ def read_body() -> bytes:
         body = request.get_data()
     except RequestEntityTooLarge:
         raise _too_large(limit) from None
+    except HTTPException:
+        raise
+    except Exception:  # each server has its own exceptions for malformed chunks
+        raise BadRequest("The request body is malformed.") from None
     if len(body) > MAX_BODY:
         raise _too_large(limit)
+    if len(body) < (request.content_length or 0):
+        raise BadRequest("The request body is shorter than its Content-Length.")
     return body
 
 

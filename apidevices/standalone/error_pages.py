@@ -1,6 +1,7 @@
 """Error responses: problem details for the API, HTML for pages."""
 
 from flask import Flask, Response, current_app, request
+from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
@@ -48,6 +49,8 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     response = error.get_response()
     if response.status_code < 400 or error.response is not None:
         return response  # a redirect, or a response that the view built itself
+    if request_ctx.url_adapter is None:
+        return response  # the host name is invalid, so the page couldn't contain URLs
     message = error.description or ""
     if has_default_description(error):
         message = _MESSAGES.get(response.status_code, message)

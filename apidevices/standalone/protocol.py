@@ -1,6 +1,7 @@
 """uvicorn's HTTP protocol with the limits that uvicorn leaves to a proxy."""
 
 import itertools
+import re
 import socket
 import struct
 from contextlib import suppress
@@ -23,6 +24,11 @@ MAX_PIPELINED = 100
 
 KEEP_ALIVE = 75
 """Seconds to keep an idle connection open: longer than proxies do, so that they close it first."""
+
+_HOST = re.compile(
+    rb"(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*(?::\d*)?|\[[0-9A-Fa-f:.]+\](?::\d*)?"
+)
+"""A host name or address with an optional port, as in RFC 3986, section 3.2."""
 
 _HEADERS_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -137,6 +143,8 @@ class Protocol(HttpToolsProtocol):
         self._head_too_large = size > MAX_HEADER_BYTES or len(self.headers) > MAX_HEADERS
         if self._head_too_large or len(self.pipeline) > MAX_PIPELINED:
             raise ValueError("too many or too large headers, or too many requests")
+        if not self._has_valid_host():
+            raise ValueError("unknown version, or not exactly one Host header")
         if self.parser.should_upgrade():
             return
         super().on_headers_complete()
@@ -179,6 +187,17 @@ class Protocol(HttpToolsProtocol):
             _HEADERS_TOO_LARGE if self._head_too_large else _BAD_REQUEST % (len(body), body)
         )
         self.transport.close()
+
+    def _has_valid_host(self) -> bool:
+        """Return whether the version is supported and the request names its host as it must.
+
+        RFC 9112, section 3.2: a proxy in front may have chosen another one of several hosts.
+        """
+        hosts = [value for name, value in self.headers if name == b"host"]
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1") or len(hosts) != 1:
+            return version == "1.0" and not hosts
+        return _HOST.fullmatch(hosts[0]) is not None
 
     def _abandon_response(self) -> None:
         """Discard the rest of a response: uvloop raises an error if a connection is closed."""

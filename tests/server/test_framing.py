@@ -94,6 +94,33 @@ def test_endless_request_is_cut_off(
     assert sent < 20_000_000
 
 
+@pytest.mark.parametrize(
+    ("version", "lines", "status"),
+    [
+        pytest.param("1.1", "Host: devices.example.com:8000\r\n", 200, id="name"),
+        pytest.param("1.1", "Host: [::1]:8000\r\n", 200, id="address"),
+        pytest.param("1.1", "Host:\r\n", 200, id="empty"),
+        pytest.param("1.0", "", 200, id="none in HTTP/1.0"),
+        pytest.param("1.1", "", 400, id="none"),
+        pytest.param("1.1", "Host: a\r\nHost: b\r\n", 400, id="two"),
+        pytest.param("1.1", "Host: a\r\nHost: a\r\n", 400, id="the same twice"),
+        pytest.param("1.0", "Host: a\r\nHost: b\r\n", 400, id="two in HTTP/1.0"),
+        pytest.param("1.1", "Host: a,b\r\n", 400, id="list"),
+        pytest.param("1.1", "Host: a/b\r\n", 400, id="path"),
+        pytest.param("1.1", "Host: a@b\r\n", 400, id="user"),
+        pytest.param("1.1", "Host: a b\r\n", 400, id="space"),
+        pytest.param("1.1", "Host: a:b\r\n", 400, id="port"),
+        pytest.param("0.9", "Host: a\r\n", 400, id="HTTP/0.9"),
+        pytest.param("2.0", "Host: a\r\n", 400, id="HTTP/2.0"),
+    ],
+)
+def test_request_needs_one_valid_host_and_a_supported_version(
+    connection: socket.socket, version: str, lines: str, status: int
+) -> None:
+    connection.sendall(f"GET /livez HTTP/{version}\r\n{lines}\r\n".encode())
+    assert read_response(connection).status == status
+
+
 def test_many_pipelined_requests_are_answered_in_order(connection: socket.socket) -> None:
     missing = b"GET /missing HTTP/1.1\r\nHost: localhost\r\n\r\n"
     connection.sendall((LIVEZ + missing) * 20)
