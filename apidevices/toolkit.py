@@ -23,7 +23,14 @@ from apidevices.database import (
     sqlite_warning,
 )
 from apidevices.database.files import sqlite_file
-from apidevices.errors import APIDevicesError, ConfigError, Conflict, InvalidInput, LimitReached
+from apidevices.errors import (
+    APIDevicesError,
+    ConfigError,
+    Conflict,
+    DeviceNotFound,
+    InvalidInput,
+    LimitReached,
+)
 from apidevices.gate import AsyncGate, Gate
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.migration import is_current as is_branch_current
@@ -32,6 +39,7 @@ from apidevices.models import PREFIX as TABLE_PREFIX
 from apidevices.models import ApiToken, Base, Id, UTCDateTime
 from apidevices.paths import MIGRATIONS
 from apidevices.problems import (
+    DeviceDeleted,
     DeviceIdRequired,
     InsufficientScope,
     Problem,
@@ -68,9 +76,11 @@ __all__ = [
     "ConfigError",
     "Conflict",
     "Database",
+    "DeviceDeleted",
     "DeviceIdRequired",
     "DeviceIdentity",
     "DeviceJson",
+    "DeviceNotFound",
     "Gate",
     "Group",
     "Id",

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import NoReturn
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from apidevices.standalone.models import Upload
-from apidevices.toolkit import Database, InvalidInput
+from apidevices.toolkit import Database, DeviceNotFound, InvalidInput
 
 MAX_BYTES = 1024 * 1024
 """Maximum size of an upload."""
@@ -19,6 +20,7 @@ def store(db: Database, body: bytes, *, device_id: int, token_id: int, now: date
 
     Raises:
         InvalidInput: The body is not JSON in UTF-8 (RFC 8259), or nested too deeply.
+        DeviceNotFound: The device has been deleted since the request was checked.
     """
     upload = Upload(
         device_id=device_id,
@@ -27,8 +29,11 @@ def store(db: Database, body: bytes, *, device_id: int, token_id: int, now: date
         size=len(body),
         body=_decode_json(body),
     )
-    with db.write() as session:
-        session.add(upload)
+    try:
+        with db.write() as session:
+            session.add(upload)
+    except IntegrityError as error:
+        raise DeviceNotFound from error
     return upload
 
 
