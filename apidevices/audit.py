@@ -21,6 +21,11 @@ class Action(StrEnum):
     DEVICE_RENAMED = "device.renamed"
     DEVICE_BLOCKED = "device.blocked"
     DEVICE_UNBLOCKED = "device.unblocked"
+    DEVICE_DELETED = "device.deleted"
+    # All devices that match a filter, with the filter and their number.
+    DEVICES_BLOCKED = "devices.blocked"
+    DEVICES_UNBLOCKED = "devices.unblocked"
+    DEVICES_DELETED = "devices.deleted"
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an action
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an action
 

@@ -17,9 +17,11 @@ from apidevices.config import Settings
 from apidevices.database import Database, engine_for
 from apidevices.database.reserve import MIB
 from apidevices.embedding import Account, Link, Panel, Slots
+from apidevices.errors import DeviceNotFound
 from apidevices.gate import Gate
 from apidevices.gate import blueprint as gate_blueprint
 from apidevices.models import Device
+from apidevices.problems import DeviceDeleted
 from apidevices.protection import Protected, exempt
 from apidevices.state import EXTENSION, GATE, Authorize, OnDenied
 
@@ -171,12 +173,15 @@ class APIDevices:
         registers an unknown device and stores changed details. Authenticate the caller first.
 
         Raises:
-            Problem: The device has just been blocked, or the database is unavailable.
+            Problem: The device has just been blocked or deleted, or the database is unavailable.
         """
         caller = self.current_caller()
         if caller is None or caller.device_id is None:
             return None
-        return devices.get(state.database(), caller.device_id)
+        try:
+            return devices.get(state.database(), caller.device_id)
+        except DeviceNotFound as error:
+            raise DeviceDeleted from error
 
     def current_caller(self) -> Caller | None:
         """Return the token and device of the current request.

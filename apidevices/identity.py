@@ -5,6 +5,7 @@ percent-encoded UTF-8 if their HTTP library accepts only ASCII.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -33,10 +34,11 @@ DEFAULT_HEADERS: Mapping[str, Sequence[str]] = {
 """Field -> accepted header names; the first that is present and not empty wins."""
 
 _PRINTABLE_ASCII = re.compile(r"[!-$&-~]+(?: [!-$&-~]+)*")  # needs no cleaning
-# Characters that str.isprintable() accepts although they are default-ignorable or blank.
+# Characters that str.isprintable() accepts although they are default-ignorable, blank, or visible
+# only in how others are joined. A test compares them with the properties of all characters.
 _INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
-    "\U000e0100-\U000e01ef]"
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u2d7f\u3164\ufe00-\ufe0f\uffa0\ufffc"
+    "\U0001107f\U00013441\U00013442\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
 )
 
 
@@ -106,6 +108,9 @@ def clean_identifier(raw: str) -> str:
         )
     if not text.isprintable() or (not text.isascii() and _INVISIBLE.search(text)):
         raise InvalidIdentifier("The device identifier contains an invisible character.")
+    # A combining mark would combine with whatever is shown before the identifier.
+    if text[0] > "\x7f" and unicodedata.category(text[0]).startswith("M"):
+        raise InvalidIdentifier("The device identifier starts with a combining mark.")
     return text
 
 

@@ -87,6 +87,7 @@ class Device(Base):
             " OR (blocked_at IS NOT NULL AND blocked_by IS NOT NULL)",
             name="apidevices_devices_block_is_whole",
         ),
+        Index("apidevices_devices_first_seen", "first_seen_at", "id"),
     )
 
     id: Mapped[int] = _id()

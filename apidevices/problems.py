@@ -161,6 +161,12 @@ class Unavailable(Problem):
     headers = (("Retry-After", "2"),)
 
 
+class DeviceDeleted(Unavailable):
+    """The calling device was deleted while its request was under way."""
+
+    description = "An administrator has just deleted this device. Try again to register it."
+
+
 class RateLimited(Problem):
     """A rate limit is reached.
 

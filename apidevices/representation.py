@@ -137,13 +137,32 @@ class HistoryPage(ResponseBody):
     )
 
 
+_NOT_FOUND = "IDs that belong to no device."
+
+
 class BlockedJson(ResponseBody):
     """The result of blocking several devices."""
 
     blocked: list[int] = Field(
         description="IDs of the blocked devices, including those that were already blocked."
     )
-    not_found: list[int] = Field(description="IDs that belong to no device.")
+    not_found: list[int] = Field(description=_NOT_FOUND)
+
+
+class UnblockedJson(ResponseBody):
+    """The result of unblocking several devices."""
+
+    unblocked: list[int] = Field(
+        description="IDs of the devices, including those that were not blocked."
+    )
+    not_found: list[int] = Field(description=_NOT_FOUND)
+
+
+class DeletedJson(ResponseBody):
+    """The result of deleting several devices."""
+
+    deleted: list[int] = Field(description="IDs of the deleted devices.")
+    not_found: list[int] = Field(description=_NOT_FOUND)
 
 
 def device_json(device: Device) -> dict[str, Any]:

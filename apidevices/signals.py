@@ -20,6 +20,7 @@ device_changed = _signals.signal("device-changed")
 device_renamed = _signals.signal("device-renamed")
 device_blocked = _signals.signal("device-blocked")
 device_unblocked = _signals.signal("device-unblocked")
+device_deleted = _signals.signal("device-deleted")
 device_denied = _signals.signal("device-denied")
 
 

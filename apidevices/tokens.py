@@ -1,6 +1,7 @@
 """Issue, list and revoke API tokens. ``tracking`` checks the tokens of requests."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from apidevices.text import MAX_LENGTH, clean_text
 
 SCOPES = {
     "devices:read": "See devices and their history through the management API",
-    "devices:write": "Rename, block and unblock devices through the management API",
+    "devices:write": "Rename, block, unblock and delete devices through the management API",
     "metrics:read": "Read the metrics of the standalone application",
 }
 """Scope -> description. Requests from devices need no scope."""
@@ -172,11 +173,13 @@ def all_tokens(db: Database) -> Sequence[ApiToken]:
         ).all()
 
 
-def find(db: Database, reference: str) -> ApiToken:
+def find(db: Database, reference: str, *, or_revoked: bool = False) -> ApiToken:
     """Return the unrevoked token with this name, prefix or plain text.
 
+    With ``or_revoked``, also return a token that is revoked, or has this id.
+
     Raises:
-        TokenNotFound: No unrevoked token matches.
+        TokenNotFound: No such token matches.
         Conflict: Several tokens match.
     """
     matches = (
@@ -184,12 +187,23 @@ def find(db: Database, reference: str) -> ApiToken:
         | (ApiToken.prefix == reference)
         | (ApiToken.digest == digest(reference))
     )
+    query = select(ApiToken).limit(10)
     with db.read() as session:
-        found = session.scalars(
-            select(ApiToken).where(matches, ApiToken.revoked_at.is_(None)).limit(10)
-        ).all()
+        if or_revoked:
+            if re.fullmatch("[0-9]{1,18}", reference):
+                token = session.get(ApiToken, int(reference))
+                if token is not None:
+                    return token
+            query = query.where(matches)
+        else:
+            query = query.where(matches, ApiToken.revoked_at.is_(None))
+        found = session.scalars(query).all()
     if not found:
-        raise TokenNotFound("No active token has this name or prefix.")
+        raise TokenNotFound(
+            "No token has this id, name or prefix."
+            if or_revoked
+            else "No active token has this name or prefix."
+        )
     if len(found) > 1:
         prefixes = ", ".join(token.prefix for token in found)
         raise Conflict(

@@ -45,6 +45,7 @@ from apidevices.errors import (
     APIDevicesError,
     ConfigError,
     Conflict,
+    DeviceNotFound,
     InvalidInput,
     LimitReached,
     NotFound,
@@ -59,6 +60,7 @@ from apidevices.models import PREFIX as TABLE_PREFIX
 from apidevices.models import ApiToken, Base, Id, UTCDateTime
 from apidevices.paths import MIGRATIONS
 from apidevices.problems import (
+    DeviceDeleted,
     DeviceIdRequired,
     InsufficientScope,
     Problem,
@@ -101,9 +103,11 @@ __all__ = [
     "Conflict",
     "Database",
     "DatabaseUnavailable",
+    "DeviceDeleted",
     "DeviceIdRequired",
     "DeviceIdentity",
     "DeviceJson",
+    "DeviceNotFound",
     "Downgrade",
     "FileIdentity",
     "Gate",

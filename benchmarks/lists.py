@@ -155,7 +155,7 @@ def _query(db: Database, parameters: Parameters) -> Page:
     """Run the query of a page."""
     cursor = parameters.get("cursor")
     status = cast(listing.Status, parameters.get("status", "all"))
-    filters = Filters(parameters.get("name", ""), status)
+    filters = Filters(name=parameters.get("name", ""), status=status)
     return listing.page(db, filters, Cursor.parse(cursor) if cursor else None)
 
 

@@ -22,6 +22,17 @@ NOT_RUN_HERE = {
     "make test": "runs this test",
     "pip install apidevices": "tests/test_wheel.py installs the wheel",
     "python examples/box_office/app.py": "tests/test_examples.py runs it",
+    'flask apidevices revoke-token "box office"': "tests/test_cli.py revokes tokens",
+    'flask apidevices list --token "box office" --registered-after 2026-11-26T02:00:00Z': (
+        "tests/test_cli_bulk.py lists the devices of a token"
+    ),
+    'flask apidevices delete --token "box office" --registered-after 2026-11-26T02:00:00Z': (
+        "tests/test_cli_bulk.py deletes them"
+    ),
+    "curl -X POST http://127.0.0.1:8000/api/v1/devices/delete"
+    ' -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json"'
+    ' -d \'{"filter": {"token": 2, "registered_after": "2026-11-26T02:00:00Z"},'
+    ' "expected": 50}\'': ("tests/management_api/test_bulk_changes.py deletes by the same filter"),
     "flask apidevices upgrade": "tests/test_wheel.py runs it in a host",
     "createuser apidevices --pwprompt": "part of PostgreSQL",
     "createdb apidevices --owner=apidevices": "part of PostgreSQL",

@@ -6,7 +6,7 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 
-from apidevices import clock, devices, listing, state
+from apidevices import clock, devices, listing, lookalikes, state
 from apidevices.admin.forms import BlockForm, FilterForm, RenameForm
 from apidevices.admin.frame import INVALID_FORM, blueprint, error_page
 from apidevices.admin.htmx import is_poll, wants_fragment
@@ -171,6 +171,7 @@ def _device_context(found: Device) -> dict[str, Any]:
     db = state.database()
     return {
         "device": found,
+        "lookalikes": lookalikes.of_device(found),
         "tokens_used": devices.tokens_used(db, found.id),
         "panels": state.current().slots.device_panels(found),
         "now": clock.now(),

@@ -56,7 +56,7 @@ class FilterForm(FlaskForm):
         """The chosen filters. An unknown status means ``all``."""
         if self.status.data not in get_args(Status):
             self.status.data = "all"
-        return Filters(self.name.data or "", self.status.data)
+        return Filters(name=self.name.data or "", status=self.status.data)
 
     @property
     def query(self) -> dict[str, Any]:

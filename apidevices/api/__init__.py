@@ -4,6 +4,15 @@ Every request needs an API Devices token with a scope. With the extra ``openapi`
 serves an OpenAPI document at ``/openapi.json`` and a page that renders it at ``/docs``.
 """
 
-from apidevices.api.management import blueprint
+from importlib.util import find_spec
 
-__all__ = ["blueprint"]
+from apidevices.api import bulk, management
+from apidevices.api.frame import blueprint
+
+__all__ = ["blueprint", "bulk", "management"]
+
+if find_spec("openapi_pydantic"):  # the extra "openapi"
+    from apidevices.api import openapi
+
+    blueprint.add_url_rule("/openapi.json", view_func=openapi.document)
+    blueprint.add_url_rule("/docs", view_func=openapi.docs)

@@ -14,9 +14,6 @@ ALWAYS = (401, 403, 429, 500, 503)
 WITH_BODY = (400, 413, 415, 422)
 """Error statuses of an operation that reads a JSON body."""
 
-MAX_JSON_INTEGER = 2**53 - 1
-"""Largest row id the API accepts: many JSON parsers round larger integers (RFC 8259, section 6)."""
-
 _OPERATION = "_apidevices_operation"
 
 
@@ -32,7 +29,7 @@ class Tag:
 class Operation:
     """One operation: its response, errors and request, as pydantic models and status codes."""
 
-    response: type[BaseModel]
+    response: type[BaseModel] | None
     status: int
     errors: tuple[int, ...]
     tag: Tag
@@ -44,7 +41,7 @@ class Operation:
 
 
 def described(
-    response: type[BaseModel],
+    response: type[BaseModel] | None,
     *errors: int,
     tag: Tag,
     scope: str | None = None,
@@ -54,7 +51,10 @@ def described(
     body: type[BaseModel] | None = None,
     body_required: bool = True,
 ) -> Callable[[View], View]:
-    """Attach the description of an operation to its view. Does not validate requests."""
+    """Attach the description of an operation to its view. Does not validate requests.
+
+    Without ``response``, the response has no body.
+    """
     operation = Operation(
         response,
         status,

@@ -17,7 +17,8 @@ from openapi_pydantic import OpenAPI
 from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
 from pydantic import BaseModel, Field
 
-from apidevices.api.description import MAX_JSON_INTEGER, Operation, operation_of
+from apidevices.api.description import Operation, operation_of
+from apidevices.fields import MAX_JSON_INTEGER
 from apidevices.problems import CODES
 from apidevices.rendering import render
 
@@ -126,9 +127,7 @@ def _parameters(operation: Operation) -> Iterator[dict[str, Any]]:
             continue
         schema = model.model_json_schema()
         for name, values in schema["properties"].items():
-            described = dict(values)
-            if described.get("default", "") is None:
-                del described["default"]  # the schema does not allow null
+            described = _without_null(values)
             yield {
                 "name": name,
                 "in": place,
@@ -138,14 +137,17 @@ def _parameters(operation: Operation) -> Iterator[dict[str, Any]]:
             }
 
 
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an optional field for a parameter, which can be left out, not null."""
+    options = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    if len(options) != 1:
+        return dict(schema)
+    hidden = ("anyOf", "default")
+    return {**options[0], **{key: value for key, value in schema.items() if key not in hidden}}
+
+
 def _responses(operation: Operation) -> dict[str, Any]:
-    responses: dict[str, Any] = {
-        str(operation.status): {
-            "description": (operation.response.__doc__ or "").partition("\n")[0],
-            "headers": _headers(operation.response.__name__),
-            "content": _content(operation.response),
-        }
-    }
+    responses: dict[str, Any] = {str(operation.status): _success(operation.response)}
     for status in operation.errors:
         responses[str(status)] = {
             "description": ", ".join(CODES[status]),
@@ -155,6 +157,16 @@ def _responses(operation: Operation) -> dict[str, Any]:
     for status, meaning in _SERVER_ERRORS.items():
         responses[str(status)] = {"description": f"{meaning} The response is HTML."}
     return responses
+
+
+def _success(response: type[BaseModel] | None) -> dict[str, Any]:
+    if response is None:
+        return {"description": "Done. The response has no body."}
+    return {
+        "description": (response.__doc__ or "").partition("\n")[0],
+        "headers": _headers(response.__name__),
+        "content": _content(response),
+    }
 
 
 def _headers(key: str | int) -> dict[str, Any] | None:

@@ -97,6 +97,6 @@ def _validate(model: type[M], values: object, *, unknown: str = "unknown field")
         message = describe_validation(first, {**_MESSAGES, "extra_forbidden": unknown})
         if field == "cursor" and first["type"] != "extra_forbidden":
             message = "invalid. Follow the URL in 'next'"
-        indexes = [f"[{part}]" for part in rest if isinstance(part, int)]
-        name = f"{field}{''.join(indexes)}"
+        parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest]
+        name = f"{field}{''.join(parts)}"
         raise InvalidInput(str(field), f"{name}: {message}.") from None

@@ -1,9 +1,18 @@
 """The commands that show and change devices."""
 
+from collections.abc import Sequence
+
 import click
 from tabulate import tabulate
 
 from apidevices import devices, listing
+from apidevices.cli.filters import (
+    bulk_options,
+    check_choice,
+    confirm,
+    confirm_matching,
+    filter_options,
+)
 from apidevices.cli.group import audit_args, commands, existing_database
 from apidevices.cli.output import as_json, joined, print_json, print_table, time_text
 from apidevices.identity import DETAILS
@@ -12,21 +21,15 @@ from apidevices.models import Device
 from apidevices.representation import device_json, history_json
 
 identifier = click.argument("identifier")
+identifier_or_filters = click.argument("identifier", required=False)
 
 
 @commands.command("list")
-@click.option("--name", default="", help="Part of the name or identifier, not case-sensitive.")
-@click.option(
-    "--status",
-    type=click.Choice(["all", "active", "blocked"]),
-    default="all",
-    show_default=True,
-    help="Which devices to list.",
-)
+@filter_options
 @as_json
-def list_devices(name: str, status: listing.Status, wants_json: bool) -> None:
+def list_devices(filters: Filters, wants_json: bool) -> None:
     """List devices, most recently active first."""
-    found = listing.find_all(existing_database(), Filters(name, status))
+    found = listing.find_all(existing_database(), filters)
     if wants_json:
         print_json([device_json(device) for device in found])
         return
@@ -97,20 +100,66 @@ def rename(identifier: str, name: str) -> None:
 
 
 @commands.command()
-@identifier
+@identifier_or_filters
 @click.option("--reason", help="Shown on the device's page.")
-def block(identifier: str, reason: str | None) -> None:
-    """Block a device, starting with its next request. Its tokens stay valid. Idempotent."""
-    device = devices.block(existing_database(), _find(identifier).id, reason=reason, **audit_args())
+@bulk_options
+def block(
+    identifier: str | None, reason: str | None, filters: Filters, expected: int | None, yes: bool
+) -> None:
+    """Block a device, or all that match filters, starting with the next request. Idempotent.
+
+    The tokens stay valid.
+    """
+    check_choice(identifier, filters, expected)
+    db = existing_database()
+    if identifier is None:
+        matching = confirm_matching("Block", filters, expected, yes)
+        blocked = devices.block_all(db, matching, reason=reason, **audit_args())
+        click.echo(f"{_count(blocked)} blocked")
+        return
+    device = devices.block(db, _find(identifier).id, reason=reason, **audit_args())
     click.echo(f"{device.display_name} has been blocked since {time_text(device.blocked_at)}")
 
 
 @commands.command()
-@identifier
-def unblock(identifier: str) -> None:
-    """Unblock a device, starting with its next request. Idempotent."""
-    device = devices.unblock(existing_database(), _find(identifier).id, **audit_args())
+@identifier_or_filters
+@bulk_options
+def unblock(identifier: str | None, filters: Filters, expected: int | None, yes: bool) -> None:
+    """Unblock a device, or all that match filters, starting with the next request. Idempotent."""
+    check_choice(identifier, filters, expected)
+    db = existing_database()
+    if identifier is None:
+        matching = confirm_matching("Unblock", filters, expected, yes)
+        click.echo(f"{_count(devices.unblock_all(db, matching, **audit_args()))} unblocked")
+        return
+    device = devices.unblock(db, _find(identifier).id, **audit_args())
     click.echo(f"{device.display_name} is unblocked")
+
+
+@commands.command()
+@identifier_or_filters
+@bulk_options
+def delete(identifier: str | None, filters: Filters, expected: int | None, yes: bool) -> None:
+    """Delete a device, or all that match filters, with their history and uploads.
+
+    The next request with the same identifier registers a new device, which is not blocked. To
+    prevent that, block the device instead, or revoke its token.
+    """
+    check_choice(identifier, filters, expected)
+    db = existing_database()
+    if identifier is None:
+        matching = confirm_matching("Delete", filters, expected, yes)
+        click.echo(f"{_count(devices.delete_all(db, matching, **audit_args()))} deleted")
+        return
+    device = _find(identifier)
+    if not yes:
+        confirm(f"Delete {device.display_name} with its history and uploads?")
+    devices.delete(db, device.id, **audit_args())
+    click.echo(f"{device.display_name} has been deleted")
+
+
+def _count(changed: Sequence[int]) -> str:
+    return "1 device has been" if len(changed) == 1 else f"{len(changed):,} devices have been"
 
 
 def _find(identifier: str) -> Device:

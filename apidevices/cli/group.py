@@ -93,7 +93,9 @@ def _lacks_tables(reason: object) -> bool:
     )
 
 
-commands = Group("apidevices", help="Show, rename, block and unblock devices; manage API tokens.")
+commands = Group(
+    "apidevices", help="Show, rename, block, unblock and delete devices; manage API tokens."
+)
 
 
 def existing_database() -> Database:

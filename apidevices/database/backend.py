@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Connection, Dialect, Engine, FromClause, Table
+from sqlalchemy import ColumnElement, Connection, Dialect, Engine, FromClause, Select, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
@@ -39,6 +39,10 @@ class Backend(ABC):
     @abstractmethod
     def lock(self, connection: Connection, key: Any, ids: Collection[int]) -> None:
         """Lock rows: see ``Database.lock``."""
+
+    @abstractmethod
+    def id_list(self, ids: Collection[int]) -> Select[Any]:
+        """Return a query for these ids: see ``Database.id_list``."""
 
     @abstractmethod
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":

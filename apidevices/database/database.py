@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -107,6 +107,10 @@ class Database:
     def insert(self, table: Any) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that supports ``ON CONFLICT``."""
         return self.backend.insert(getattr(table, "__table__", table))
+
+    def id_list(self, ids: Collection[int]) -> Select[Any]:
+        """Return a query for these ids, for ``column.in_``. They are a single parameter."""
+        return self.backend.id_list(ids)
 
     def lock(self, connection: Connection, key: Any, ids: Collection[int]) -> None:
         """Lock rows until the transaction ends, in the order of their keys to prevent deadlocks."""

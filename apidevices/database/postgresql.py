@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     FromClause,
+    Select,
     Table,
     Text,
     bindparam,
@@ -67,11 +68,14 @@ class PostgresBackend(Backend):
         """Lock rows in ascending order of their ids."""
         if not ids:
             return
-        wanted = cast(literal(_array(sorted(ids)), Text), ARRAY(BigInteger))
-        rows = select(key).where(key == func.any(wanted)).order_by(key)
+        rows = select(key).where(key == func.any(_id_array(sorted(ids)))).order_by(key)
         locked = rows.with_for_update(key_share=True).subquery()
         # Counts the rows, because receiving their ids would take longer than locking them.
         connection.execute(select(func.count()).select_from(locked))
+
+    def id_list(self, ids: Collection[int]) -> Select[Any]:
+        """Return a query for these ids, which reads them from an array."""
+        return select(func.unnest(_id_array(ids)))
 
     def insert(self, table: Table) -> postgresql.Insert:
         """Return an INSERT that supports ``ON CONFLICT``."""
@@ -108,6 +112,10 @@ def _array(values: Iterable[Value]) -> str:
     """Format values as a PostgreSQL array literal."""
     texts = ["NULL" if value is None else str(value) for value in values]
     return f"{{{','.join(texts)}}}"
+
+
+def _id_array(ids: Iterable[int]) -> ColumnElement[Any]:
+    return cast(literal(_array(ids), Text), ARRAY(BigInteger))
 
 
 def engine_options(url: URL) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     FromClause,
+    Select,
     String,
     Table,
     bindparam,
@@ -82,6 +83,10 @@ class SqliteBackend(Backend):
 
     def lock(self, connection: Connection, key: Any, ids: Collection[int]) -> None:
         """Do nothing: the transaction has already locked the whole file."""
+
+    def id_list(self, ids: Collection[int]) -> Select[Any]:
+        """Return a query for these ids, which reads them from a JSON array."""
+        return select(func.json_each(json.dumps(list(ids))).table_valued("value").c.value)
 
     def insert(self, table: Table) -> sqlite.Insert:
         """Return an INSERT that supports ``ON CONFLICT``."""

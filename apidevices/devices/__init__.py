@@ -1,9 +1,11 @@
-"""Devices: read them, store what they report, and rename, block or unblock them.
+"""Devices: read them, store what they report; rename, block, unblock or delete them.
 
 Only this package writes devices and their history. ``activity`` records when they were active.
 """
 
-from apidevices.devices.changes import MAX_REASON, block, block_all, rename, unblock
+from apidevices.devices.bulk import Chosen, Matching, block_all, delete_all, unblock_all
+from apidevices.devices.changes import MAX_REASON, block, rename, unblock
+from apidevices.devices.deletion import delete
 from apidevices.devices.limits import ReportLimits, ReportNumbers
 from apidevices.devices.queries import (
     by_identifier,
@@ -17,6 +19,8 @@ from apidevices.devices.reporting import ReportResult, report
 
 __all__ = [
     "MAX_REASON",
+    "Chosen",
+    "Matching",
     "ReportLimits",
     "ReportNumbers",
     "ReportResult",
@@ -24,6 +28,8 @@ __all__ = [
     "block_all",
     "by_identifier",
     "count_by_status",
+    "delete",
+    "delete_all",
     "get",
     "history",
     "history_page",
@@ -31,4 +37,5 @@ __all__ = [
     "report",
     "tokens_used",
     "unblock",
+    "unblock_all",
 ]

@@ -1,11 +1,9 @@
-"""Change devices on behalf of administrators: rename, block, unblock."""
+"""Change a device on behalf of an administrator: rename, block, unblock."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from datetime import datetime
 
 from blinker import Signal
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from apidevices import audit, signals
 from apidevices.database import Database, retried_with_reserve
@@ -22,8 +20,8 @@ Check = Callable[[Device], object]
 """Called with the locked device before a change; raises an exception to prevent the change."""
 
 
-def _allow(_device: Device) -> None:
-    pass
+def allow(_device: Device) -> None:
+    """Allow every change."""
 
 
 def rename(
@@ -33,7 +31,7 @@ def rename(
     *,
     actor: str,
     now: datetime,
-    check: Check = _allow,
+    check: Check = allow,
 ) -> Device:
     """Set a device's name. An empty name removes it: the device is then shown by its identifier.
 
@@ -76,7 +74,7 @@ def block(
     reason: str | None = None,
     actor: str,
     now: datetime,
-    check: Check = _allow,
+    check: Check = allow,
 ) -> Device:
     """Block a device: every request that it starts after this returns is denied.
 
@@ -86,38 +84,31 @@ def block(
         DeviceNotFound: No device has this id.
         InvalidInput: The reason is longer than 1,000 characters.
     """
-    reason = _clean_reason(reason)
+    reason = clean_reason(reason)
+    signal = None
     with db.write() as session:
         device = load(session, device_id, lock=True)
         check(device)
-        signal = _block(session, device, reason, actor, now)
+        if device.blocked_at is None:
+            device.blocked_at = device.activity.last_activity_at = now
+            device.block_reason, device.blocked_by = reason, actor
+            device.activity.blocked = True
+            audit.record(
+                session,
+                audit.Action.DEVICE_BLOCKED,
+                f"device:{device_id}",
+                actor=actor,
+                at=now,
+                reason=reason,
+            )
+            signal = signals.device_blocked
     _send(signal, device)
     return device
 
 
 @retried_with_reserve
-def block_all(
-    db: Database, device_ids: Collection[int], *, reason: str | None, actor: str, now: datetime
-) -> Sequence[Device]:
-    """Block devices in one transaction, ignore unknown ids, and return the devices in order of id.
-
-    Raises:
-        InvalidInput: The reason is longer than 1,000 characters.
-    """
-    reason = _clean_reason(reason)
-    with db.write() as session:
-        # Concurrent calls lock rows in the same order, so they can't deadlock.
-        query = select(Device).where(Device.id.in_(device_ids)).order_by(Device.id)
-        found = session.scalars(query.with_for_update(key_share=True)).all()
-        signals_to_send = [_block(session, device, reason, actor, now) for device in found]
-    for device, signal in zip(found, signals_to_send, strict=True):
-        _send(signal, device)
-    return found
-
-
-@retried_with_reserve
 def unblock(
-    db: Database, device_id: int, *, actor: str, now: datetime, check: Check = _allow
+    db: Database, device_id: int, *, actor: str, now: datetime, check: Check = allow
 ) -> Device:
     """Unblock a device: its next request is served. Idempotent.
 
@@ -144,31 +135,16 @@ def unblock(
     return device
 
 
-def _clean_reason(reason: str | None) -> str | None:
+def clean_reason(reason: str | None) -> str | None:
+    """Return a block reason as it is stored.
+
+    Raises:
+        InvalidInput: The reason is longer than 1,000 characters.
+    """
     reason = clean_text(reason or "") or None
     if reason and len(reason) > MAX_REASON:
         raise InvalidInput("reason", f"A reason can have at most {MAX_REASON:,} characters.")
     return reason
-
-
-def _block(
-    session: Session, device: Device, reason: str | None, actor: str, now: datetime
-) -> Signal | None:
-    """Block a locked device; return the signal to send, or None if it was already blocked."""
-    if device.blocked_at is not None:
-        return None
-    device.blocked_at = device.activity.last_activity_at = now
-    device.block_reason, device.blocked_by = reason, actor
-    device.activity.blocked = True
-    audit.record(
-        session,
-        audit.Action.DEVICE_BLOCKED,
-        f"device:{device.id}",
-        actor=actor,
-        at=now,
-        reason=reason,
-    )
-    return signals.device_blocked
 
 
 def _send(signal: Signal | None, device: Device) -> None:

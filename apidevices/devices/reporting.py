@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from blinker import Signal
-from sqlalchemy import select, update
+from sqlalchemy import literal_column, select, update
 from sqlalchemy.orm import Session
 
 from apidevices import signals
@@ -13,6 +13,7 @@ from apidevices.database import Database
 from apidevices.devices.limits import ReportLimits
 from apidevices.devices.queries import get
 from apidevices.identity import DeviceIdentity
+from apidevices.listing import search
 from apidevices.listing.search import search_key, short_key
 from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceToken
 
@@ -85,12 +86,13 @@ def _store(
         .with_for_update(key_share=True)
     )
     device = session.scalar(locked)
-    if device is None:
+    while device is None:
         device_id = _register(db, session, report)
         if device_id is not None:
             result = ReportResult(device_id, blocked=False, change="registered")
             return result, signals.device_registered, {}
-        device = session.scalars(locked).one()  # the row that the INSERT conflicted with
+        # The row that the INSERT conflicted with, unless that has been deleted since.
+        device = session.scalar(locked)
     if device.blocked_at is not None:
         return ReportResult(device.id, blocked=True, change=None), None, {}
     changes = _update_details(session, device, report)
@@ -107,6 +109,7 @@ def _register(db: Database, session: Session, report: _Report) -> int | None:
     device_id: int | None = session.scalar(
         db.insert(Device)
         .values(
+            **_unused_id(db),
             identifier=identity.identifier,
             first_seen_at=now,
             search_key=key,
@@ -143,6 +146,16 @@ def _register(db: Database, session: Session, report: _Report) -> int | None:
         session.flush()
         report.limits.take_registration(session)
     return device_id
+
+
+def _unused_id(db: Database) -> dict[str, Any]:
+    """Return the id for a new device on SQLite, which would reuse those of deleted devices.
+
+    Links, audit entries and buffered activity may still refer to them.
+    """
+    if db.engine.dialect.name != "sqlite":
+        return {}
+    return {"id": literal_column(f"({search.NEXT_DEVICE_ID})")}
 
 
 def _update_details(

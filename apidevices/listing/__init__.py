@@ -8,24 +8,31 @@ The list is sorted by latest activity. Two kinds of index can find a page of it:
 - The *search index* finds all devices whose name or identifier contains the search text, but
   unsorted. Sorting these matches is slow if the text is common.
 
-Whether a search text is rare or common is not known in advance. ``pages.page`` therefore tries
-these strategies from top to bottom and stops at the first one that finds the page:
+Filters such as ``token`` are treated like a search text: each has an index that finds all devices
+that match it, unsorted, and a condition on a single device (``conditions.py``). The strategies use
+the index of one of them, and check the conditions of the others.
+
+Whether a search text or a filter is rare or common is not known in advance. ``pages.page``
+therefore tries these strategies from top to bottom and stops at the first one that finds the page:
 
 ================================  ====================  =========================  =================
 strategy (limit)                  used when             why                        maximum cost
 ================================  ====================  =========================  =================
-1. ``scan``                       no search text        the activity indexes have  read 1 page
+1. ``scan``                       only the status       the activity indexes have  read 1 page
                                                         the list's order
-2. ``sort_matches``               the text does not     finds a rare text          sort 10,000
-   (``COUNT_LIMIT``)              look common           anywhere in the list,      matches
-                                                        with an exact count
+2. ``sort_matches``               the text does not     finds a rare text or       sort 10,000
+   (``COUNT_LIMIT``)              look common           filter anywhere in the     matches
+                                                        list, with an exact count
 3. ``first_scan``                 step 2 was skipped    a common text usually      read 20,000
    (``FIRST_SCAN``)               or exceeded its       fills the page soon        devices
                                   limit
 4. ``sort_matches``               step 3 did not fill   all matches may have long  sort 25,000
    (``SORT_LIMIT``)               the page              been inactive              matches
 5. ``scan``                       step 4 exceeded its   no table is read, only     read the list:
-                                  limit                 the activity indexes       50 ns per device
+                                  limit, with only a    the activity indexes       50 ns per device
+                                  search text
+6. ``sort_all``                   step 4 exceeded its   the indexes of all         about 1 µs per
+                                  limit, with filters   filters together           match of a filter
 ================================  ====================  =========================  =================
 
 On PostgreSQL, a text looks common if at least ``COMMON_MATCHES`` of the ``FIRST_SAMPLE`` most
@@ -40,7 +47,7 @@ from apidevices.listing.counts import Count
 from apidevices.listing.cursor import Cursor
 from apidevices.listing.filters import Filters, Status
 from apidevices.listing.limits import PAGE_SIZE
-from apidevices.listing.pages import Page, find_all, page
+from apidevices.listing.pages import Page, count, find_all, matching_ids, page
 
 __all__ = [
     "PAGE_SIZE",
@@ -49,6 +56,8 @@ __all__ = [
     "Filters",
     "Page",
     "Status",
+    "count",
     "find_all",
+    "matching_ids",
     "page",
 ]

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 
 from apidevices.listing import limits, search
+from apidevices.listing.conditions import Condition, TextCondition
 from apidevices.listing.query import ListQuery, activity
 from apidevices.models import Device
 
@@ -21,15 +22,19 @@ class Count(NamedTuple):
 
 
 def count_status(query: ListQuery) -> Count:
-    """Count the devices that match a query without a search text."""
+    """Count the devices that match a query with no filter but the status."""
     number = query.count_rows(select(activity.device_id).where(query.matches_status))
     return Count(min(number, limits.COUNT_LIMIT), exact=number <= limits.COUNT_LIMIT)
 
 
-def is_common(query: ListQuery) -> bool:
-    """Return whether more than ``COUNT_LIMIT`` devices in a sample of ten times as many match."""
-    if query.dialect == "sqlite":
-        return False  # its search index counts the matches faster than this
+def is_common(query: ListQuery, condition: Condition) -> bool:
+    """Return whether a condition is not worth a look into its index, because many fulfill it.
+
+    A search text is common if more than ``COUNT_LIMIT`` devices in a sample of ten times as many
+    contain it.
+    """
+    if query.dialect == "sqlite" or not isinstance(condition, TextCondition):
+        return False  # the index counts the matches faster than this
     return (
         _count_in_sample(query, limits.FIRST_SAMPLE) >= limits.COMMON_MATCHES
         and _count_in_sample(query, 10 * limits.COUNT_LIMIT) > limits.COUNT_LIMIT
@@ -44,19 +49,19 @@ def _count_in_sample(query: ListQuery, size: int) -> int:
 
 
 def count_common(query: ListQuery, found: Sequence[Device]) -> Count:
-    """Count the devices that match a search text found in more than ``COUNT_LIMIT`` devices.
+    """Count the devices that match filters of which each matches more than ``COUNT_LIMIT`` devices.
 
     Args:
         query: The query that found the page.
         found: The devices of the page, and one more if there is a next page.
     """
-    if len(query.blocked) > 1:
+    if len(query.blocked) > 1 and len(query.conditions) == 1:
         return Count(limits.COUNT_LIMIT, exact=False)
-    if query.blocked_count > limits.COUNT_LIMIT:
-        if len(found) > limits.PAGE_SIZE or query.cursor is not None:
-            return Count(limits.PAGE_SIZE, exact=False)
-        return Count(len(found), exact=True)  # the search has reached the end of the list
-    blocked = select(activity.device_id).where(activity.blocked, query.matches_text(activity))
+    if not query.text or len(query.conditions) > 1 or query.blocked_count > limits.COUNT_LIMIT:
+        if len(found) <= limits.PAGE_SIZE and query.cursor is None:
+            return Count(len(found), exact=True)  # the search has reached the end of the list
+        return Count(limits.PAGE_SIZE, exact=False)
+    blocked = select(activity.device_id).where(activity.blocked, *query.matches(activity))
     number = query.count_rows(blocked)
     if query.blocked[0]:
         return Count(number, exact=True)

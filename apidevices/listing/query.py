@@ -19,7 +19,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, contains_eager
 
-from apidevices.listing import limits, search
+from apidevices.listing import limits
+from apidevices.listing.conditions import Condition, TextCondition
 from apidevices.listing.cursor import Cursor
 from apidevices.listing.filters import Filters, Status
 from apidevices.models import Device, DeviceActivity, UTCDateTime
@@ -55,23 +56,38 @@ class ListQuery:
         self.dialect = session.get_bind().dialect.name
         self.blocked = _BLOCKED[filters.status]
         self.text = filters.text
+        self.conditions: Sequence[Condition] = [
+            *filters.conditions,
+            *([TextCondition(self.dialect, self.text)] if self.text else []),
+        ]
 
-    def matches_text(self, row: Any) -> ColumnElement[bool]:
-        """Return the condition that a device's name or identifier contains the search text.
-
-        It needs only the activity indexes, except for search keys that are too long for them.
+    def matches(self, row: Any, known: Condition | None = None) -> Sequence[ColumnElement[bool]]:
+        """Return the conditions that a row fulfills all filters but ``status``.
 
         Args:
             row: The columns ``device_id`` and ``search_key`` of the activity.
+            known: A condition that the row is known to fulfill, to leave out.
         """
-        long_key = select(Device.search_key).where(Device.id == row.device_id)
-        key = func.coalesce(row.search_key, long_key.scalar_subquery())
-        return search.contains(self.dialect, self.text, key)
+        return [condition.holds_for(row) for condition in self.conditions if condition is not known]
 
     @property
     def matches_status(self) -> ColumnElement[bool]:
         """The condition that a device has the status."""
         return or_(*map(_is_blocked, self.blocked))
+
+    @property
+    def all_conditions(self) -> Sequence[ColumnElement[bool]]:
+        """The conditions of all filters on a row of the activity, to find every match.
+
+        The database decides in which order it uses the indexes.
+        """
+        status = [self.matches_status] if len(self.blocked) == 1 else []
+        return status + [
+            condition.holds_for(activity)
+            if isinstance(condition, TextCondition)
+            else activity.device_id.in_(condition.ids)
+            for condition in self.conditions
+        ]
 
     @cached_property
     def blocked_count(self) -> int:
@@ -90,9 +106,9 @@ class ListQuery:
         """
         parts = []
         for condition in self._ranges():
-            part = select(activity.device_id, activity.last_activity_at).where(condition)
-            if self.text:
-                part = part.where(self.matches_text(activity))
+            part = select(activity.device_id, activity.last_activity_at).where(
+                condition, *self.matches(activity)
+            )
             # Each part needs a limit, or PostgreSQL sorts all rows of the union.
             parts.append(select(self.ordered(part, activity).limit(self.limit).subquery()))
         return self._merged(parts, self.limit).subquery("positions")
@@ -104,9 +120,7 @@ class ListQuery:
             number: How many devices to read, matching or not.
         """
         rows = self._next_devices(number)
-        matching = select(rows.c.device_id, rows.c.last_activity_at).where(
-            self.matches_text(rows.c)
-        )
+        matching = select(rows.c.device_id, rows.c.last_activity_at).where(*self.matches(rows.c))
         return self.ordered(matching, rows.c).limit(self.limit).subquery("positions")
 
     def has_more_than(self, number: int) -> bool:

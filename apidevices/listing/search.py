@@ -10,6 +10,7 @@ Both databases update the index in the transaction that writes ``search_key``.
 """
 
 import re
+import time
 import unicodedata
 from typing import Any, cast
 
@@ -20,13 +21,16 @@ from sqlalchemy import (
     Text,
     bindparam,
     column,
+    delete,
     func,
+    insert,
     literal,
     select,
     table,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from apidevices.database import Database
 from apidevices.models import PREFIX, Device
 
 GRAM = 3
@@ -36,12 +40,35 @@ SHORT_KEY = 255
 """Length of the longest search key in the activity indexes, in characters. It keeps the indexes
 small. PostgreSQL also rejects index entries of more than 2,704 bytes."""
 
+REMOVE_STEP = 2_000
+"""How many deleted devices one transaction removes from SQLite's index. It takes as long as other
+writes wait."""
+
+REMOVE_PAUSE = 0.01
+"""Seconds between these transactions, for other writes."""
+
 _WILDCARD = re.compile(r"[\\%_]")
+
+NEXT_DEVICE_ID = f"""
+    SELECT max(id) + 1 FROM (
+        SELECT max(id) AS id FROM {PREFIX}devices UNION ALL SELECT 0
+        UNION ALL SELECT seq FROM sqlite_sequence WHERE name = '{PREFIX}device_search_deleted'
+    )
+"""  # noqa: S608 - all of it is constant
+"""SQLite: an id that no device has ever had. ``sqlite_sequence`` keeps the largest deleted id."""
 
 _LAST_CHARACTER = chr(0x10FFFF)
 
 # SQLite's full-text index and its vocabulary of (term, row id); migration 0003 creates them.
-_INDEX = table(f"{PREFIX}device_search", column("rowid", Integer), column("key", Text))
+_INDEX = table(
+    f"{PREFIX}device_search",
+    column("rowid", Integer),
+    column("key", Text),
+    column(f"{PREFIX}device_search", Text),  # takes commands
+)
+_DELETED = table(
+    f"{PREFIX}device_search_deleted", column("id", Integer), column("key", Text)
+)  # migration 0010
 _TERMS = table(f"{PREFIX}device_search_terms", column("term", Text), column("doc", Integer))
 
 
@@ -72,6 +99,33 @@ def contains(dialect: str, text: str, key: Any) -> ColumnElement[bool]:
 def matching_ids(dialect: str, text: str) -> Select[Any]:
     """Return the query for the ids of all devices that match a folded search text, by index."""
     return _matching_ids_fts5(text) if dialect == "sqlite" else _matching_ids_grams(text)
+
+
+def remove_deleted(db: Database) -> None:
+    """Remove deleted devices from SQLite's index, in short transactions.
+
+    That takes ten times as long as deleting them, so a trigger only notes their keys. Until they
+    are removed, the index finds ids without a device, which the list leaves out. PostgreSQL removes
+    them in its own time.
+    """
+    if db.engine.dialect.name != "sqlite":
+        return
+    noted = select(_DELETED.c.id).order_by(_DELETED.c.id).limit(REMOVE_STEP)
+    while True:
+        with db.read() as session:
+            ids = session.scalars(noted).all()
+        if not ids:
+            return
+        with db.write() as session:
+            some = _DELETED.c.id.in_(db.id_list(ids))
+            session.execute(
+                insert(_INDEX).from_select(
+                    [_INDEX.c.apidevices_device_search, _INDEX.c.rowid, _INDEX.c.key],
+                    select(literal("delete"), _DELETED.c.id, _DELETED.c.key).where(some),
+                )
+            )
+            session.execute(delete(_DELETED).where(some))
+        time.sleep(REMOVE_PAUSE)
 
 
 def _matching_ids_fts5(text: str) -> Select[Any]:

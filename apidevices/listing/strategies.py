@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Subquery, func, select, true
 
-from apidevices.listing import limits, search
+from apidevices.listing import limits
+from apidevices.listing.conditions import Condition
 from apidevices.listing.query import ListQuery, activity
 from apidevices.models import Device
 
@@ -18,9 +19,9 @@ class SortedMatches(NamedTuple):
     """The result of ``sort_matches``."""
 
     matches: int
-    """How many devices match the search text; ``limit + 1`` if there are too many to sort."""
-    in_status: int
-    """How many of the matches have the status; 0 if there are too many to sort."""
+    """How many devices fulfill the condition; ``limit + 1`` if there are too many to sort."""
+    listed: int
+    """How many of them match all filters; 0 if there are too many to sort."""
     devices: Sequence[Device]
 
 
@@ -34,21 +35,31 @@ def scan(query: ListQuery) -> Sequence[Device]:
     return _devices_at(query, query.positions())
 
 
+def sort_all(query: ListQuery) -> Sequence[Device]:
+    """Find all matches by the indexes of the conditions, and sort them."""
+    matching = select(activity.device_id, activity.last_activity_at).where(
+        *query.all_conditions, *query.from_cursor(activity)
+    )
+    return _devices_at(query, query.ordered(matching, activity).limit(query.limit).subquery())
+
+
 def _devices_at(query: ListQuery, positions: Subquery) -> Sequence[Device]:
     found = query.devices(select(Device).select_from(positions), positions)
     return query.session.scalars(found).all()
 
 
-def sort_matches(query: ListQuery, limit: int) -> SortedMatches:
-    """Sort the matches from the search index, unless there are more than ``limit``."""
-    matching_ids = search.matching_ids(query.dialect, query.text)
-    found = matching_ids.limit(limit + 1).cte("matches").prefix_with("MATERIALIZED")
+def sort_matches(query: ListQuery, condition: Condition, limit: int) -> SortedMatches:
+    """Sort the devices that an index finds for a condition, unless there are more than ``limit``.
+
+    Only those that match the other filters, too, are returned.
+    """
+    found = condition.ids.limit(limit + 1).cte("matches").prefix_with("MATERIALIZED")
     matches = select(func.count()).select_from(found).scalar_subquery()
     # Materialized, because the planner might otherwise start from all devices with the status.
     positions = (
         select(activity.device_id, activity.last_activity_at, activity.blocked)
         .join(found, found.c.id == activity.device_id)
-        .where(matches <= limit)
+        .where(matches <= limit, *query.matches(activity, known=condition))
         .cte("positions")
         .prefix_with("MATERIALIZED")
     )
@@ -57,7 +68,7 @@ def sort_matches(query: ListQuery, limit: int) -> SortedMatches:
         in_status = in_status.where(positions.c.blocked == query.blocked[0])
     totals = select(
         matches.label("matches"),
-        select(func.count()).select_from(in_status.subquery()).scalar_subquery().label("in_status"),
+        select(func.count()).select_from(in_status.subquery()).scalar_subquery().label("listed"),
     ).subquery("totals")
     in_status = in_status.where(*query.from_cursor(positions.c))
     first = query.ordered(in_status, positions.c).limit(query.limit).subquery("first")
@@ -66,4 +77,4 @@ def sort_matches(query: ListQuery, limit: int) -> SortedMatches:
     )
     rows = query.session.execute(devices).all()
     found_devices = [row.Device for row in rows if row.Device]
-    return SortedMatches(rows[0].matches, rows[0].in_status, found_devices)
+    return SortedMatches(rows[0].matches, rows[0].listed, found_devices)

@@ -13,8 +13,10 @@ from apidevices.toolkit import (
     DEFAULT_HEADERS,
     MAX_LENGTH,
     WITH_BODY,
+    DeviceDeleted,
     DeviceIdRequired,
     DeviceJson,
+    DeviceNotFound,
     InvalidInput,
     ResponseBody,
     Tag,
@@ -86,7 +88,10 @@ DEVICE_HEADERS = _device_headers()
 def show_device() -> ResponseReturnValue:
     """Show the calling device as API Devices sees it."""
     _, device_id, _ = _calling_device()
-    device = devices.get(database(), device_id)
+    try:
+        device = devices.get(database(), device_id)
+    except DeviceNotFound as error:
+        raise DeviceDeleted from error
     return device_json(device), {"ETag": f'"{etag(device)}"'}
 
 
@@ -108,6 +113,8 @@ def upload() -> ResponseReturnValue:
         )
     except InvalidInput as error:
         raise BadRequest(str(error)) from error
+    except DeviceNotFound as error:
+        raise DeviceDeleted from error
     return UploadJson(id=stored.id, received_at=stored.received_at).model_dump(), 201
 
 

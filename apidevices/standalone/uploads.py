@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import NoReturn
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from apidevices.standalone.models import Upload
 from apidevices.standalone.upload_limits import UploadLimits
-from apidevices.toolkit import Database, InvalidInput, upkeep
+from apidevices.toolkit import Database, DeviceNotFound, InvalidInput, upkeep
 
 MAX_BYTES = 1024 * 1024
 """Maximum size of an upload."""
@@ -29,6 +30,7 @@ def store(
     Raises:
         InvalidInput: The body is not JSON in UTF-8 (RFC 8259), or nested too deeply.
         LimitReached: A limit is reached. Nothing is stored.
+        DeviceNotFound: The device has been deleted since the request was checked.
     """
     if limits is not None:
         limits.check(device_id, token_id, len(body), now)
@@ -39,12 +41,15 @@ def store(
         size=len(body),
         body=_decode_json(body),
     )
-    with db.write(essential=False) as session:
-        session.add(upload)
-        if limits is not None:
-            # Last, because on PostgreSQL other uploads with the same token wait from here on.
-            session.flush()
-            limits.take(session, device_id, token_id, len(body), now)
+    try:
+        with db.write(essential=False) as session:
+            session.add(upload)
+            if limits is not None:
+                # Last, because on PostgreSQL other uploads with the same token wait from here on.
+                session.flush()
+                limits.take(session, device_id, token_id, len(body), now)
+    except IntegrityError as error:
+        raise DeviceNotFound from error
     return upload
 
 

@@ -7,6 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from apidevices import APIDevices, devices
+from apidevices.calls import Caller
 from tests.conftest import state_of
 from tests.host.conftest import KEY, ORDERS, Close, known_identifiers, make_app, phone
 
@@ -37,6 +38,25 @@ def test_view_gets_current_device_on_its_first_request(client: FlaskClient) -> N
 
 def test_current_device_is_none_without_identifier(client: FlaskClient) -> None:
     assert client.get(f"{ORDERS}/mine", headers=KEY).json == {"device": None}
+
+
+def test_view_of_a_device_that_was_just_deleted_responds_with_503(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current_caller = APIDevices.current_caller
+
+    def delete_and_return(extension: APIDevices) -> Caller | None:
+        caller = current_caller(extension)
+        assert caller is not None
+        assert caller.device_id is not None
+        devices.delete(state_of(app).db, caller.device_id, actor="ann", now=caller.at)
+        return caller
+
+    with monkeypatch.context() as patch:
+        patch.setattr(APIDevices, "current_caller", delete_and_return)
+        response = client.get(f"{ORDERS}/mine", headers=phone())
+    assert (response.status_code, "Retry-After" in response.headers) == (503, True)
+    assert client.get(f"{ORDERS}/mine", headers=phone()).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["current", "caller"])

@@ -16,4 +16,4 @@ def identifiers(page: Page) -> list[str]:
 
 def found(db: Database, name: str = "", status: Status = "all") -> set[str]:
     """Return the identifiers on the first page for these filters."""
-    return set(identifiers(listing.page(db, Filters(name, status))))
+    return set(identifiers(listing.page(db, Filters(name=name, status=status))))

@@ -36,7 +36,7 @@ def test_name_filter_keeps_and_counts_matching_devices(
         if identifier in names:
             devices.rename(db, device_id, names[identifier], actor="ann", now=NOON)
     assert found(db, name) == matches
-    assert listing.page(db, Filters(name)).count == Count(len(matches), exact=True)
+    assert listing.page(db, Filters(name=name)).count == Count(len(matches), exact=True)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_count_stops_at_its_limit(
     for number in range(6):
         register(f"device-{number}")
     devices.block(db, register("device-6"), actor="ann", now=LATER)
-    assert listing.page(db, Filters(name, status)).count == count
+    assert listing.page(db, Filters(name=name, status=status)).count == count
 
 
 def test_rare_text_of_the_latest_devices_is_counted_exactly(
@@ -99,7 +99,7 @@ def test_rare_text_of_the_latest_devices_is_counted_exactly(
     for number in range(2):
         register(f"kiosk-{number}", LATER)
     monkeypatch.setattr(limits, "COMMON_MATCHES", 2)  # as many as the first scan finds
-    assert listing.page(db, Filters("kiosk")).count == Count(2, exact=True)
+    assert listing.page(db, Filters(name="kiosk")).count == Count(2, exact=True)
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,18 @@
 """The search by name or identifier, and the strategies that find its pages."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from apidevices import devices, listing
+from apidevices import devices, listing, tokens
 from apidevices.database import Database
 from apidevices.listing import Count, Cursor, Filters, Status, limits, search, strategies
 from apidevices.listing.query import ListQuery
-from apidevices.models import Device, DeviceActivity
+from apidevices.models import Device, DeviceActivity, DeviceToken
 from tests.conftest import NOON, Register
 from tests.listing.conftest import LATER, found, identifiers
 
@@ -66,9 +66,13 @@ ALPHABET = "ab-é米"
 """Few characters, so that random texts often match."""
 
 
+OTHER_TOKEN, UNUSED_TOKEN = 2, 3
+
+
 @pytest.fixture
 def fleet(db: Database, register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sixty devices with overlapping texts, and limits so low that every strategy is used."""
+    tokens.issue(db, "other", actor="ann", now=NOON)
     monkeypatch.setattr(limits, "PAGE_SIZE", 3)
     monkeypatch.setattr(search, "SHORT_KEY", 12)
     monkeypatch.setattr(limits, "FIRST_SCAN", 10)
@@ -86,26 +90,43 @@ def fleet(db: Database, register: Register, monkeypatch: pytest.MonkeyPatch) -> 
         if number % 5 == 0:
             moment = NOON + timedelta(seconds=30 - number // 2)
             devices.block(db, device_id, actor="ann", now=moment)
+        if number % 2 == 0:
+            use = DeviceToken(
+                device_id=device_id, token_id=OTHER_TOKEN, first_used_at=NOON, last_used_at=NOON
+            )
+            with db.write() as session:
+                session.add(use)
 
 
 @settings(
-    max_examples=60,
+    max_examples=80,
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # examples only read
 )
 @given(
-    st.text(ALPHABET + "01", min_size=1, max_size=4), st.sampled_from(["all", "active", "blocked"])
+    st.text(ALPHABET + "01", max_size=4),
+    st.sampled_from(["all", "active", "blocked"]),
+    st.sampled_from([None, None, OTHER_TOKEN, UNUSED_TOKEN]),
+    st.sampled_from([None, None, *(NOON + timedelta(seconds=5 * step) for step in range(-1, 4))]),
 )
-def test_search_pages_and_counts_match_a_filter_in_python(
-    fleet: None, db: Database, text: str, status: Status
+def test_pages_and_counts_match_a_filter_in_python(
+    fleet: None,
+    db: Database,
+    text: str,
+    status: Status,
+    token: int | None,
+    registered_after: datetime | None,
 ) -> None:
-    filters = Filters(text, status)
+    filters = Filters(name=text, status=status, token=token, registered_after=registered_after)
     expected = [
         device.identifier
         for device in listing.find_all(db, Filters())
         if search.fold(text) in search.search_key(device.identifier, device.name)
         and status in ("all", device.status)
+        and (token != UNUSED_TOKEN and (token is None or device.id % 2 == 1))
+        and (registered_after is None or device.first_seen_at > registered_after)
     ]
     assert [device.identifier for device in listing.find_all(db, filters)] == expected
+    assert listing.count(db, filters) == len(expected)
 
     page = listing.page(db, filters)
     paged = identifiers(page)
@@ -135,7 +156,7 @@ def test_page_and_count_are_read_in_one_snapshot(
         return scanned
 
     monkeypatch.setattr(strategies, "first_scan", scan_and_block)
-    page = listing.page(db, Filters("device", "blocked"))
+    page = listing.page(db, Filters(name="device", status="blocked"))
     assert identifiers(page) == ["device-0"]
     assert page.count == Count(1, exact=True)
 
@@ -144,7 +165,7 @@ def test_page_and_count_are_read_in_one_snapshot(
 def test_search_in_order_reads_no_table(db: Database) -> None:
     cursor = Cursor("older", NOON, 1)
     with db.read() as session:
-        query = ListQuery(session, Filters("phone"), cursor, limit=51)
+        query = ListQuery(session, Filters(name="phone"), cursor, limit=51)
         sql = select(query.positions()).compile(
             session.get_bind(), compile_kwargs={"literal_binds": True}
         )

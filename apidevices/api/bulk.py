@@ -1,0 +1,104 @@
+"""The management API for several devices: block, unblock or delete them with one request."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from flask.typing import ResponseReturnValue
+from pydantic import ConfigDict, Field, model_validator
+
+from apidevices import clock, devices, state
+from apidevices.api.description import WITH_BODY, described
+from apidevices.api.frame import DEVICES, TAG, WRITE, Body, actor, blueprint
+from apidevices.api.requests import parse_body
+from apidevices.devices import Chosen, Matching
+from apidevices.fields import RowId
+from apidevices.listing import Filters
+from apidevices.representation import BlockedJson, DeletedJson, UnblockedJson
+
+MAX_IDS = 1_000
+
+
+class FilterBody(Filters):
+    """Filters, like those of the list. Devices must match all of them."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class Devices(Body):
+    """The devices to change: either their ids, or a filter and how many devices match it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {
+                    "required": ["ids"],
+                    "not": {"anyOf": [{"required": ["filter"]}, {"required": ["expected"]}]},
+                },
+                {"required": ["filter", "expected"], "not": {"required": ["ids"]}},
+            ]
+        }
+    )
+
+    ids: list[RowId] = Field(default_factory=list, min_length=1, max_length=MAX_IDS)
+    filter: FilterBody = Field(default_factory=FilterBody)
+    expected: RowId = Field(
+        default_factory=int,
+        description="How many devices match the filter. If it is another number, the response is"
+        " 409, and nothing changes.",
+    )
+
+    @model_validator(mode="after")
+    def _either(self) -> "Devices":
+        sent = self.model_fields_set & {"ids", "filter", "expected"}
+        if sent not in ({"ids"}, {"filter", "expected"}):
+            raise ValueError("must contain either 'ids', or 'filter' and 'expected'")
+        return self
+
+    @property
+    def chosen(self) -> Chosen:
+        """The devices to change."""
+        if "ids" in self.model_fields_set:
+            return frozenset(self.ids)
+        filters = Filters.model_validate(self.filter.model_dump())
+        return Matching(filters, self.expected)
+
+
+class BlockDevices(Devices):
+    """The devices to block, and the reason."""
+
+    reason: str | None = Field(None, max_length=devices.MAX_REASON)
+
+
+@blueprint.post(f"{DEVICES}/block")
+@described(BlockedJson, 409, *WITH_BODY, tag=TAG, scope=WRITE, body=BlockDevices)
+def block_devices() -> ResponseReturnValue:
+    """Block up to 1,000 devices, or all that match a filter. Idempotent."""
+    body = parse_body(BlockDevices)
+    blocked = devices.block_all(state.database(), body.chosen, reason=body.reason, **_audit_args())
+    return BlockedJson(blocked=blocked, not_found=_missing(body.ids, blocked)).model_dump()
+
+
+@blueprint.post(f"{DEVICES}/unblock")
+@described(UnblockedJson, 409, *WITH_BODY, tag=TAG, scope=WRITE, body=Devices)
+def unblock_devices() -> ResponseReturnValue:
+    """Unblock up to 1,000 devices, or all that match a filter. Idempotent."""
+    body = parse_body(Devices)
+    unblocked = devices.unblock_all(state.database(), body.chosen, **_audit_args())
+    return UnblockedJson(unblocked=unblocked, not_found=_missing(body.ids, unblocked)).model_dump()
+
+
+@blueprint.post(f"{DEVICES}/delete")
+@described(DeletedJson, 409, *WITH_BODY, tag=TAG, scope=WRITE, body=Devices)
+def delete_devices() -> ResponseReturnValue:
+    """Delete up to 1,000 devices, or all that match a filter."""
+    body = parse_body(Devices)
+    deleted = devices.delete_all(state.database(), body.chosen, **_audit_args())
+    return DeletedJson(deleted=deleted, not_found=_missing(body.ids, deleted)).model_dump()
+
+
+def _audit_args() -> dict[str, Any]:
+    return {"actor": actor(), "now": clock.now()}
+
+
+def _missing(ids: Collection[int], found: Sequence[int]) -> list[int]:
+    return sorted(set(ids).difference(found))

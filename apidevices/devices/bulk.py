@@ -1,0 +1,257 @@
+"""Change many devices with one call: block, unblock or delete them.
+
+A flood of made-up identifiers can register a hundred thousand devices. A change is therefore a few
+statements for all devices rather than some for each: on SQLite, all other writes wait for it.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
+
+from blinker import Signal
+from sqlalchemy import ColumnElement, Row, select, update
+from sqlalchemy.orm import Session
+
+from apidevices import audit, listing, signals
+from apidevices.audit import Action
+from apidevices.database import Database, retried_with_reserve
+from apidevices.devices import deletion
+from apidevices.devices.changes import clean_reason
+from apidevices.errors import Conflict
+from apidevices.listing import Filters, search
+from apidevices.models import Device, DeviceActivity
+
+STEP = 10_000
+"""How many devices one transaction changes at most. Others wait for it, and fail after
+``LOCK_TIMEOUT``: every write on SQLite, and activity writes for these devices on PostgreSQL."""
+
+PAUSE = 0.05
+"""Seconds between two of these transactions, for other writes."""
+
+MAX_ENTRIES = 1_000
+"""Up to this many devices get an audit entry each. More would make the log unreadable and slow."""
+
+LOADED = 1_000
+"""How many devices to load at a time for receivers of signals."""
+
+
+class Matching(NamedTuple):
+    """The devices that match filters; ``expected`` is their number, or None for any number."""
+
+    filters: Filters
+    expected: int | None
+
+
+Chosen = Collection[int] | Matching
+"""The devices to change: their ids, or filters."""
+
+
+@retried_with_reserve
+def block_all(
+    db: Database, chosen: Chosen, *, reason: str | None, actor: str, now: datetime
+) -> list[int]:
+    """Block devices. Idempotent: devices that are already blocked keep their time and reason.
+
+    Up to ``STEP`` devices are blocked in one transaction, more in several. If one of these fails,
+    the devices before stay blocked.
+
+    Returns:
+        The ids of the devices in order, including those that were already blocked. Unknown ids are
+        left out.
+
+    Raises:
+        Conflict: The filters match another number of devices than expected. None is blocked.
+        InvalidInput: The reason is longer than 1,000 characters.
+    """
+    return _Block(db, actor, now, clean_reason(reason)).run(chosen)
+
+
+@retried_with_reserve
+def unblock_all(db: Database, chosen: Chosen, *, actor: str, now: datetime) -> list[int]:
+    """Unblock devices. Idempotent. Transactions and result are as for ``block_all``.
+
+    Raises:
+        Conflict: The filters match another number of devices than expected. None is unblocked.
+    """
+    return _Unblock(db, actor, now).run(chosen)
+
+
+def delete_all(db: Database, chosen: Chosen, *, actor: str, now: datetime) -> list[int]:
+    """Delete devices, as ``delete`` does. Transactions and result are as for ``block_all``.
+
+    Raises:
+        Conflict: The filters match another number of devices than expected. None is deleted.
+    """
+    done = _Delete(db, actor, now).run(chosen)
+    search.remove_deleted(db)
+    return done
+
+
+class _Change(ABC):
+    """A change of many devices."""
+
+    action: Action
+    """The action in the audit entry of a device."""
+    action_for_all: Action
+    """The action in the audit entry for all devices."""
+    signal: Signal
+
+    def __init__(self, db: Database, actor: str, now: datetime) -> None:
+        self.db = db
+        self.actor = actor
+        self.now = now
+
+    @abstractmethod
+    def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
+        """Change locked devices; return the ids of those that were in another state before."""
+
+    def details(self, _device: Row[Any] | None = None) -> dict[str, Any]:
+        """Return the details of the audit entry of a device, or of the entry for all devices."""
+        return {}
+
+    def run(self, chosen: Chosen) -> list[int]:
+        """Change the chosen devices, record that and send signals; return their ids in order."""
+        remaining: Sequence[int] | None = None
+        done: list[int] = []
+        while remaining is None or remaining:
+            with self.db.write() as session:
+                if remaining is None:
+                    remaining = _ids_of(session, chosen)
+                step, remaining = remaining[:STEP], remaining[STEP:]
+                found = self._lock(session, step)
+                ids = [device.id for device in found]
+                changed = self.apply(session, ids)
+                self._record(session, found, changed, chosen)
+            self.send(changed)
+            done += ids
+            if remaining:
+                time.sleep(PAUSE)
+        return done
+
+    def send(self, changed: Sequence[int]) -> None:
+        """Send the signal for each device that has changed, if it has receivers."""
+        for device in self.load(changed):
+            signals.send(self.signal, partial(_same, device))
+
+    def load(self, ids: Sequence[int]) -> Iterator[Device]:
+        """Yield devices, or nothing if there are no receivers that need them."""
+        if not self.signal.receivers:
+            return
+        for start in range(0, len(ids), LOADED):
+            with self.db.read() as session:
+                some = select(Device).where(Device.id.in_(ids[start : start + LOADED]))
+                yield from session.scalars(some.order_by(Device.id))
+
+    def _lock(self, session: Session, ids: Sequence[int]) -> Sequence[Row[Any]]:
+        """Lock devices; return their ids, and what is needed to record the change of each."""
+        # Concurrent calls lock rows in the same order, so they can't deadlock.
+        recorded: list[Any] = [Device.identifier, Device.name] if len(ids) <= MAX_ENTRIES else []
+        query = select(Device.id, *recorded)
+        query = query.where(Device.id.in_(self.db.id_list(ids))).order_by(Device.id)
+        return session.execute(query.with_for_update(key_share=True)).all()
+
+    def _record(
+        self,
+        session: Session,
+        found: Sequence[Row[Any]],
+        changed: Collection[int],
+        chosen: Chosen,
+    ) -> None:
+        log = partial(audit.record, session, actor=self.actor, at=self.now)
+        if len(found) <= MAX_ENTRIES:
+            changed = set(changed)
+            for device in found:
+                if device.id in changed:
+                    log(self.action, f"device:{device.id}", **self.details(device))
+        if changed and isinstance(chosen, Matching):
+            filters = chosen.filters.model_dump(mode="json", exclude_defaults=True)
+            number = len(changed)
+            log(self.action_for_all, "devices", filter=filters, number=number, **self.details())
+
+    def _set(
+        self,
+        session: Session,
+        ids: Sequence[int],
+        condition: ColumnElement[bool],
+        device: Mapping[str, Any],
+        activity: Mapping[str, Any],
+    ) -> Sequence[int]:
+        """Set columns of the devices that fulfill a condition, and of their activity."""
+        connection = session.connection()
+        statement = update(Device).where(Device.id.in_(self.db.id_list(ids)), condition)
+        changed = connection.scalars(statement.values(device).returning(Device.id)).all()
+        self.db.lock(connection, DeviceActivity.device_id, changed)
+        in_changed = DeviceActivity.device_id.in_(self.db.id_list(changed))
+        connection.execute(update(DeviceActivity).where(in_changed).values(activity))
+        return sorted(changed)
+
+
+class _Block(_Change):
+    action, action_for_all = Action.DEVICE_BLOCKED, Action.DEVICES_BLOCKED
+    signal = signals.device_blocked
+
+    def __init__(self, db: Database, actor: str, now: datetime, reason: str | None) -> None:
+        super().__init__(db, actor, now)
+        self._reason = reason
+
+    def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
+        device = {
+            "blocked_at": self.now,
+            "block_reason": self._reason,
+            "blocked_by": self.actor,
+        }
+        activity = {"blocked": True, "last_activity_at": self.now}
+        return self._set(session, ids, Device.blocked_at.is_(None), device, activity)
+
+    def details(self, _device: Row[Any] | None = None) -> dict[str, Any]:
+        return {"reason": self._reason}
+
+
+class _Unblock(_Change):
+    action, action_for_all = Action.DEVICE_UNBLOCKED, Action.DEVICES_UNBLOCKED
+    signal = signals.device_unblocked
+
+    def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
+        device = dict.fromkeys(("blocked_at", "block_reason", "blocked_by"))
+        activity = {"blocked": False, "last_activity_at": DeviceActivity.last_active_at}
+        return self._set(session, ids, Device.blocked_at.is_not(None), device, activity)
+
+
+class _Delete(_Change):
+    action, action_for_all = Action.DEVICE_DELETED, Action.DEVICES_DELETED
+    signal = signals.device_deleted
+
+    def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
+        self._deleted = list(self.load(ids))
+        deletion.delete_rows(self.db, session, ids)
+        return ids
+
+    def details(self, device: Row[Any] | None = None) -> dict[str, Any]:
+        return {"identifier": device.identifier, "name": device.name} if device else {}
+
+    def send(self, changed: Sequence[int]) -> None:
+        for device in self._deleted:
+            signals.send(self.signal, partial(_same, device))
+
+
+def _ids_of(session: Session, chosen: Chosen) -> Sequence[int]:
+    """Return the ids of the chosen devices in order.
+
+    Raises:
+        Conflict: The filters match another number of devices than expected.
+    """
+    if not isinstance(chosen, Matching):
+        return sorted(chosen)
+    ids = listing.matching_ids(session, chosen.filters)
+    if chosen.expected not in (None, len(ids)):
+        raise Conflict(
+            f"The filter matches {len(ids)} devices, not {chosen.expected}. Nothing was changed."
+        )
+    return ids
+
+
+def _same(device: Device) -> Device:
+    return device
