@@ -79,11 +79,11 @@ class Plan:
 
     def _full_disk(self, tally: Tally, folder: Path) -> None:
         """Fill the disk of a SQLite database."""
-        disk.attack(tally, folder, "sqlite", self.devices)
+        disk.attack(tally, folder, "sqlite", self.devices, UNLIMITED)
 
     def _full_disk_postgresql(self, tally: Tally, folder: Path) -> None:
         """Fill the disk of PostgreSQL."""
-        disk.attack(tally, folder, "postgresql", self.devices)
+        disk.attack(tally, folder, "postgresql", self.devices, UNLIMITED)
 
     def _wapiti(self, tally: Tally, folder: Path) -> None:
         """Scan the pages."""
