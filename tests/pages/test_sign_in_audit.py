@@ -14,6 +14,8 @@ from tests.pages.visitor import Visitor
 
 NEW = "another horse battery"
 
+pytestmark = pytest.mark.database("sqlite")
+
 
 @pytest.fixture
 def app(app: Flask) -> Flask:
@@ -84,7 +86,6 @@ def refuse_writes(app: Flask) -> None:
     engine.dispose()
 
 
-@pytest.mark.database("sqlite")
 def test_sign_in_and_sign_out_work_without_writes(app: Flask) -> None:
     refuse_writes(app)
     visitor = Visitor(app.test_client())
@@ -96,7 +97,6 @@ def test_sign_in_and_sign_out_work_without_writes(app: Flask) -> None:
     assert entries(app) == []
 
 
-@pytest.mark.database("sqlite")
 def test_guesses_from_new_addresses_are_refused_while_they_cannot_be_counted(app: Flask) -> None:
     refuse_writes(app)
     assert guess(app, STRANGER, times=3)[1:] == [429, 429]

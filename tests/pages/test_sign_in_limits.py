@@ -67,6 +67,7 @@ def test_owner_signs_in_from_a_known_address_after_strangers_reached_the_limit(a
     assert sign_in(app, KNOWN).status == 302
 
 
+@pytest.mark.database("sqlite")
 def test_wrong_passwords_from_a_known_address_are_limited(app: Flask) -> None:
     assert guess(app, KNOWN, times=PER_ACCOUNT + 1) == [200] * PER_ACCOUNT + [429]
 
@@ -87,6 +88,7 @@ def test_account_keeps_its_twenty_latest_addresses(app: Flask, fake_clock: FakeC
         assert {row.address for row in found} == set(addresses(21)[1:])
 
 
+@pytest.mark.database("sqlite")
 def test_ipv6_addresses_count_by_their_64_bit_network(app: Flask) -> None:
     sign_in(app, "2001:db8:1:2::1")
     guess(app, STRANGER, times=PER_ACCOUNT)
@@ -94,6 +96,7 @@ def test_ipv6_addresses_count_by_their_64_bit_network(app: Flask) -> None:
     assert sign_in(app, "2001:db8:1:3::1").status == 429
 
 
+@pytest.mark.database("sqlite")
 def test_forwarded_address_counts_only_behind_a_trusted_proxy(
     make_app: MakeApp, app: Flask
 ) -> None:
@@ -125,11 +128,13 @@ def test_spellings_of_an_email_address_share_one_limit(app: Flask) -> None:
     assert guess(app, KNOWN, "NOBODY@example.org") == [429]
 
 
+@pytest.mark.database("sqlite")
 def test_sign_ins_do_not_count_towards_the_limit(app: Flask) -> None:
     for _ in range(2 * PER_ACCOUNT):
         assert sign_in(app, KNOWN).status == 302
 
 
+@pytest.mark.database("sqlite")
 def test_limit_recovers_evenly(app: Flask, fake_clock: FakeClock) -> None:
     guess(app, STRANGER, times=PER_ACCOUNT)
     fake_clock.set(NOON + timedelta(seconds=90))
@@ -144,6 +149,7 @@ def test_no_email_address_as_typed_is_stored(app: Flask) -> None:
             assert "typed-password" not in str(rows).lower()
 
 
+@pytest.mark.database("sqlite")
 def test_current_password_on_the_account_page_is_limited(app: Flask, admin: Visitor) -> None:
     new: dict[str, Any] = {"new_password": "new battery", "new_password_confirm": "new battery"}
     for _ in range(PER_ACCOUNT):
@@ -154,12 +160,14 @@ def test_current_password_on_the_account_page_is_limited(app: Flask, admin: Visi
     assert sign_in(app, KNOWN).status == 302  # with the password that has not changed
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("password", ["x" * 5_000, "\N{LATIN SMALL LETTER E WITH ACUTE}" * 4_000])
 def test_very_long_password_is_wrong(app: Flask, password: str) -> None:
     page = sign_in(app, KNOWN, password=password)
     assert page.root.one(role="alert").text == "The email address or password is wrong."
 
 
+@pytest.mark.database("sqlite")
 def test_limits_of_accounts_are_independent(app: Flask) -> None:
     create_account(app, "bob@example.org")
     guess(app, STRANGER, times=PER_ACCOUNT + 1)

@@ -18,10 +18,11 @@ CONCURRENT = 2
 """Hashes that a process computes at once. One of them is reserved for calls with precedence."""
 
 SHARE = 0.25
-"""Share of the time in which a process computes hashes without precedence, at most."""
+"""Share of the time in which a process computes hashes without precedence. The pauses leave the
+processor to the API."""
 
 WAITING = 1
-"""Threads of a process that wait for a hash, once with and once without precedence."""
+"""Threads that may wait for a slot with precedence, and as many without."""
 
 PATIENCE = 5
 """Seconds to wait at most."""
