@@ -130,8 +130,10 @@ class CountingDatabase(Database):
     writes = 0
 
     @contextmanager
-    def write(self, timeout: float | None = None, *, exclusive: bool = False) -> Iterator[Session]:
-        with super().write(timeout, exclusive=exclusive) as session:
+    def write(
+        self, timeout: float | None = None, *, exclusive: bool = False, essential: bool = True
+    ) -> Iterator[Session]:
+        with super().write(timeout, exclusive=exclusive, essential=essential) as session:
             yield session
         self.writes += 1
 

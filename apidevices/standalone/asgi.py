@@ -9,25 +9,22 @@ import asyncio
 import contextvars
 import functools
 import logging
-import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from tempfile import SpooledTemporaryFile, TemporaryFile
+from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask
-from werkzeug.datastructures import Headers
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.wsgi import FileWrapper
 
 from apidevices.standalone import housekeeping, request_ids, security_headers
 from apidevices.standalone.delay import delay_of
 from apidevices.standalone.disk import DiskWatch
 from apidevices.standalone.logs import Access
 from apidevices.standalone.metrics import process_metrics
+from apidevices.standalone.responses import BLOCK, Response
 from apidevices.standalone.settings import ServerSettings
 from apidevices.toolkit import MAX_BODY, AsyncGate, Unavailable, current_state
 
@@ -37,9 +34,6 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Environ = dict[str, Any]
-
-BLOCK = 64 * 1024
-"""Bytes of a body to keep in memory. Larger requests and responses move to a temporary file."""
 
 _ALIVE = [("Content-Type", "text/plain"), ("Cache-Control", "no-store"), ("Content-Length", "3")]
 
@@ -121,7 +115,7 @@ class Application:
                 problem = Unavailable().get_response()
                 await _send(send, 503, list(problem.headers), problem.get_data())
                 return
-            response = _Response(self._app.wsgi_app)
+            response = Response(self._app.wsgi_app)
             block = await self._in_thread(response.start, environ)
         if delay := delay_of(environ):
             await asyncio.sleep(delay)
@@ -151,75 +145,6 @@ def behind_proxies(wsgi_app: Callable[..., Any], hops: int) -> Callable[..., Any
         hops: The number of trusted proxies in front.
     """
     return ProxyFix(wsgi_app, x_for=hops, x_proto=hops, x_host=hops) if hops else wsgi_app
-
-
-class _Response:
-    """A WSGI response that is produced in blocks. All methods run in threads."""
-
-    def __init__(self, wsgi_app: Callable[..., Iterable[bytes]]) -> None:
-        self.status = 500
-        self.headers: list[tuple[str, str]] = []
-        self.is_complete = False
-        self._wsgi_app = wsgi_app
-
-    def start(self, environ: Environ) -> bytes:
-        """Call the application and return the first block of its response."""
-        self._parts = self._wsgi_app(environ, self._start_response)
-        size = Headers(self.headers).get("Content-Length", 0, int)
-        if size > BLOCK:
-            self._parts = _copy_to_file(self._parts, size)
-        self._iterator = iter(self._parts)
-        return self.next_block()
-
-    def next_block(self) -> bytes:
-        """Return the next block. It is empty only if there is none."""
-        parts, size = [], 0
-        try:
-            for part in self._iterator:
-                parts.append(part)
-                size += len(part)
-                if size >= BLOCK:
-                    return b"".join(parts)
-        except BaseException:
-            self._close()
-            raise
-        self._close()
-        return b"".join(parts)
-
-    def _close(self) -> None:
-        self.is_complete = True
-        _close(self._parts)
-
-    def _start_response(
-        self, status: str, headers: list[tuple[str, str]], _error: object = None
-    ) -> None:
-        self.status = int(status.partition(" ")[0])
-        self.headers = headers
-
-
-def _copy_to_file(parts: Iterable[bytes], size: int) -> Iterable[bytes]:
-    """Copy a response to a temporary file, so that it needs no memory while the client takes it.
-
-    Return it unchanged if the disk is full: administrators must still see their pages.
-    """
-    file = TemporaryFile()  # noqa: SIM115 - _close() closes it
-    try:
-        with suppress(AttributeError):  # macOS
-            os.posix_fallocate(file.fileno(), 0, size)
-    except OSError:
-        file.close()
-        return parts
-    try:
-        file.writelines(parts)
-    finally:
-        _close(parts)
-    file.seek(0)
-    return FileWrapper(file, BLOCK)
-
-
-def _close(parts: Iterable[bytes]) -> None:
-    if hasattr(parts, "close"):
-        parts.close()
 
 
 def environ_from(scope: Scope) -> Environ:
