@@ -79,8 +79,7 @@ def choose_password(token: str) -> ResponseReturnValue:
         else:
             flash("Your password has been changed. Sign in with it.")
             return redirect(url_for("security.login"), 303)
-    hint = f"At least {passwords.MIN_LENGTH} characters."
-    page = render("standalone/reset.html", form=form, email=user.email, hint=hint)
+    page = render("standalone/reset.html", form=form, email=user.email, hint=passwords.HINT)
     return page, 422 if form.errors else 200
 
 
