@@ -240,6 +240,21 @@ def test_only_one_process_prunes_within_an_hour(
         assert count(db, "UPLOADS") == run
 
 
+def test_background_runs_continue_after_a_run_while_the_clock_was_years_ahead(
+    app: Flask, db: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "MAX_AHEAD", timedelta(days=1))
+    keeper = Housekeeping(state_of(app))
+    with monkeypatch.context() as years_ahead:
+        years_ahead.setattr(upkeep, "database_time", lambda _db: now + timedelta(days=3650))
+        keeper.run()
+    with db.write() as session:
+        limits.take(db, session, limits.Limit("test", 1, HOUR), "x", now - timedelta(days=1))
+    keeper.run()
+    with db.read() as session:
+        assert "test:x" not in session.scalars(select(RateLimit.key)).all()
+
+
 def test_background_thread_survives_an_outage(
     keeper: Housekeeping, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
