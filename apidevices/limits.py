@@ -96,6 +96,12 @@ def check(session: Session, limit: Limit, subject: str, now: datetime, amount: i
         raise LimitReached(limit.name, wait)
 
 
+def full_at(session: Session, limit: Limit, subject: str) -> datetime | None:
+    """Return when a limit has fully recovered; None if nothing has been counted."""
+    found = session.scalar(select(RateLimit.full_at).where(RateLimit.key == _key(limit, subject)))
+    return None if found is None else _EPOCH + found * _MICROSECOND
+
+
 def _upsert(db: Database) -> Any:
     """Return the statement that counts, or returns no row if the limit is reached."""
     dialect = db.engine.dialect.name

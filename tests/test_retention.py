@@ -255,6 +255,31 @@ def test_background_runs_continue_after_a_run_while_the_clock_was_years_ahead(
         assert "test:x" not in session.scalars(select(RateLimit.key)).all()
 
 
+def test_server_that_starts_with_a_clock_years_ahead_deletes_nothing_for_a_day(
+    app: Flask,
+    db: Database,
+    register: Register,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(clock, "MAX_AHEAD", timedelta(days=1))
+    keeper = Housekeeping(state_of(app))
+    keeper.run()
+    fill(db, register, "UPLOADS", [HOUR])
+
+    def run(ahead: timedelta) -> int:
+        monkeypatch.setattr(upkeep, "database_time", lambda _db: now + ahead)
+        keeper.run()
+        return count(db, "UPLOADS")
+
+    years = timedelta(days=3650)
+    assert [run(years), run(years + 23 * HOUR), run(2 * HOUR)] == [1, 1, 1]
+    assert len(caplog.records) == 1
+    assert [run(years + 48 * HOUR), run(years + 71 * HOUR)] == [1, 1]
+    assert run(years + 73 * HOUR) == 0
+
+
 def test_background_thread_survives_an_outage(
     keeper: Housekeeping, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
