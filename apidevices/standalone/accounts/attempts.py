@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from apidevices.standalone.models import User, UserAddress
-from apidevices.toolkit import Database, LimitReached, is_unavailable, limits
+from apidevices.toolkit import Database, DatabaseUnavailable, LimitReached, is_unavailable, limits
 
 _PERIOD = timedelta(minutes=15)
 
@@ -112,18 +112,22 @@ def password_check(user: User, address: str) -> Attempt:
     return Attempt(subject, user.email, address, True, ((PASSWORD_CHECK, subject),))
 
 
-def try_to_write(db: Database, write: Callable[[Session], None], purpose: str) -> bool:
+def try_to_write(
+    db: Database, write: Callable[[Session], None], purpose: str, *, essential: bool = True
+) -> bool:
     """Call ``write`` in a transaction; log and return False if the database can't be written.
 
-    A full disk must not keep administrators from signing in.
+    A full disk must not keep administrators from signing in. Only essential writes may use the disk
+    reserve.
     """
     try:
-        with db.write() as session:
+        with db.write(essential=essential) as session:
             write(session)
     except SQLAlchemyError as error:
         if not is_unavailable(error):
             raise
-        _logger.error("Can't %s: %s", purpose, error)
+        if not isinstance(error, DatabaseUnavailable):  # it has been logged
+            _logger.error("Can't %s: %s", purpose, error)
         return False
     return True
 
