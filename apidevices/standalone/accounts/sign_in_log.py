@@ -15,7 +15,7 @@ ANONYMOUS = "not signed in"
 
 _ENTRY_PER_MINUTE = limits.Limit("sign_in_limited_entry", 1, timedelta(minutes=1))
 _ENTRIES_PER_MINUTE = limits.Limit("sign_in_limited_entries", 60, timedelta(minutes=1))
-"""For attempts with unknown accounts, from all addresses: a stranger may have very many addresses."""
+"""For attempts with unknown accounts, from all addresses: a stranger may have very many."""
 
 
 class Action(StrEnum):
