@@ -24,15 +24,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def standalone_programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of an environment with the standalone application."""
-    folder = tmp_path_factory.mktemp("installed")
-    return environment(folder, "-c", ROOT / "constraints.txt", f"{wheel}[standalone,postgresql]")
+    return shared_environment(tmp_path_factory, "standalone", f"{wheel}[standalone,postgresql]")
 
 
 @pytest.fixture(scope="module")
 def core_programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of an environment with only the extension."""
-    folder = tmp_path_factory.mktemp("core")
-    return environment(folder, "-c", ROOT / "constraints.txt", wheel)
+    return shared_environment(tmp_path_factory, "core", wheel)
+
+
+def shared_environment(factory: pytest.TempPathFactory, name: str, package: str | Path) -> Path:
+    """Create an environment with the pinned versions, once for all test processes."""
+    pinned = ("-c", ROOT / "constraints.txt")
+    return share_between_workers(
+        factory, f"environment-{name}", lambda folder: environment(folder, *pinned, package)
+    )
 
 
 def environment(folder: Path, *arguments: str | Path) -> Path:
@@ -40,7 +46,8 @@ def environment(folder: Path, *arguments: str | Path) -> Path:
     folder.mkdir(exist_ok=True)
     run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
     programs = folder / "bin"
-    run(*PIP, "--python", programs / "python", "install", "--quiet", *arguments, cwd=folder)
+    install = (*PIP, "--python", programs / "python", "install", "--quiet", "--no-compile")
+    run(*install, *arguments, cwd=folder)
     return programs
 
 
