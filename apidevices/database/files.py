@@ -78,12 +78,12 @@ class DatabaseFile:
             found, size = (status.st_dev, status.st_ino), status.st_size
         except OSError:
             found, size = None, 0
-        if found == self.identity and not self._is_missing and not self._has_lost_log:
-            return
         if self.identity is None:
             self._check_marker(found)
             if size:  # an empty file has nothing to lose
                 self.identity = found
+            return
+        if found == self.identity and not self._is_missing and not self._has_lost_log:
             return
         self._report(found == self.identity)
 
