@@ -59,6 +59,8 @@ from apidevices.migration import is_current as is_branch_current
 from apidevices.migration import upgrade as upgrade_branch
 from apidevices.models import PREFIX as TABLE_PREFIX
 from apidevices.models import ApiToken, Base, Id, UTCDateTime
+from apidevices.networks import MAX_LENGTH as MAX_NETWORK
+from apidevices.networks import network_of
 from apidevices.paths import MIGRATIONS
 from apidevices.problems import (
     DeviceDeleted,
@@ -88,6 +90,7 @@ __all__ = [
     "MAX_DAYS",
     "MAX_LENGTH",
     "MAX_LIMIT",
+    "MAX_NETWORK",
     "MESSAGES",
     "MIGRATIONS",
     "NO_RESERVE",
@@ -158,6 +161,7 @@ __all__ = [
     "limits",
     "log_unavailable",
     "metrics",
+    "network_of",
     "plan_downgrade",
     "prepare",
     "print_json",

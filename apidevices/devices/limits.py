@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -10,6 +9,7 @@ from sqlalchemy.orm import Session
 from apidevices.limiter import Limiter, Rule
 from apidevices.limits import HOUR, Limit
 from apidevices.lookup import FoundToken
+from apidevices.networks import network_of
 
 UNUSUAL_INTERVAL = timedelta(days=1)
 """A device that changes its details again within this time counts against its token's limit. The
@@ -84,7 +84,7 @@ class ReportLimits:
     def _subject(self) -> str:
         if self.token is not None:
             return f"token:{self.token.id}"
-        return f"address:{_network(self.address or '')}"
+        return f"address:{network_of(self.address)}"
 
     @property
     def _noun(self) -> str:
@@ -120,14 +120,3 @@ class ReportLimits:
             " repeated changes per hour are stored. An administrator can set"
             f" APIDEVICES_{setting}.",
         )
-
-
-def _network(address: str) -> str:
-    """Return an IPv4 address, or the /64 network of an IPv6 address: a client can use all of it."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address[:64]
-    if isinstance(parsed, IPv6Address):
-        return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
-    return str(parsed)
