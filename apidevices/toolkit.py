@@ -15,6 +15,7 @@ from apidevices.calls import bearer_token
 from apidevices.cli import (
     Group,
     as_json,
+    audit_args,
     commands,
     describe_database_error,
     existing_database,
@@ -138,6 +139,7 @@ __all__ = [
     "as_json",
     "as_problem",
     "audit",
+    "audit_args",
     "bearer_token",
     "clock",
     "commands",

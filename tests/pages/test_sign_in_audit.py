@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import event
 
+from apidevices.database import DatabaseUnavailable
 from tests.conftest import NOON, FakeClock, state_of
 from tests.pages.conftest import ANN, PASSWORD
 from tests.pages.sign_in import KNOWN, STRANGER, audit_log, guess, make_hashes_cheap, sign_in
@@ -101,3 +102,16 @@ def test_guesses_from_new_addresses_are_refused_while_they_cannot_be_counted(app
     refuse_writes(app)
     assert guess(app, STRANGER, times=3)[1:] == [429, 429]
     assert sign_in(app, KNOWN).status == 302
+
+
+def test_wrong_passwords_do_not_use_the_disk_reserve(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise DatabaseUnavailable("The disk is full.")
+
+    monkeypatch.setattr(state_of(app).db.reserve, "require", refuse)
+    assert guess(app, STRANGER, times=11) == [200] * 10 + [429]
+    assert entries(app) == []
+    assert sign_in(app, KNOWN).status == 302
+    assert [entry.action for entry in audit_log(app)] == ["user.signed_in"]

@@ -6,7 +6,8 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from apidevices.standalone.accounts import addresses
-from apidevices.standalone.accounts.attempts import Attempt, try_to_write
+from apidevices.standalone.accounts.attempts import Attempt
+from apidevices.standalone.accounts.writes import try_to_write
 from apidevices.standalone.models import User
 from apidevices.toolkit import Database, LimitReached, audit, limits
 
@@ -44,9 +45,12 @@ def record(session: Session, action: Action, user: User, address: str, now: date
 
 def record_failure(db: Database, action: Action, attempt: Attempt, now: datetime) -> None:
     """Record an attempt with a wrong password."""
-    try_to_write(
-        db, lambda session: _record_attempt(session, action, attempt, now), "record an attempt"
-    )
+
+    def write(session: Session) -> None:
+        _record_attempt(session, action, attempt, now)
+
+    # Not essential: strangers could use up the disk reserve.
+    try_to_write(db, write, "record an attempt", essential=False)
 
 
 def record_refusal(db: Database, attempt: Attempt, limit: str, now: datetime) -> None:
@@ -59,7 +63,7 @@ def record_refusal(db: Database, attempt: Attempt, limit: str, now: datetime) ->
     try:
         with db.read() as session:  # refusals are frequent: most must not write
             limits.check(session, _ENTRY_PER_MINUTE, attempt.subject, now)
-        try_to_write(db, write, "record an attempt")
+        try_to_write(db, write, "record an attempt", essential=False)
     except LimitReached:
         pass
 
