@@ -9,10 +9,11 @@ from flask_security import ChangePasswordForm, LoginForm, current_user
 from flask_security.utils import get_message
 
 from apidevices.standalone.accounts import attempts, passwords, sign_in_log
+from apidevices.standalone.accounts.actions import Action
 from apidevices.standalone.accounts.addresses import client_address
 from apidevices.standalone.accounts.attempts import Attempt
 from apidevices.standalone.accounts.hashing import BUSY, slots
-from apidevices.standalone.accounts.sign_in_log import Action
+from apidevices.standalone.accounts.state import current_session
 from apidevices.standalone.accounts.writes import try_to_commit
 from apidevices.standalone.delay import hold_back
 from apidevices.toolkit import LimitReached, clock, database
@@ -106,5 +107,4 @@ def _duration(seconds: int) -> str:
 
 def _store_new_hash() -> None:
     """Store the hash if it was computed again with current parameters. Signing in works without."""
-    session = current_app.extensions["security"].datastore.db.session
-    try_to_commit(session, "store the new hash of a password")
+    try_to_commit(current_session(), "store the new hash of a password")

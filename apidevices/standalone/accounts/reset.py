@@ -15,7 +15,7 @@ from wtforms import PasswordField
 from wtforms.validators import EqualTo, InputRequired
 
 from apidevices.standalone.accounts import administration, passwords
-from apidevices.standalone.accounts.administration import Action
+from apidevices.standalone.accounts.actions import Action
 from apidevices.standalone.models import User
 from apidevices.toolkit import Conflict, Database, InvalidInput, clock, database, render
 

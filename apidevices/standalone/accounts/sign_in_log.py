@@ -1,11 +1,11 @@
 """Sign-ins in the audit log, refused and failed ones too."""
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
 from apidevices.standalone.accounts import addresses
+from apidevices.standalone.accounts.actions import Action
 from apidevices.standalone.accounts.attempts import Attempt
 from apidevices.standalone.accounts.writes import try_to_write
 from apidevices.standalone.models import User
@@ -15,17 +15,6 @@ ANONYMOUS = "not signed in"
 """The actor of attempts that fail."""
 
 _ENTRY_PER_MINUTE = limits.Limit("sign_in_limited_entry", 1, timedelta(minutes=1))
-
-
-class Action(StrEnum):
-    """Audit log actions of sign-in and sign-out."""
-
-    SIGNED_IN = "user.signed_in"
-    SIGN_IN_FAILED = "user.sign_in_failed"
-    SIGN_IN_LIMITED = "user.sign_in_limited"
-    SIGNED_OUT = "user.signed_out"
-    PASSWORD_CHECK_FAILED = "user.password_check_failed"  # noqa: S105 - the name of an action
-    PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an action
 
 
 def record_success(db: Database, user: User, address: str, now: datetime) -> None:
