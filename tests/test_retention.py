@@ -89,6 +89,7 @@ def test_prune_deletes_what_is_older_than_the_setting(
     )
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("setting", DAYS)
 def test_zero_days_keep_everything(
     make_app: MakeApp, db: Database, register: Register, setting: str
@@ -215,6 +216,7 @@ def test_background_thread_prunes_and_logs_one_line(
     assert [record.message for record in caplog.records] == ["Housekeeping: delete uploads: 1"]
 
 
+@pytest.mark.database("sqlite")
 def test_server_starts_and_stops_the_background_thread(app: Flask) -> None:
     messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
     running = []
@@ -240,6 +242,7 @@ def test_only_one_process_prunes_within_an_hour(
         assert count(db, "UPLOADS") == run
 
 
+@pytest.mark.database("sqlite")
 def test_background_thread_survives_an_outage(
     keeper: Housekeeping, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -255,6 +258,7 @@ def test_background_thread_survives_an_outage(
     assert "the database is unavailable" in caplog.text
 
 
+@pytest.mark.database("sqlite")
 def test_background_thread_pauses_after_the_clock_was_set(
     keeper: Housekeeping, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -265,6 +269,7 @@ def test_background_thread_pauses_after_the_clock_was_set(
     wait_until(lambda: "The clock was set" in caplog.text)
 
 
+@pytest.mark.database("sqlite")
 def test_stop_ends_the_thread_between_two_batches(
     app: Flask, db: Database, register: Register, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

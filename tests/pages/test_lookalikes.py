@@ -33,6 +33,7 @@ def test_details_name_at_most_eight_characters(admin: Visitor, register: Registe
     assert items[-1].text == "Identifier: 2 more"
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("text", ["phone-1", "Принтер", "東京タワーのカメラ", "Kühlhaus"])
 def test_details_leave_ordinary_texts_unmarked(
     admin: Visitor, register: Register, text: str

@@ -99,6 +99,7 @@ def test_session_cookie_is_httponly_and_samesite(anonymous: Visitor) -> None:
 # --- access control ----------------------------------------------------------------------------
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "path",
     [
@@ -132,6 +133,7 @@ def test_failed_sign_in_keeps_the_target_page(anonymous: Visitor) -> None:
     assert response.location == "/settings/api-tokens"
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "target",
     [
