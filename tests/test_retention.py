@@ -243,6 +243,17 @@ def test_only_one_process_prunes_within_an_hour(
 
 
 @pytest.mark.database("sqlite")
+def test_background_thread_does_not_use_the_disk_reserve(
+    app: Flask, db: Database, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(db, register, "UPLOADS", [timedelta(days=400)])
+    reserve = state_of(app).db.reserve
+    monkeypatch.setattr(reserve, "release_if_needed", lambda: pytest.fail("uses the reserve"))
+    Housekeeping(state_of(app)).run()
+    assert count(db, "UPLOADS") == 0
+
+
+@pytest.mark.database("sqlite")
 def test_background_thread_survives_an_outage(
     keeper: Housekeeping, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
