@@ -111,7 +111,7 @@ def _parse(given: dict[str, Any]) -> Filters:
 
 def _token_id(reference: str) -> int:
     try:
-        return tokens.find(existing_database(), reference, or_revoked=True).id
+        return tokens.find_any(existing_database(), reference).id
     except (TokenNotFound, Conflict) as error:
         raise click.BadParameter(str(error), param_hint="--token") from None
 
