@@ -1,6 +1,5 @@
 """The server runs the tasks of upkeep in a background thread."""
 
-import asyncio
 import logging
 import threading
 import time
@@ -18,6 +17,7 @@ from apidevices.standalone.settings import ServerSettings
 from apidevices.upkeep import tasks
 from harness.real_server import wait_until
 from tests.conftest import Register, state_of
+from tests.event_loops import run_async
 from tests.test_retention import HOUR, count, fill
 
 
@@ -66,9 +66,8 @@ def test_server_starts_and_stops_the_background_thread(app: Flask) -> None:
     async def send(_message: dict[str, str]) -> None:
         running.append(is_running())
 
-    asyncio.run(
-        Application(app, ServerSettings.from_environ())({"type": "lifespan"}, receive, send)
-    )
+    application = Application(app, ServerSettings.from_environ())
+    run_async(application({"type": "lifespan"}, receive, send))
     assert running == [True, False]
 
 
