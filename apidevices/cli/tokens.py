@@ -24,7 +24,7 @@ from apidevices.representation import token_json
 @click.option(
     "--require-device-id",
     is_flag=True,
-    help="Deny requests without a device identifier, whatever the settings say.",
+    help="Reject requests without a device identifier, even if the settings allow them.",
 )
 @click.option(
     "--new-devices-per-hour",
@@ -64,7 +64,7 @@ def create_token(
 @commands.command()
 @as_json
 def list_tokens(wants_json: bool) -> None:
-    """List tokens: those not revoked first, then newest first."""
+    """List tokens, newest first. Revoked ones come last."""
     now = clock.now()
     found = tokens.all_tokens(existing_database())
     if wants_json:
