@@ -57,7 +57,7 @@ def create_token(
     try:
         click.echo(text)
     except OSError:
-        tokens.revoke(db, token.id, actor=audit.COMMAND_LINE, now=now)  # nobody has seen it
+        tokens.revoke(db, token.id, actor=audit.COMMAND_LINE, now=now)  # it has not been shown
         raise
 
 

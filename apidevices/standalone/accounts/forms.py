@@ -105,7 +105,7 @@ def _duration(seconds: int) -> str:
 
 
 def _store_new_hash() -> None:
-    """Store the hash if it was computed anew with current parameters. Signing in works without."""
+    """Store the hash if it was recomputed with current parameters. Signing in works without."""
     session = current_app.extensions["security"].datastore.db.session
     try:
         session.commit()
