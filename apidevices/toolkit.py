@@ -34,6 +34,7 @@ from apidevices.database import (
     is_unavailable,
     log_unavailable,
     prepare,
+    retried_with_reserve,
     sqlite_warning,
 )
 from apidevices.database.files import Identity as FileIdentity
@@ -163,6 +164,7 @@ __all__ = [
     "print_table",
     "read_body",
     "render",
+    "retried_with_reserve",
     "rfc3339",
     "sqlite_file",
     "sqlite_warning",

@@ -9,6 +9,7 @@ from flask import Flask, request
 from apidevices.standalone.asgi import Application
 from apidevices.standalone.delay import hold_back
 from apidevices.standalone.settings import ServerSettings
+from tests.event_loops import run_async
 
 
 def scope_of(path: str) -> dict[str, Any]:
@@ -59,5 +60,5 @@ def test_response_that_is_held_back_occupies_no_thread(
         await get("/now")
         await first
 
-    asyncio.run(get_both())
+    run_async(get_both())
     assert finished == ["/now", "/later"]

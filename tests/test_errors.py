@@ -125,7 +125,7 @@ def test_unknown_path_gets_404_not_found(client: FlaskClient, token: str, path: 
         ("DELETE", DEVICE, {"GET", "HEAD", "OPTIONS"}),
         ("GET", UPLOADS, {"POST", "OPTIONS"}),
         ("PUT", DEVICES, {"GET", "HEAD", "OPTIONS"}),
-        ("DELETE", f"{DEVICES}/1", {"GET", "HEAD", "OPTIONS", "PATCH"}),
+        ("PUT", f"{DEVICES}/1", {"GET", "HEAD", "OPTIONS", "PATCH", "DELETE"}),
         ("GET", f"{DEVICES}/1/block", {"POST", "OPTIONS"}),
     ],
 )

@@ -1,6 +1,5 @@
 """A SQLite file that is moved, replaced or deleted while it is in use: 503 until it is back."""
 
-import asyncio
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from flask.testing import FlaskClient
 from apidevices.database import Database, DatabaseUnavailable, files
 from apidevices.lookup import LookupFailed, make_async_lookup, make_lookup
 from tests.conftest import DEVICE, UPLOADS, VERIFY, MakeApp, as_device, state_of
+from tests.event_loops import run_async
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -105,7 +105,7 @@ def test_gate_in_an_event_loop_notices_a_moved_file(db: Database, file: Path) ->
                 await lookup.find(None, "phone-1", datetime.now(UTC))
             lookup.close()
 
-    asyncio.run(find())
+    run_async(find())
 
 
 def test_deleted_log_is_noticed_by_the_next_write(db: Database, file: Path) -> None:

@@ -1,6 +1,5 @@
 """Old rows are deleted in small batches, by ``flask apidevices prune`` and in the background."""
 
-import asyncio
 import logging
 import threading
 import time
@@ -26,6 +25,7 @@ from apidevices.upkeep import tasks
 from harness.real_server import wait_until
 from tests.command_line import Cli
 from tests.conftest import MakeApp, Register, state_of
+from tests.event_loops import run_async
 
 HOUR = timedelta(hours=1)
 
@@ -225,9 +225,8 @@ def test_server_starts_and_stops_the_background_thread(app: Flask) -> None:
     async def send(_message: dict[str, str]) -> None:
         running.append(is_running())
 
-    asyncio.run(
-        Application(app, ServerSettings.from_environ())({"type": "lifespan"}, receive, send)
-    )
+    application = Application(app, ServerSettings.from_environ())
+    run_async(application({"type": "lifespan"}, receive, send))
     assert running == [True, False]
 
 

@@ -30,6 +30,11 @@ ELEMENTS = """
 """
 """Every element as its parent's name, its name and the names of its attributes."""
 
+ROWS = """
+() => Array.from(document.querySelectorAll('tr[id^=device-]'), row => Number(row.id.slice(7)))
+"""
+"""The ids of the devices in the list."""
+
 URLS = """
 () => Array.from(document.querySelectorAll('[href], [src], [action], [formaction]'), element =>
     ['href', 'src', 'action', 'formaction'].map(name => element.getAttribute(name)))
@@ -66,8 +71,16 @@ def attack(target: Target, device_ids: Sequence[int], pages: int) -> None:
                 _check(target, page, path, known)
                 _check_texts(target, page, device, path)
         _check(target, page, TOKENS, known)
+        listed: set[int] = set()
         for path in _list_pages(page, pages):
             _check(target, page, path, known)
+            listed |= set(page.evaluate(ROWS))
+        # Those that the attack registered with a naughty string as their identifier.
+        others = sorted(listed - set(device_ids))
+        for device_id in others[:: max(1, len(others) // pages)]:
+            path = f"{LIST}/{device_id}"
+            _check(target, page, path, known)
+            _check_texts(target, page, target.device(device_id), path)
         browser.close()
 
 

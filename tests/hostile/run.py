@@ -46,7 +46,7 @@ class Plan:
     """
 
     strings: naughty.Plan = field(default_factory=naughty.Plan)
-    pages: int = 200
+    pages: int = 60
     step: int = 1
     rounds: int = 100
     load: floods.Plan = field(default_factory=floods.Plan)

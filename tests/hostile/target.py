@@ -21,7 +21,7 @@ from tests.hostile.tally import Tally
 from tests.hostile.wire import Answer, Wire
 
 EMAIL = "ann@example.org"
-PASSWORD = "correct horse battery staple"
+PASSWORD = "violet-anvil-93-mosquito"
 
 THREADS = 8
 """Clients that attack at the same time."""
@@ -198,7 +198,7 @@ class Visitor:
         headers = [("Cookie", self.cookie), ("Content-Type", "application/x-www-form-urlencoded")]
         answer = self._wire.ask(method, path, headers, body)
         self._target.tally.record(answer, (method, path, body[:200]))
-        if answer is not None and (cookie := answer.headers.get("set-cookie")):
+        for cookie in answer.headers["set-cookie"].splitlines() if answer else ():
             name, _, value = cookie.partition(";")[0].partition("=")
             self.cookies[name] = value
         return answer

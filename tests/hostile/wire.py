@@ -17,7 +17,10 @@ Headers = Iterable[tuple[str | bytes, str | bytes]]
 
 @dataclass(frozen=True)
 class Answer:
-    """A response that has been read completely. The names of its headers are in lower case."""
+    """A response that has been read completely.
+
+    The names of its headers are in lower case. Cookies are separated by line breaks.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -108,7 +111,7 @@ def exchange_all(port: int, raw: bytes, method: str = "GET") -> list[Answer] | N
 
     Returns None if it doesn't close the connection in time, or sends anything but responses.
     """
-    with connect(port, 10) as connection:
+    with connect(port) as connection:
         with suppress(OSError):
             connection.sendall(raw)
             connection.shutdown(socket.SHUT_WR)
@@ -148,6 +151,7 @@ def parse(received: bytes, method: str = "GET") -> list[Answer] | None:
 
 def _read(response: http.client.HTTPResponse) -> Answer:
     headers = {name.lower(): value for name, value in response.getheaders()}
+    headers["set-cookie"] = "\n".join(response.headers.get_all("Set-Cookie", []))
     return Answer(response.status, headers, response.read())
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from apidevices.listing import PAGE_SIZE
+from harness.databases import Databases
 from harness.real_server import RealServer, Response
-from tests.conftest import DEVICE, DEVICES, VERIFY, StartServer, as_device
+from tests.conftest import DEVICE, DEVICES, VERIFY, as_device
 from tests.server.management import history
 
 pytestmark = pytest.mark.database("sqlite")
@@ -76,11 +77,19 @@ PATHS = [
 ]
 
 
-@pytest.fixture
-def proxied(make_server: StartServer) -> Iterator[RealServer]:
+@pytest.fixture(scope="module")
+def proxied(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """A server behind one proxy."""
-    with make_server(APIDEVICES_PROXIES="1") as running:
+    instance = tmp_path_factory.mktemp("proxied") / "instance"
+    database = databases.empty(instance)
+    with RealServer(instance, variables={"APIDEVICES_PROXIES": "1"} | database) as running:
         yield running
+    databases.drop(database)
+
+
+@pytest.fixture(scope="module")
+def proxied_token(proxied: RealServer) -> str:
+    return proxied.create_token("test", "devices:read")
 
 
 def observed(response: Response) -> dict[str, object]:
@@ -129,21 +138,25 @@ def test_absolute_target_gets_the_response_of_its_path(server: RealServer, metho
 
 
 @pytest.mark.parametrize("path", [DEVICE, VERIFY])
-def test_proxy_reports_the_last_address_only(proxied: RealServer, path: str) -> None:
-    token = proxied.create_token("test", "devices:read")
-    sent = NEVER_TRUSTED | as_device(token, "proxied")
+def test_proxy_reports_the_last_address_only(
+    proxied: RealServer, proxied_token: str, path: str
+) -> None:
+    identifier = f"from{path.replace('/', '-')}"
+    sent = NEVER_TRUSTED | as_device(proxied_token, identifier)
     sent["X-Forwarded-For"] = "203.0.113.1, 203.0.113.2,198.51.100.7"
     assert proxied.call("GET", path, sent).status == 200
-    [entry] = history(proxied, token, "proxied")
+    [entry] = history(proxied, proxied_token, identifier)
     assert entry["address"] == "198.51.100.7"
 
 
-def test_proxy_sets_scheme_and_host_and_nothing_else(proxied: RealServer) -> None:
-    token = proxied.create_token("test", "devices:read")
+def test_proxy_sets_scheme_and_host_and_nothing_else(
+    proxied: RealServer, proxied_token: str
+) -> None:
     for number in range(PAGE_SIZE + 1):
-        assert proxied.call("GET", DEVICE, as_device(token, f"proxied-{number}")).status == 200
+        sent = as_device(proxied_token, f"proxied-{number}")
+        assert proxied.call("GET", DEVICE, sent).status == 200
     sent = NEVER_TRUSTED | {
-        "Authorization": f"Bearer {token}",
+        "Authorization": f"Bearer {proxied_token}",
         "X-Forwarded-Proto": "http,https",
         "X-Forwarded-Host": "forged.example, devices.example.com",
     }

@@ -11,7 +11,14 @@ from sqlalchemy.orm import Session, selectinload
 
 from apidevices.standalone.accounts import passwords, users
 from apidevices.standalone.models import Role, User
-from apidevices.toolkit import Conflict, Database, InvalidInput, NotFound, audit
+from apidevices.toolkit import (
+    Conflict,
+    Database,
+    InvalidInput,
+    NotFound,
+    audit,
+    retried_with_reserve,
+)
 
 
 class Action(StrEnum):
@@ -50,6 +57,7 @@ def find(db: Database, email: str) -> User:
         return _find(session, email)
 
 
+@retried_with_reserve
 def disable(db: Database, email: str, *, actor: str, now: datetime) -> User:
     """Keep an account from signing in, and end its sessions. Idempotent.
 
@@ -81,6 +89,7 @@ def enable(db: Database, email: str, *, actor: str, now: datetime) -> User:
     return user
 
 
+@retried_with_reserve
 def delete(db: Database, email: str, *, actor: str, now: datetime) -> User:
     """Delete an account. Its entries in the audit log remain.
 
