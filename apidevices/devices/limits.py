@@ -87,20 +87,22 @@ class ReportLimits:
         return f"address:{network_of(self.address)}"
 
     @property
-    def _noun(self) -> str:
-        return "address" if self.token is None else "token"
+    def _source(self) -> str:
+        return "from this address" if self.token is None else "with this token"
 
     def _new_devices(self) -> Rule:
         setting, number = "NEW_DEVICES_PER_HOUR", self.numbers.new_devices
-        remedy = f"set APIDEVICES_{setting}"
+        remedies = [f"raise APIDEVICES_{setting}"]
         if self.token is not None:
-            remedy += " or create a token with a higher limit"
+            remedies.append("create a token with a higher limit")
             if self.token.new_devices_per_hour is not None:
-                number, remedy = self.token.new_devices_per_hour, "create a token with a higher one"
+                number = self.token.new_devices_per_hour
+                del remedies[0]
         return Rule(
             Limit(setting.lower(), number, HOUR),
-            f"Too many new devices with this {self._noun}: at most {number:,} per hour can be"
-            f" registered. Registered devices are not affected. An administrator can {remedy}.",
+            f"Too many new devices {self._source}: at most {number:,} per hour can be"
+            f" registered. Registered devices are not affected. An administrator can"
+            f" {' or '.join(remedies)}.",
         )
 
     def _changes(self) -> Rule:
@@ -109,14 +111,14 @@ class ReportLimits:
             Limit(setting.lower(), number, HOUR),
             "This device has changed its details too often: it may do so at most"
             f" {number:,} times per hour. Check whether several devices use the same identifier."
-            f" An administrator can set APIDEVICES_{setting}.",
+            f" An administrator can raise APIDEVICES_{setting}.",
         )
 
     def _token_changes(self) -> Rule:
         setting, number = "TOKEN_CHANGES_PER_HOUR", self.numbers.token_changes
         return Rule(
             Limit(setting.lower(), number, HOUR),
-            f"Devices with this {self._noun} keep changing their details: at most {number:,}"
-            " repeated changes per hour are stored. An administrator can set"
+            f"Devices {self._source} keep changing their details: at most {number:,}"
+            " repeated changes per hour are stored. An administrator can raise"
             f" APIDEVICES_{setting}.",
         )

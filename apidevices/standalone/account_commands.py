@@ -66,7 +66,7 @@ def list_users(wants_json: bool) -> None:
 def disable_user(email: str) -> None:
     """Keep an account from signing in, and end its sessions. Idempotent."""
     user = accounts.disable(existing_database(), email, **audit_args())
-    click.echo(f"{user.email} can't sign in any more, and all its sessions have ended")
+    click.echo(f"{user.email} can no longer sign in, and all its sessions have ended")
 
 
 @click.command()

@@ -60,7 +60,7 @@ class Task:
         due: Returns the condition for the rows to change at a given time.
         change: Changes the rows that a condition selects, and returns their number. The condition
             locks the rows.
-        days: For how many days rows are kept; 0 to keep them for ever. None if the task isn't
+        days: For how many days rows are kept; 0 to keep them forever. None if the task isn't
             about age.
         is_ordered: Whether rows become due in the order of the key. Otherwise each run reads the
             whole table, so that it should run less often.
@@ -107,7 +107,7 @@ def run(
     stop: threading.Event | None = None,
     essential: bool = True,
 ) -> list[Result]:
-    """Run tasks one after the other, except those that keep their rows for ever.
+    """Run tasks one after the other, except those that keep their rows forever.
 
     Idempotent: an interrupted run is completed by the next one, and two at once do no harm.
 

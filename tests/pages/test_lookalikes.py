@@ -9,7 +9,7 @@ from tests.conftest import NOON, Register, state_of
 from tests.pages.test_details import LIST, fact
 from tests.pages.visitor import Visitor
 
-MARK = "Looks like others"
+MARK = "Lookalike characters"
 
 
 def test_details_name_characters_that_look_like_others(

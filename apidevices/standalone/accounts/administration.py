@@ -52,7 +52,7 @@ def disable(db: Database, email: str, *, actor: str, now: datetime) -> User:
 
     Raises:
         UserNotFound: The account does not exist.
-        Conflict: No other account could sign in any more.
+        Conflict: No other account could sign in then.
     """
     with db.write() as session:
         user = lock(session, email)
@@ -84,7 +84,7 @@ def delete(db: Database, email: str, *, actor: str, now: datetime) -> User:
 
     Raises:
         UserNotFound: The account does not exist.
-        Conflict: No other account could sign in any more.
+        Conflict: No other account could sign in then.
     """
     with db.write() as session:
         user = lock(session, email)

@@ -106,5 +106,5 @@ def _duration(seconds: int) -> str:
 
 
 def _store_new_hash() -> None:
-    """Store the hash if it was computed again with current parameters. Signing in works without."""
+    """Store the hash if it was recomputed with current parameters. Signing in works without."""
     try_to_commit(current_session(), "store the new hash of a password")

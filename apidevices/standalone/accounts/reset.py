@@ -22,8 +22,7 @@ from apidevices.toolkit import Conflict, Database, InvalidInput, clock, database
 LIFETIME = timedelta(days=1)
 
 INVALID = (
-    "This link is not valid any more. A link works once, for a day. Ask your administrator for a"
-    " new one."
+    "This link is no longer valid. It worked once, for a day. Ask an administrator for a new one."
 )
 
 blueprint = Blueprint("reset", __name__)
