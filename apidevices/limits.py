@@ -3,15 +3,19 @@
 Each limit is a token bucket: it holds ``Limit.number`` and refills evenly within ``Limit.period``.
 A row stores only the time at which the bucket is full again (the generic cell rate algorithm, ITU-T
 I.371), so taking from it is one statement, and rows whose time has passed can be deleted.
+
+A time that no clock near the current one can have stored comes from a wrong clock. It counts
+as passed: otherwise it would deny requests and sign-ins for years.
 """
 
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, case, select, update
+from sqlalchemy import BigInteger, and_, bindparam, case, select, update
 from sqlalchemy.orm import Session
 
+from apidevices import clock
 from apidevices.database import Database
 from apidevices.errors import LimitReached
 from apidevices.models import RateLimit
@@ -63,6 +67,7 @@ def take(
             "cost": cost,
             "first": moment + cost,
             "latest": moment + period,
+            "wrong": _wrong_after(moment, period),
         }
         # Not through the ORM, which would take several times as long.
         if session.connection().execute(_upsert(db), values).first() is not None:
@@ -91,15 +96,23 @@ def check(session: Session, limit: Limit, subject: str, now: datetime, amount: i
         raise LimitReached(limit.name, wait)
 
 
+def full_at(session: Session, limit: Limit, subject: str) -> datetime | None:
+    """Return when a limit has fully recovered; None if nothing has been counted."""
+    found = session.scalar(select(RateLimit.full_at).where(RateLimit.key == _key(limit, subject)))
+    return None if found is None else _EPOCH + found * _MICROSECOND
+
+
 def _upsert(db: Database) -> Any:
     """Return the statement that counts, or returns no row if the limit is reached."""
     dialect = db.engine.dialect.name
     if dialect not in _upserts:  # built once: that takes longer than running it
         row = RateLimit
-        moment, cost, first, latest = (
-            bindparam(name, type_=BigInteger) for name in ("moment", "cost", "first", "latest")
+        moment, cost, first, latest, wrong = (
+            bindparam(name, type_=BigInteger)
+            for name in ("moment", "cost", "first", "latest", "wrong")
         )
-        later = case((row.full_at > moment, row.full_at), else_=moment) + cost
+        is_ahead = and_(row.full_at > moment, row.full_at <= wrong)
+        later = case((is_ahead, row.full_at), else_=moment) + cost
         insert = db.insert(row).values(key=bindparam("subject"), full_at=first)
         upsert = insert.on_conflict_do_update(
             index_elements=[row.key], set_={"full_at": later}, where=later <= latest
@@ -112,8 +125,15 @@ def _wait(session: Session, limit: Limit, subject: str, moment: int, cost: int) 
     """Return the seconds to wait before the cost can be taken; 0 if it can be taken now."""
     period = limit.period // _MICROSECOND
     full_at = session.scalar(select(RateLimit.full_at).where(RateLimit.key == _key(limit, subject)))
-    excess = max(full_at or 0, moment) + cost - moment - period
+    if full_at is None or full_at > _wrong_after(moment, period):
+        full_at = moment
+    excess = max(full_at, moment) + cost - moment - period
     return max(0, ceil(min(excess, period) / 1_000_000))
+
+
+def _wrong_after(moment: int, period: int) -> int:
+    """Return the latest time that a clock near ``moment`` can have stored."""
+    return moment + period + clock.MAX_AHEAD // _MICROSECOND
 
 
 def _key(limit: Limit, subject: str) -> str:

@@ -4,13 +4,16 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
+from apidevices import clock, limits, upkeep
 from apidevices.database import Database
+from apidevices.models import RateLimit
 from apidevices.standalone.asgi import Application
 from apidevices.standalone.housekeeping import Housekeeping
 from apidevices.standalone.settings import ServerSettings
@@ -23,6 +26,11 @@ from tests.test_retention import HOUR, count, fill
 
 def is_running() -> bool:
     return any(thread.name == "apidevices-housekeeping" for thread in threading.enumerate())
+
+
+@pytest.fixture
+def now() -> datetime:
+    return clock.now()
 
 
 @pytest.fixture
@@ -78,6 +86,46 @@ def test_only_one_process_prunes_within_an_hour(
         fill(db, register, "UPLOADS", [timedelta(days=400)])
         Housekeeping(state_of(app)).run()
         assert count(db, "UPLOADS") == run
+
+
+def test_background_runs_continue_after_a_run_while_the_clock_was_years_ahead(
+    app: Flask, db: Database, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "MAX_AHEAD", timedelta(days=1))
+    keeper = Housekeeping(state_of(app))
+    with monkeypatch.context() as years_ahead:
+        years_ahead.setattr(upkeep, "database_time", lambda _db: now + timedelta(days=3650))
+        keeper.run()
+    with db.write() as session:
+        limits.take(db, session, limits.Limit("test", 1, HOUR), "x", now - timedelta(days=1))
+    keeper.run()
+    with db.read() as session:
+        assert "test:x" not in session.scalars(select(RateLimit.key)).all()
+
+
+def test_server_that_starts_with_a_clock_years_ahead_deletes_nothing_for_a_day(
+    app: Flask,
+    db: Database,
+    register: Register,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(clock, "MAX_AHEAD", timedelta(days=1))
+    keeper = Housekeeping(state_of(app))
+    keeper.run()
+    fill(db, register, "UPLOADS", [HOUR])
+
+    def run(ahead: timedelta) -> int:
+        monkeypatch.setattr(upkeep, "database_time", lambda _db: now + ahead)
+        keeper.run()
+        return count(db, "UPLOADS")
+
+    years = timedelta(days=3650)
+    assert [run(years), run(years + 23 * HOUR), run(2 * HOUR)] == [1, 1, 1]
+    assert len(caplog.records) == 1
+    assert [run(years + 48 * HOUR), run(years + 71 * HOUR)] == [1, 1]
+    assert run(years + 73 * HOUR) == 0
 
 
 @pytest.mark.database("sqlite")

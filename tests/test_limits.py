@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from apidevices import limits
+from apidevices import clock, limits
 from apidevices.errors import LimitReached
 from apidevices.limits import HOUR, Limit
 from tests.conftest import NOON, state_of
@@ -69,3 +69,15 @@ def test_check_counts_nothing(app: Flask) -> None:
     with state_of(app).db.read() as session, pytest.raises(LimitReached) as reached:
         limits.check(session, THREE_AN_HOUR, "token:1", NOON)
     assert reached.value.retry_after == 20 * 60
+
+
+def test_limit_reached_while_the_clock_was_years_ahead_denies_nothing(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "MAX_AHEAD", timedelta(days=1))
+    take(app, amount=3, minutes=60 * 24 * 3650)
+    with state_of(app).db.read() as session:
+        limits.check(session, THREE_AN_HOUR, "token:1", NOON)
+    take(app, amount=3)
+    with pytest.raises(LimitReached):
+        take(app)

@@ -108,6 +108,43 @@ def test_gate_in_an_event_loop_notices_a_moved_file(db: Database, file: Path) ->
     run_async(find())
 
 
+def test_next_start_does_not_write_the_log_of_a_moved_file_into_its_replacement(
+    app: Flask, client: FlaskClient, token: str, db: Database, file: Path
+) -> None:
+    assert statuses(client, token) == SERVED
+    original = file.with_name("original")
+    file.rename(original)
+    shutil.copy(original, file)
+    with pytest.raises(DatabaseUnavailable):
+        db.file.check()
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailable, match="Move that file back"):
+            files.DatabaseFile(file).check()
+    file.unlink()
+    result = app.test_cli_runner().invoke(args=["apidevices", "upgrade"])
+    assert result.exit_code == 1
+    assert not file.exists()  # creating it would delete the log
+    original.rename(file)
+    files.DatabaseFile(file).check()
+    db.file.check()
+    assert not file.with_name(f"{file.name}-moved").exists()
+
+
+def test_replacement_is_used_once_the_log_of_the_moved_file_is_deleted(
+    client: FlaskClient, token: str, db: Database, file: Path
+) -> None:
+    assert statuses(client, token) == SERVED
+    original = file.with_name("original")
+    file.rename(original)
+    shutil.copy(original, file)
+    with pytest.raises(DatabaseUnavailable):
+        db.file.check()
+    Path(f"{file}-wal").unlink()
+    replacement = files.DatabaseFile(file)
+    replacement.check()
+    assert replacement.identity == (file.stat().st_dev, file.stat().st_ino)
+
+
 def test_deleted_log_is_noticed_by_the_next_write(db: Database, file: Path) -> None:
     with db.write():
         pass

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -80,6 +81,7 @@ class DatabaseFile:
         if found == self.identity and not self._is_missing and not self._has_lost_log:
             return
         if self.identity is None:
+            self._check_marker(found)
             if size:  # an empty file has nothing to lose
                 self.identity = found
             return
@@ -111,15 +113,56 @@ class DatabaseFile:
             advice = "Restart the server."
         elif not is_same:
             problem = "The database file has been moved, replaced or deleted"
-            advice = "Move it back, or restart the server to use the file that is there now."
+            advice = (
+                "Move it back. Or, to use the file that is there now, stop the server, delete the"
+                " files next to it that end in -wal, -shm and -moved, and start the server."
+            )
+            if not self._is_missing:
+                self._leave_marker()
         else:
             self._is_missing = False
+            self._remove_marker()
             logger.warning("The database file %s is back.", self._path)
             return
         if not self._is_missing:
             self._is_missing = True
             logger.critical("%s: %s. All requests are denied. %s", problem, self._path, advice)
         raise DatabaseUnavailable(f"{problem}. {advice}")
+
+    def _leave_marker(self) -> None:
+        """Note that the log belongs to a file that has been moved, for the processes to come.
+
+        SQLite keeps this log when the server stops. It would write it into whatever file is there
+        at the next start, which destroys that file.
+        """
+        with suppress(OSError):
+            if self.identity is not None and os.path.getsize(f"{self._path}-wal"):
+                self._marker.touch(mode=0o600)
+                self._marker.write_text(f"{self.identity[1]}\n")
+
+    def _check_marker(self, found: Identity | None) -> None:
+        """Check that the log belongs to the file, or to none if there is no marker."""
+        try:
+            inode = int(self._marker.read_text())
+        except (OSError, ValueError):
+            return
+        log = f"{self._path}-wal"
+        if (found is not None and found[1] == inode) or not os.path.exists(log):
+            self._remove_marker()
+            return
+        raise DatabaseUnavailable(
+            f"{log} belongs to a database file that was moved, replaced or deleted while a server"
+            " used it. Move that file back. Or, if you don't need it, stop the server, and delete"
+            f" {log}, {self._path}-shm and {self._marker}."
+        )
+
+    @property
+    def _marker(self) -> Path:
+        return Path(f"{self._path}-moved")
+
+    def _remove_marker(self) -> None:
+        with suppress(OSError):
+            self._marker.unlink()
 
 
 def _identity(path: str) -> Identity | None:

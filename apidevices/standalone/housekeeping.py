@@ -39,6 +39,8 @@ clock that is wrong must not delete anything."""
 _EXTENSION = "apidevices_housekeeping"
 _HOURLY = limits.Limit("housekeeping", 1, limits.HOUR)
 _DAILY = limits.Limit("housekeeping-daily", 1, limits.DAY)
+_PAUSE = limits.Limit("housekeeping-pause", 1, limits.DAY)
+_SERVER = "server"
 
 
 class Housekeeping:
@@ -71,10 +73,14 @@ class Housekeeping:
             self._thread.join(JOIN_TIMEOUT)
 
     def run(self) -> None:
-        """Run all tasks that are due, unless another process has done so within the hour."""
+        """Run all tasks that are due, unless another process has done so within the hour.
+
+        If the last run is more than a day ago, wait a day first. Either the server was off, or its
+        clock is wrong since it started, and then everything would seem to be old.
+        """
         db = self._state.db
         now = upkeep.database_time(db)
-        if not _claim(db, _HOURLY, now):
+        if _is_paused(db, now) or not _claim(db, _HOURLY, now):
             return
         is_daily = _claim(db, _DAILY, now)
         tasks = [task for task in self._state.upkeep if task.is_ordered or is_daily]
@@ -136,7 +142,24 @@ def _claim(db: Database, limit: limits.Limit, now: datetime) -> bool:
     """Return whether no process has claimed this run within the period of the limit."""
     try:
         with db.write(essential=False) as session:
-            limits.take(db, session, limit, "server", now)
+            limits.take(db, session, limit, _SERVER, now)
     except LimitReached:
         return False
+    return True
+
+
+def _is_paused(db: Database, now: datetime) -> bool:
+    with db.read() as session:
+        last = limits.full_at(session, _HOURLY, _SERVER)
+        pause = limits.full_at(session, _PAUSE, _SERVER)
+    if last is None or now - last <= limits.DAY:
+        return False
+    if pause is not None and last < pause <= now:
+        return False  # it is over
+    if _claim(db, _PAUSE, now):
+        logger.warning(
+            "The last housekeeping was at %s, more than a day ago. If the clock is right, nothing"
+            " has to be done: housekeeping continues in a day.",
+            last - limits.HOUR,
+        )
     return True

@@ -7,7 +7,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import event
 
+from apidevices import limits
 from apidevices.database import DatabaseUnavailable
+from apidevices.standalone.accounts import sign_in_log
 from tests.conftest import NOON, FakeClock, state_of
 from tests.pages.conftest import ANN, PASSWORD
 from tests.pages.sign_in import KNOWN, STRANGER, audit_log, guess, make_hashes_cheap, sign_in
@@ -58,6 +60,25 @@ def test_refused_attempts_are_recorded_once_a_minute(app: Flask, fake_clock: Fak
     assert [entry.at for entry in limited] == [NOON, NOON + timedelta(seconds=60)]
     details = {"address": STRANGER, "email": ANN, "limit": "sign_in_account"}
     assert limited[0].details == details
+
+
+def test_refused_attempts_from_many_addresses_have_a_common_limit(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = limits.Limit("sign_in_limited_entries", 2, timedelta(minutes=1))
+    monkeypatch.setattr(sign_in_log, "_ENTRIES_PER_MINUTE", few)
+    unknown = "nobody@example.org"
+    guess(app, STRANGER, unknown, times=10)
+    for number in range(4):
+        assert guess(app, f"198.51.100.{number}", unknown) == [429]
+    guess(app, STRANGER, times=10)
+    assert guess(app, "198.51.100.9") == [429]
+    limited = [entry for entry in audit_log(app) if entry.action == "user.sign_in_limited"]
+    assert [entry.subject for entry in limited] == [
+        "address:198.51.100.0",
+        "address:198.51.100.1",
+        "user:1",  # entries about an account don't count
+    ]
 
 
 def test_sign_out_is_recorded(app: Flask, admin: Visitor) -> None:

@@ -15,6 +15,8 @@ ANONYMOUS = "not signed in"
 """The actor of attempts that fail."""
 
 _ENTRY_PER_MINUTE = limits.Limit("sign_in_limited_entry", 1, timedelta(minutes=1))
+_ENTRIES_PER_MINUTE = limits.Limit("sign_in_limited_entries", 60, timedelta(minutes=1))
+"""For attempts with unknown accounts, from all addresses: a stranger may have many of them."""
 
 
 def record_success(db: Database, user: User, address: str, now: datetime) -> None:
@@ -44,14 +46,19 @@ def record_failure(db: Database, action: Action, attempt: Attempt, now: datetime
 
 def record_refusal(db: Database, attempt: Attempt, limit: str, now: datetime) -> None:
     """Record an attempt that a limit refused; at most one entry per minute and subject."""
+    counters = [(_ENTRY_PER_MINUTE, attempt.subject)]
+    if attempt.email is None:
+        counters.append((_ENTRIES_PER_MINUTE, "unknown"))
 
     def write(session: Session) -> None:
-        limits.take(db, session, _ENTRY_PER_MINUTE, attempt.subject, now)
+        for counter, subject in counters:
+            limits.take(db, session, counter, subject, now)
         _record_attempt(session, Action.SIGN_IN_LIMITED, attempt, now, limit=limit)
 
     try:
         with db.read() as session:  # refusals are frequent: most must not write
-            limits.check(session, _ENTRY_PER_MINUTE, attempt.subject, now)
+            for counter, subject in counters:
+                limits.check(session, counter, subject, now)
         try_to_write(db, write, "record an attempt", essential=False)
     except LimitReached:
         pass
