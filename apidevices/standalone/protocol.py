@@ -98,7 +98,11 @@ class Protocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:
         """Complete a request whose client has shut down its side of the connection."""
-        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+        if self.cycle is None or self.cycle.response_complete:
+            return False
+        if self.cycle.more_body:
+            if not (self.pipeline or self.cycle.response_started):
+                self.send_400_response("The body is incomplete.")
             return False
         self.cycle.keep_alive = False
         return True

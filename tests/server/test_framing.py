@@ -179,12 +179,12 @@ def test_ambiguous_or_malformed_body_gets_400_and_stores_nothing(
     ("line", "body"),
     [("Content-Length: 9", b"1"), ("Transfer-Encoding: chunked", b"1\r\n1\r\n")],
 )
-def test_incomplete_body_is_not_stored(
+def test_incomplete_body_gets_400_and_is_not_stored(
     server: RealServer, token: str, connection: socket.socket, line: str, body: bytes
 ) -> None:
     connection.sendall(upload(token, "incomplete", line, body=body))
     connection.shutdown(socket.SHUT_WR)
-    assert read_to_end(connection) == b""
+    assert read_to_end(connection).startswith(b"HTTP/1.1 400 ")
     assert devices(server, token, "incomplete") == []
 
 
