@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from flask import Flask, redirect
+from flask import Flask, abort, redirect, request
 from flask.json.provider import DefaultJSONProvider
 from flask_compress import Compress
 from flask_cors import CORS
@@ -55,6 +55,9 @@ from apidevices.toolkit import (
     sqlite_file,
     sqlite_warning,
 )
+
+MAX_FORM = 64 * 1024
+"""Maximum bytes of a form."""
 
 
 class _Json(DefaultJSONProvider):
@@ -118,6 +121,7 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
         check_file = database().file.check
         event.listen(db.engine, "checkout", lambda *_: check_file())  # for Flask-Security
     commands.init_app(app)
+    app.before_request(_reject_large_forms)  # before the CSRF protection parses them
     csrf.init_app(app)
     accounts.init_app(app, db)
     sessions.init_app(
@@ -162,6 +166,16 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
 def _ensure_space(*_: Any) -> None:
     """Let Flask-Security store sessions and passwords when the disk is full."""
     database().reserve.release_if_needed()
+
+
+def _reject_large_forms() -> None:
+    """Reject forms larger than any page sends.
+
+    Parsing takes far more memory and time than reading, and strangers can send forms, too.
+    """
+    is_form = request.mimetype == "application/x-www-form-urlencoded"
+    if is_form and (request.content_length or 0) > MAX_FORM:
+        abort(413)
 
 
 def create_asgi_app(settings: ServerSettings, database_file: FileIdentity | None) -> Application:
