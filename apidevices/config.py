@@ -54,7 +54,7 @@ def _header(field: str, meaning: str) -> Any:
 
 def _days(default: int, what: str) -> Any:
     return Field(
-        default=default, ge=0, le=MAX_DAYS, description=f"Days to keep {what}; 0 for ever."
+        default=default, ge=0, le=MAX_DAYS, description=f"Days to keep {what}; 0 keeps it forever."
     )
 
 

@@ -1,7 +1,8 @@
 """Apply rate limits to requests, and refuse repeated requests without the database.
 
-Whoever ignores a refusal must not keep the database busy: on SQLite, every attempt to count would
-take the write lock. So each process remembers which subjects have reached a limit, and until when.
+Clients that ignore a refusal must not keep the database busy: on SQLite, every attempt to count
+would take the write lock. So each process remembers which subjects have reached a limit, and until
+when.
 """
 
 import logging

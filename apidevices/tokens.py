@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 
 from apidevices import audit
 from apidevices.database import Database, retried_with_reserve
@@ -173,37 +173,45 @@ def all_tokens(db: Database) -> Sequence[ApiToken]:
         ).all()
 
 
-def find(db: Database, reference: str, *, or_revoked: bool = False) -> ApiToken:
+def find(db: Database, reference: str) -> ApiToken:
     """Return the unrevoked token with this name, prefix or plain text.
-
-    With ``or_revoked``, also return a token that is revoked, or has this id.
 
     Raises:
         TokenNotFound: No such token matches.
         Conflict: Several tokens match.
     """
-    matches = (
+    matches = (_refers_to(reference), ApiToken.revoked_at.is_(None))
+    return _find_one(db, *matches, missing="No active token has this name or prefix.")
+
+
+def find_any(db: Database, reference: str) -> ApiToken:
+    """Return the token with this id, name, prefix or plain text, revoked or not.
+
+    Raises:
+        TokenNotFound: No token matches.
+        Conflict: Several tokens match.
+    """
+    if re.fullmatch("[0-9]{1,18}", reference):
+        with db.read() as session:
+            if token := session.get(ApiToken, int(reference)):
+                return token
+    missing = "No token has this id, name or prefix."
+    return _find_one(db, _refers_to(reference), missing=missing)
+
+
+def _refers_to(reference: str) -> ColumnElement[bool]:
+    return (
         (ApiToken.name == reference)
         | (ApiToken.prefix == reference)
         | (ApiToken.digest == digest(reference))
     )
-    query = select(ApiToken).limit(10)
+
+
+def _find_one(db: Database, *conditions: ColumnElement[bool], missing: str) -> ApiToken:
     with db.read() as session:
-        if or_revoked:
-            if re.fullmatch("[0-9]{1,18}", reference):
-                token = session.get(ApiToken, int(reference))
-                if token is not None:
-                    return token
-            query = query.where(matches)
-        else:
-            query = query.where(matches, ApiToken.revoked_at.is_(None))
-        found = session.scalars(query).all()
+        found = session.scalars(select(ApiToken).where(*conditions).limit(10)).all()
     if not found:
-        raise TokenNotFound(
-            "No token has this id, name or prefix."
-            if or_revoked
-            else "No active token has this name or prefix."
-        )
+        raise TokenNotFound(missing)
     if len(found) > 1:
         prefixes = ", ".join(token.prefix for token in found)
         raise Conflict(

@@ -15,6 +15,7 @@ from apidevices.calls import bearer_token
 from apidevices.cli import (
     Group,
     as_json,
+    audit_args,
     commands,
     describe_database_error,
     existing_database,
@@ -59,13 +60,14 @@ from apidevices.migration import is_current as is_branch_current
 from apidevices.migration import upgrade as upgrade_branch
 from apidevices.models import PREFIX as TABLE_PREFIX
 from apidevices.models import ApiToken, Base, Id, UTCDateTime
+from apidevices.networks import MAX_LENGTH as MAX_NETWORK
+from apidevices.networks import network_of
 from apidevices.paths import MIGRATIONS
 from apidevices.problems import (
     DeviceDeleted,
     DeviceIdRequired,
     InsufficientScope,
     Problem,
-    RateLimited,
     TokenInvalid,
     TokenMissing,
     Unavailable,
@@ -88,6 +90,7 @@ __all__ = [
     "MAX_DAYS",
     "MAX_LENGTH",
     "MAX_LIMIT",
+    "MAX_NETWORK",
     "MESSAGES",
     "MIGRATIONS",
     "NO_RESERVE",
@@ -120,7 +123,6 @@ __all__ = [
     "Limiter",
     "NotFound",
     "Problem",
-    "RateLimited",
     "ResponseBody",
     "Rule",
     "State",
@@ -135,6 +137,7 @@ __all__ = [
     "as_json",
     "as_problem",
     "audit",
+    "audit_args",
     "bearer_token",
     "clock",
     "commands",
@@ -158,6 +161,7 @@ __all__ = [
     "limits",
     "log_unavailable",
     "metrics",
+    "network_of",
     "plan_downgrade",
     "prepare",
     "print_json",

@@ -79,9 +79,14 @@ def _envoy(folder: Path, port: int, replacements: Replacements) -> list[str]:
 
 def _haproxy(folder: Path, port: int, replacements: Replacements) -> list[str]:
     socket = {"abns@apidevices-gate": f"abns@apidevices-gate-{port}"}
-    own = {**socket, "bind :8080": f"bind 127.0.0.1:{port}"}
+    script = folder / "haproxy.lua"
+    own = {
+        **socket,
+        "/etc/haproxy/haproxy.lua": str(script),
+        "bind :8080": f"bind 127.0.0.1:{port}",
+    }
     (folder / "haproxy.cfg").write_text(_configuration("haproxy.cfg", {**replacements, **own}))
-    (folder / "haproxy.lua").write_text(_configuration("haproxy.lua", socket))
+    script.write_text(_configuration("haproxy.lua", socket))
     return ["-f", str(folder / "haproxy.cfg")]
 
 
@@ -132,7 +137,8 @@ def running_proxy(
         arguments = PROXIES[name](folder, port, {**replacements, **(overrides or {})})
         log = folder / "log"
         environment = {**os.environ, "HOME": temporary}
-        process = launch([executable, *arguments], log, cwd=folder, env=environment)
+        # As a service manager starts it: no configuration may depend on the working directory.
+        process = launch([executable, *arguments], log, cwd=Path("/"), env=environment)
 
         def is_up() -> bool:
             assert process.poll() is None, f"{name} did not start:\n{log.read_text()}"

@@ -61,6 +61,7 @@ def test_missing_token_gets_401_with_bare_challenge(
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "sent", ["x", "apd_" + "x" * 43, "\xff\xfe", "x" * 5_000, "a=b", "a,b", "'; DROP TABLE x"]
 )
@@ -97,6 +98,7 @@ def test_expired_token_gets_401(
     assert code(client.get(DEVICE, headers=as_device(token))) == "401 token_invalid"
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("sent", [{}, {"Authorization": "Bearer x"}], ids=["missing", "unknown"])
 def test_unauthenticated_request_registers_no_device(
@@ -189,6 +191,7 @@ def test_token_that_requires_an_identifier_gets_400_without_one(
 # --- 3. the block ------------------------------------------------------------------------------
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", METHODS)
 def test_blocked_device_gets_403_on_every_path_and_method(

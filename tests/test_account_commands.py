@@ -155,6 +155,7 @@ def test_reset_password_rejects_a_disabled_account(cli: Cli) -> None:
     assert cli.fail("reset-password", BOB) == f"{BOB} is disabled. Enable the account first."
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "command", ["disable-user", "enable-user", "delete-user", "set-password", "reset-password"]
 )

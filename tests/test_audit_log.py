@@ -7,6 +7,7 @@ from flask import Flask
 
 from apidevices import APIDevices, audit, devices, tokens
 from apidevices.database import Database
+from apidevices.listing import Filters
 from tests.command_line import Cli
 from tests.conftest import NOON, FakeClock, Register
 
@@ -55,6 +56,15 @@ def test_audit_log_is_limited_to_the_newest_entries(cli: Cli, db: Database) -> N
     for number in range(3):
         tokens.issue(db, f"token {number}", actor="ann", now=NOON)
     assert [entry["id"] for entry in cli.json("audit-log", "--limit", "2")] == [3, 2]
+
+
+def test_audit_log_describes_the_filter_of_a_bulk_change(
+    cli: Cli, db: Database, register: Register
+) -> None:
+    register("phone-1")
+    chosen = devices.Matching(Filters(name="phone"), None)
+    devices.block_all(db, chosen, reason="flood", actor="ann@example.org", now=NOON)
+    assert "filter: name phone; number: 1; reason: flood" in cli.succeed("audit-log")
 
 
 def test_text_in_the_audit_log_does_not_control_the_terminal(cli: Cli, db: Database) -> None:

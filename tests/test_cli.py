@@ -196,6 +196,7 @@ def test_create_user_reads_the_password_from_stdin(cli: Cli, db: Database) -> No
     assert users(db) == ["ann@example.com"]
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("arguments", "password"),
     [
@@ -257,6 +258,7 @@ def test_simulate_fails_if_the_server_is_unreachable(cli: Cli) -> None:
     assert "No request succeeded" in result.stderr.splitlines()[-1]
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -72,6 +72,7 @@ def test_unexpected_number_of_matches_changes_nothing(cli: Cli, flood: str, comm
     assert cli.json("list") == before
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("command", ["block", "unblock", "delete"])
 def test_without_a_terminal_a_filter_needs_a_confirmation(
     cli: Cli, flood: str, command: str
@@ -82,6 +83,7 @@ def test_without_a_terminal_a_filter_needs_a_confirmation(
     assert cli.json("list") == before
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("answer", "left"), [("y\n", {"phone-1"}), ("n\n", None)])
 def test_command_shows_the_number_of_matches_and_asks(
     cli: Cli, flood: str, monkeypatch: pytest.MonkeyPatch, answer: str, left: set[str] | None
@@ -103,6 +105,7 @@ def test_delete_removes_one_device(cli: Cli, register: Register) -> None:
     assert cli.fail("delete", "phone-1", "--yes") == "No device has the identifier 'phone-1'."
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "arguments",
     [

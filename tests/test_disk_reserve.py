@@ -9,12 +9,11 @@ from flask import Flask
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from apidevices import APIDevices, devices
+from apidevices import APIDevices, devices, migration
 from apidevices.activity import ActivityBuffer
 from apidevices.database import Database, DatabaseUnavailable, engine_for, reserve, table_reserve
 from apidevices.database.reserve import MARGIN, MIB, FileReserve
 from apidevices.identity import DeviceIdentity
-from apidevices.models import Base
 from tests.conftest import NOON, MakeApp, state_of
 
 SIZE = 2 * MIB
@@ -49,9 +48,13 @@ def db(disk: FakeDisk, tmp_path: Path) -> Database:
 
 def open_database(folder: Path) -> Database:
     db = Database(engine_for(f"sqlite:///{folder}/devices.sqlite3"), SIZE)
-    with db.write() as session:
-        Base.metadata.create_all(session.connection())
+    create_tables(db)
     return db
+
+
+def create_tables(db: Database) -> None:
+    with db.write() as session:
+        migration.upgrade_to(session.connection(), f"{migration.DEVICES}@head")
 
 
 def register(db: Database, identifier: str) -> int:
@@ -167,8 +170,7 @@ def test_host_has_no_reserve_by_default(tmp_path: Path) -> None:
     app = Flask("host")
     APIDevices(db=f"sqlite:///{tmp_path}/devices.sqlite3").init_app(app)
     db = state_of(app).db
-    with db.write() as session:
-        Base.metadata.create_all(session.connection())
+    create_tables(db)
     register(db, "phone-1")
     assert not (tmp_path / "devices.sqlite3-reserve").exists()
     state_of(app).close()
@@ -176,8 +178,7 @@ def test_host_has_no_reserve_by_default(tmp_path: Path) -> None:
 
 def test_in_memory_database_needs_no_reserve() -> None:
     db = Database(create_engine("sqlite://"), SIZE)
-    with db.write() as session:
-        Base.metadata.create_all(session.connection())
+    create_tables(db)
     register(db, "phone-1")
 
 

@@ -28,6 +28,7 @@ def heads(app: Flask) -> set[str]:
         return set(connection.exec_driver_sql(query).scalars())
 
 
+@pytest.mark.database("sqlite")
 def test_downgrade_without_a_terminal_changes_nothing(app: Flask) -> None:
     fill(app)
     before = row_counts(app), heads(app)
@@ -52,6 +53,7 @@ def test_downgrade_lists_tables_and_columns_with_their_rows_before_it_asks(app: 
     assert re.search(r"the column new_devices_per_hour of apidevices_api_tokens +0\n", columns)
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize(("answer", "is_reverted"), [("y\n", True), ("n\n", False), ("\n", False)])
 def test_downgrade_runs_only_if_the_answer_is_yes(
@@ -74,6 +76,7 @@ def test_downgrade_without_revision_reverts_the_migration_that_it_lists(app: Fla
     assert before - heads(app) == {listed}
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.usefixtures("terminal")
 def test_downgrade_to_an_unknown_revision_fails_without_a_question(app: Flask) -> None:
     result = downgrade(app, "nothing", answer="y\n")

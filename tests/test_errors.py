@@ -118,6 +118,7 @@ def test_unknown_path_gets_404_not_found(client: FlaskClient, token: str, path: 
     assert detail == "There is nothing at this URL. Check the path."
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
@@ -179,6 +180,7 @@ def test_detail_names_the_invalid_query_parameter(
     assert problem(response, 422, "invalid_request")["detail"] == detail
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("method", "path", "body", "detail"),
     [

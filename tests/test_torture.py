@@ -10,8 +10,8 @@ from tests.torture.run import Plan, torture
 @pytest.mark.parametrize(
     "plan",
     [
-        Plan("sqlite", kills=5, max_pause=1, seed=5),
-        Plan("postgresql", kills=4, postmaster_kills=1, max_pause=1, seed=5),
+        Plan("sqlite", kills=3, max_pause=1, seed=5),
+        Plan("postgresql", kills=2, postmaster_kills=1, max_pause=1, seed=5),
     ],
     ids=lambda plan: plan.database,
 )

@@ -185,6 +185,7 @@ def times(device: dict[str, Any]) -> tuple[str, str | None, str]:
     return device["last_active_at"], device["last_upload_at"], device["last_activity_at"]
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_counts_as_activity_but_only_post_as_upload(
     client: FlaskClient,

@@ -48,6 +48,7 @@ def test_json_is_stored_unchanged(
     assert (stored.encode(), size) == (body, len(body))
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "body",
     [

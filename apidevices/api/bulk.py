@@ -59,8 +59,7 @@ class Devices(Body):
         """The devices to change."""
         if "ids" in self.model_fields_set:
             return frozenset(self.ids)
-        filters = Filters.model_validate(self.filter.model_dump())
-        return Matching(filters, self.expected)
+        return Matching(self.filter, self.expected)
 
 
 class BlockDevices(Devices):

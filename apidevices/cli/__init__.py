@@ -5,13 +5,20 @@ Exit status: 0 for success, 1 for failure (with one line on stderr), 2 for wrong
 
 # The modules of commands add them to the group.
 from apidevices.cli import audit, devices, prune, tokens, upgrade
-from apidevices.cli.group import Group, commands, describe_database_error, existing_database
+from apidevices.cli.group import (
+    Group,
+    audit_args,
+    commands,
+    describe_database_error,
+    existing_database,
+)
 from apidevices.cli.output import as_json, fail, print_json, print_table, time_text
 
 __all__ = [
     "Group",
     "as_json",
     "audit",
+    "audit_args",
     "commands",
     "describe_database_error",
     "devices",

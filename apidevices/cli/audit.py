@@ -21,7 +21,7 @@ from apidevices.text import clean_text
 )
 @as_json
 def audit_log(limit: int, wants_json: bool) -> None:
-    """Show what people and programs have changed, newest first."""
+    """Show the audit log, newest entry first: who has changed what, and sign-ins."""
     db = existing_database()
     entries = audit.latest(db, limit)
     if wants_json:
@@ -55,6 +55,8 @@ def _described(details: dict[str, Any]) -> list[str]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{_words(key)} {part}" for key, part in value.items())
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

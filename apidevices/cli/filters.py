@@ -63,7 +63,7 @@ def check_choice(identifier: str | None, filters: Filters, expected: int | None)
     """
     if (identifier is None) == (not filters):
         options = ", ".join(map(_option, Filters.model_fields))
-        raise click.UsageError(f"Name either one device by its IDENTIFIER, or filters: {options}.")
+        raise click.UsageError(f"Pass either the IDENTIFIER of one device or filters: {options}.")
     if identifier is not None and expected is not None:
         raise click.UsageError("--expected needs filters, not an IDENTIFIER.")
 
@@ -111,7 +111,7 @@ def _parse(given: dict[str, Any]) -> Filters:
 
 def _token_id(reference: str) -> int:
     try:
-        return tokens.find(existing_database(), reference, or_revoked=True).id
+        return tokens.find_any(existing_database(), reference).id
     except (TokenNotFound, Conflict) as error:
         raise click.BadParameter(str(error), param_hint="--token") from None
 

@@ -94,7 +94,7 @@ def _lacks_tables(reason: object) -> bool:
 
 
 commands = Group(
-    "apidevices", help="Show, rename, block, unblock and delete devices; manage API tokens."
+    "apidevices", help="Show and change devices, manage API tokens, show the audit log."
 )
 
 

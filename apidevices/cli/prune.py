@@ -26,4 +26,4 @@ def prune(dry_run: bool) -> None:
 def _kept(days: int | None) -> str:
     if days is None:
         return ""
-    return "1 day" if days == 1 else f"{days:,} days" if days else "for ever"
+    return "1 day" if days == 1 else f"{days:,} days" if days else "forever"

@@ -24,7 +24,7 @@ from apidevices.representation import token_json
 @click.option(
     "--require-device-id",
     is_flag=True,
-    help="Deny requests without a device identifier, whatever the settings say.",
+    help="Reject requests without a device identifier, even if the settings allow them.",
 )
 @click.option(
     "--new-devices-per-hour",
@@ -57,14 +57,14 @@ def create_token(
     try:
         click.echo(text)
     except OSError:
-        tokens.revoke(db, token.id, actor=audit.COMMAND_LINE, now=now)  # nobody has seen it
+        tokens.revoke(db, token.id, actor=audit.COMMAND_LINE, now=now)  # it has not been shown
         raise
 
 
 @commands.command()
 @as_json
 def list_tokens(wants_json: bool) -> None:
-    """List tokens: those not revoked first, then newest first."""
+    """List tokens, newest first. Revoked ones come last."""
     now = clock.now()
     found = tokens.all_tokens(existing_database())
     if wants_json:

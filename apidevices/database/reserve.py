@@ -34,8 +34,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MISSING = -1
 
 NO_RESERVE = (
-    "There is not enough disk space for the reserve (APIDEVICES_DISK_RESERVE). Once the disk is"
-    " full, no device can be blocked. Free disk space."
+    "There is not enough disk space for the reserve (APIDEVICES_DISK_RESERVE). Free disk space."
+    " When none at all is left, devices can no longer be blocked."
 )
 DISK_FULL = "The disk is full. New devices, changes and uploads are not stored."
 

@@ -49,7 +49,6 @@ Chosen = Collection[int] | Matching
 """The devices to change: their ids, or filters."""
 
 
-@retried_with_reserve
 def block_all(
     db: Database, chosen: Chosen, *, reason: str | None, actor: str, now: datetime
 ) -> list[int]:
@@ -69,7 +68,6 @@ def block_all(
     return _Block(db, actor, now, clean_reason(reason)).run(chosen)
 
 
-@retried_with_reserve
 def unblock_all(db: Database, chosen: Chosen, *, actor: str, now: datetime) -> list[int]:
     """Unblock devices. Idempotent. Transactions and result are as for ``block_all``.
 
@@ -98,6 +96,8 @@ class _Change(ABC):
     action_for_all: Action
     """The action in the audit entry for all devices."""
     signal: Signal
+    _records_each: bool
+    """Whether each device gets an audit entry."""
 
     def __init__(self, db: Database, actor: str, now: datetime) -> None:
         self.db = db
@@ -114,41 +114,39 @@ class _Change(ABC):
 
     def run(self, chosen: Chosen) -> list[int]:
         """Change the chosen devices, record that and send signals; return their ids in order."""
-        remaining: Sequence[int] | None = None
+        with self.db.read() as session:
+            ids = _ids_of(session, chosen)
+        self._records_each = len(ids) <= MAX_ENTRIES
         done: list[int] = []
-        while remaining is None or remaining:
-            with self.db.write() as session:
-                if remaining is None:
-                    remaining = _ids_of(session, chosen)
-                step, remaining = remaining[:STEP], remaining[STEP:]
-                found = self._lock(session, step)
-                ids = [device.id for device in found]
-                changed = self.apply(session, ids)
-                self._record(session, found, changed, chosen)
-            self.send(changed)
-            done += ids
-            if remaining:
+        for start in range(0, len(ids), STEP):
+            if start:
                 time.sleep(PAUSE)
+            found, changed = self._change(ids[start : start + STEP], chosen)
+            self.send(changed)
+            done += found
         return done
+
+    @retried_with_reserve
+    def _change(self, ids: Sequence[int], chosen: Chosen) -> tuple[Sequence[int], Sequence[int]]:
+        """Change devices in one transaction; return the ids of those found and those changed."""
+        with self.db.write() as session:
+            devices = self._lock(session, ids)
+            found = [device.id for device in devices]
+            changed = self.apply(session, found)
+            self._record(session, devices, changed, chosen)
+        return found, changed
 
     def send(self, changed: Sequence[int]) -> None:
         """Send the signal for each device that has changed, if it has receivers."""
-        for device in self.load(changed):
-            signals.send(self.signal, partial(_same, device))
-
-    def load(self, ids: Sequence[int]) -> Iterator[Device]:
-        """Yield devices, or nothing if there are no receivers that need them."""
-        if not self.signal.receivers:
-            return
-        for start in range(0, len(ids), LOADED):
+        if self.signal.receivers:
             with self.db.read() as session:
-                some = select(Device).where(Device.id.in_(ids[start : start + LOADED]))
-                yield from session.scalars(some.order_by(Device.id))
+                for device in _load(session, changed):
+                    signals.send(self.signal, partial(_same, device))
 
     def _lock(self, session: Session, ids: Sequence[int]) -> Sequence[Row[Any]]:
         """Lock devices; return their ids, and what is needed to record the change of each."""
         # Concurrent calls lock rows in the same order, so they can't deadlock.
-        recorded: list[Any] = [Device.identifier, Device.name] if len(ids) <= MAX_ENTRIES else []
+        recorded: list[Any] = [Device.identifier, Device.name] if self._records_each else []
         query = select(Device.id, *recorded)
         query = query.where(Device.id.in_(self.db.id_list(ids))).order_by(Device.id)
         return session.execute(query.with_for_update(key_share=True)).all()
@@ -161,7 +159,7 @@ class _Change(ABC):
         chosen: Chosen,
     ) -> None:
         log = partial(audit.record, session, actor=self.actor, at=self.now)
-        if len(found) <= MAX_ENTRIES:
+        if self._records_each:
             changed = set(changed)
             for device in found:
                 if device.id in changed:
@@ -225,14 +223,14 @@ class _Delete(_Change):
     signal = signals.device_deleted
 
     def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
-        self._deleted = list(self.load(ids))
+        self._deleted = list(_load(session, ids)) if self.signal.receivers else []
         deletion.delete_rows(self.db, session, ids)
         return ids
 
     def details(self, device: Row[Any] | None = None) -> dict[str, Any]:
         return {"identifier": device.identifier, "name": device.name} if device else {}
 
-    def send(self, changed: Sequence[int]) -> None:
+    def send(self, _changed: Sequence[int]) -> None:
         for device in self._deleted:
             signals.send(self.signal, partial(_same, device))
 
@@ -251,6 +249,13 @@ def _ids_of(session: Session, chosen: Chosen) -> Sequence[int]:
             f"The filter matches {len(ids)} devices, not {chosen.expected}. Nothing was changed."
         )
     return ids
+
+
+def _load(session: Session, ids: Sequence[int]) -> Iterator[Device]:
+    """Yield devices, some at a time."""
+    for start in range(0, len(ids), LOADED):
+        some = select(Device).where(Device.id.in_(ids[start : start + LOADED]))
+        yield from session.scalars(some.order_by(Device.id))
 
 
 def _same(device: Device) -> Device:

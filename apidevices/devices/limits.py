@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
 from sqlalchemy.orm import Session
@@ -10,6 +9,7 @@ from sqlalchemy.orm import Session
 from apidevices.limiter import Limiter, Rule
 from apidevices.limits import HOUR, Limit
 from apidevices.lookup import FoundToken
+from apidevices.networks import network_of
 
 UNUSUAL_INTERVAL = timedelta(days=1)
 """A device that changes its details again within this time counts against its token's limit. The
@@ -84,23 +84,25 @@ class ReportLimits:
     def _subject(self) -> str:
         if self.token is not None:
             return f"token:{self.token.id}"
-        return f"address:{_network(self.address or '')}"
+        return f"address:{network_of(self.address)}"
 
     @property
-    def _noun(self) -> str:
-        return "address" if self.token is None else "token"
+    def _source(self) -> str:
+        return "from this address" if self.token is None else "with this token"
 
     def _new_devices(self) -> Rule:
         setting, number = "NEW_DEVICES_PER_HOUR", self.numbers.new_devices
-        remedy = f"set APIDEVICES_{setting}"
+        remedies = [f"raise APIDEVICES_{setting}"]
         if self.token is not None:
-            remedy += " or create a token with a higher limit"
+            remedies.append("create a token with a higher limit")
             if self.token.new_devices_per_hour is not None:
-                number, remedy = self.token.new_devices_per_hour, "create a token with a higher one"
+                number = self.token.new_devices_per_hour
+                del remedies[0]
         return Rule(
             Limit(setting.lower(), number, HOUR),
-            f"Too many new devices with this {self._noun}: at most {number:,} per hour can be"
-            f" registered. Registered devices are not affected. An administrator can {remedy}.",
+            f"Too many new devices {self._source}: at most {number:,} per hour can be"
+            f" registered. Registered devices are not affected. An administrator can"
+            f" {' or '.join(remedies)}.",
         )
 
     def _changes(self) -> Rule:
@@ -109,25 +111,14 @@ class ReportLimits:
             Limit(setting.lower(), number, HOUR),
             "This device has changed its details too often: it may do so at most"
             f" {number:,} times per hour. Check whether several devices use the same identifier."
-            f" An administrator can set APIDEVICES_{setting}.",
+            f" An administrator can raise APIDEVICES_{setting}.",
         )
 
     def _token_changes(self) -> Rule:
         setting, number = "TOKEN_CHANGES_PER_HOUR", self.numbers.token_changes
         return Rule(
             Limit(setting.lower(), number, HOUR),
-            f"Devices with this {self._noun} keep changing their details: at most {number:,}"
-            " repeated changes per hour are stored. An administrator can set"
+            f"Devices {self._source} keep changing their details: at most {number:,}"
+            " repeated changes per hour are stored. An administrator can raise"
             f" APIDEVICES_{setting}.",
         )
-
-
-def _network(address: str) -> str:
-    """Return an IPv4 address, or the /64 network of an IPv6 address: a client can use all of it."""
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address[:64]
-    if isinstance(parsed, IPv6Address):
-        return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
-    return str(parsed)

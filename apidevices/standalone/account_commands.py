@@ -11,8 +11,7 @@ from apidevices.standalone.models import User
 from apidevices.standalone.settings import ServerSettings
 from apidevices.toolkit import (
     as_json,
-    audit,
-    clock,
+    audit_args,
     existing_database,
     print_json,
     print_table,
@@ -42,7 +41,7 @@ def create_user(email: str, role: str, password_stdin: bool) -> None:
     db = existing_database()
     email = accounts.validate_email(email)
     password = _read_password(from_stdin=password_stdin)
-    user = accounts.create(db, email, password, role=role, **_audit_args())
+    user = accounts.create(db, email, password, role=role, **audit_args())
     click.echo(f"{user.email} can sign in now")
 
 
@@ -66,8 +65,8 @@ def list_users(wants_json: bool) -> None:
 @_email
 def disable_user(email: str) -> None:
     """Keep an account from signing in, and end its sessions. Idempotent."""
-    user = accounts.disable(existing_database(), email, **_audit_args())
-    click.echo(f"{user.email} can't sign in any more, and all its sessions have ended")
+    user = accounts.disable(existing_database(), email, **audit_args())
+    click.echo(f"{user.email} can no longer sign in, and all its sessions have ended")
 
 
 @click.command()
@@ -75,7 +74,7 @@ def disable_user(email: str) -> None:
 @_email
 def enable_user(email: str) -> None:
     """Let a disabled account sign in again. Idempotent."""
-    user = accounts.enable(existing_database(), email, **_audit_args())
+    user = accounts.enable(existing_database(), email, **audit_args())
     click.echo(f"{user.email} can sign in again")
 
 
@@ -89,7 +88,7 @@ def delete_user(email: str, yes: bool) -> None:
     user = accounts.find(db, email)
     if not yes:
         click.confirm(f"Delete the account {user.email}?", abort=True)
-    accounts.delete(db, email, **_audit_args())
+    accounts.delete(db, email, **audit_args())
     click.echo(f"{user.email} has been deleted, and all its sessions have ended")
 
 
@@ -102,7 +101,7 @@ def set_password(email: str, password_stdin: bool) -> None:
     db = existing_database()
     accounts.find(db, email)
     password = _read_password(from_stdin=password_stdin)
-    user = accounts.set_password(db, email, password, **_audit_args())
+    user = accounts.set_password(db, email, password, **audit_args())
     click.echo(f"The password of {user.email} has been set, and all its sessions have ended")
     if not user.active:
         click.echo("The account is still disabled.")
@@ -113,7 +112,7 @@ def set_password(email: str, password_stdin: bool) -> None:
 @_email
 def reset_password(email: str) -> None:
     """Print a link to choose a new password. It works once, for a day."""
-    path = accounts.reset_path(existing_database(), email, **_audit_args())
+    path = accounts.reset_path(existing_database(), email, **audit_args())
     click.echo(f"{ServerSettings.from_environ().address}{path}")
 
 
@@ -136,10 +135,6 @@ def _read_password(*, from_stdin: bool) -> str:
         return sys.stdin.readline().rstrip("\r\n")
     password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     return password
-
-
-def _audit_args() -> dict[str, Any]:
-    return {"actor": audit.COMMAND_LINE, "now": clock.now()}
 
 
 def _user_json(user: User) -> dict[str, Any]:

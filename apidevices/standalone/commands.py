@@ -75,7 +75,7 @@ group = StandaloneGroup(
         "simulate": simulate,
         "upgrade": upgrade,
     },
-    help=commands.help,
+    help="Show and change devices, manage API tokens and accounts, show the audit log.",
 )
 
 

@@ -84,7 +84,8 @@ class Housekeeping:
             return
         is_daily = _claim(db, _DAILY, now)
         tasks = [task for task in self._state.upkeep if task.is_ordered or is_daily]
-        results = upkeep.run(db, tasks, now=now, stop=self._stop)
+        # Not essential: freed pages stay in the database file, so that would not end a full disk.
+        results = upkeep.run(db, tasks, now=now, stop=self._stop, essential=False)
         if changed := [result for result in results if result.rows]:
             parts = [f"{result.task.description.lower()}: {result.rows:,}" for result in changed]
             logger.info("Housekeeping: %s", "; ".join(parts))
@@ -140,7 +141,7 @@ def of(app: Flask) -> Housekeeping:
 def _claim(db: Database, limit: limits.Limit, now: datetime) -> bool:
     """Return whether no process has claimed this run within the period of the limit."""
     try:
-        with db.write() as session:
+        with db.write(essential=False) as session:
             limits.take(db, session, limit, _SERVER, now)
     except LimitReached:
         return False

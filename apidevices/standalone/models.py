@@ -6,7 +6,7 @@ from flask_security import RoleMixin, UserMixin
 from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from apidevices.toolkit import TABLE_PREFIX, ApiToken, Base, Id, UTCDateTime
+from apidevices.toolkit import MAX_NETWORK, TABLE_PREFIX, ApiToken, Base, Id, UTCDateTime
 
 users_roles = Table(
     f"{TABLE_PREFIX}users_roles",
@@ -74,5 +74,5 @@ class UserAddress(Base):
     user_id: Mapped[int] = mapped_column(
         Id, ForeignKey(f"{TABLE_PREFIX}users.id", ondelete="CASCADE"), primary_key=True
     )
-    address: Mapped[str] = mapped_column(String(43), primary_key=True)
+    address: Mapped[str] = mapped_column(String(MAX_NETWORK), primary_key=True)
     last_used_at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -1,4 +1,4 @@
-"""Sessions in signed cookies. They end when nobody has used them for a while, or after 30 days.
+"""Sessions in signed cookies. They end after some hours without use, and after 30 days.
 
 Over HTTPS, the cookie has another name and another signature, so that a cookie that was once sent
 without encryption is worthless there. The prefix ``__Host-`` makes browsers reject the cookie
@@ -110,7 +110,7 @@ def init_app(app: Flask, *, max_idle: timedelta, always_secure: bool) -> None:
 def _begin(_app: Flask, **_extra: Any) -> None:
     """Begin a new session at sign-in, with a new CSRF token.
 
-    Whoever has planted a session in this browser before must know nothing about the new one.
+    An attacker may have planted the previous session in this browser and must not know the new one.
     """
     _remove_all_except(*_MESSAGES, *_SIGN_IN_STATE)
     session[_SIGNED_IN_AT] = session[_USED_AT] = clock.now().timestamp()

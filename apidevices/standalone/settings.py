@@ -94,7 +94,7 @@ class ServerSettings(BaseSettings):
     )
     apidevices_access_log: bool = Field(default=False, description="Log every request.")
     apidevices_keep_uploads_days: int = Field(
-        default=365, ge=0, le=MAX_DAYS, description="Days to keep uploads; 0 for ever."
+        default=365, ge=0, le=MAX_DAYS, description="Days to keep uploads; 0 keeps them forever."
     )
     apidevices_secure_cookies: bool = Field(
         default=False,

@@ -80,5 +80,5 @@ def _rule(noun: str, setting: str, number: int) -> Rule:
     return Rule(
         limits.Limit(setting.lower(), number, limits.DAY),
         f"Too many uploads with this {noun}: at most {number:,}{unit} per day are stored."
-        f" An administrator can set {SETTING_PREFIX}{setting}.",
+        f" An administrator can raise {SETTING_PREFIX}{setting}.",
     )

@@ -65,7 +65,7 @@ def recent(db: Database, device_id: int, limit: int = 10) -> Sequence[Upload]:
 
 
 def retention_task(days: int) -> upkeep.Task:
-    """Return the task that deletes uploads after some days; 0 to keep them for ever."""
+    """Return the task that deletes uploads after some days; 0 to keep them forever."""
     return upkeep.delete_older(
         "Delete uploads", days, key=Upload.id, time=Upload.received_at, size=Upload.size
     )

@@ -62,7 +62,7 @@ def delete_older(
     time: InstrumentedAttribute[datetime],
     size: InstrumentedAttribute[int] | None = None,
 ) -> Task:
-    """Return a task that deletes rows after some days; 0 to keep them for ever.
+    """Return a task that deletes rows after some days; 0 to keep them forever.
 
     Args:
         description: What the task does.

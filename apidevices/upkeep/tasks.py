@@ -60,7 +60,7 @@ class Task:
         due: Returns the condition for the rows to change at a given time.
         change: Changes the rows that a condition selects, and returns their number. The condition
             locks the rows.
-        days: For how many days rows are kept; 0 to keep them for ever. None if the task isn't
+        days: For how many days rows are kept; 0 to keep them forever. None if the task isn't
             about age.
         is_ordered: Whether rows become due in the order of the key. Otherwise each run reads the
             whole table, so that it should run less often.
@@ -105,8 +105,9 @@ def run(
     now: datetime,
     dry_run: bool = False,
     stop: threading.Event | None = None,
+    essential: bool = True,
 ) -> list[Result]:
-    """Run tasks one after the other, except those that keep their rows for ever.
+    """Run tasks one after the other, except those that keep their rows forever.
 
     Idempotent: an interrupted run is completed by the next one, and two at once do no harm.
 
@@ -116,21 +117,22 @@ def run(
         now: The time of the database's clock.
         dry_run: Only count the rows.
         stop: Ends the run after the current transaction when it is set.
+        essential: Whether the run may use the disk reserve: see ``Database.write``.
     """
     stop = stop or threading.Event()
     active = [task for task in tasks if task.days != 0]
     if dry_run:
         return [Result(task, _count(db, task, now)) for task in active]
-    return [Result(task, _run(db, task, now, stop)) for task in active]
+    return [Result(task, _run(db, task, now, stop, essential)) for task in active]
 
 
-def _run(db: Database, task: Task, now: datetime, stop: threading.Event) -> int:
+def _run(db: Database, task: Task, now: datetime, stop: threading.Event, essential: bool) -> int:
     rows, after = 0, task.start(now)
     while not stop.is_set():
         started = monotonic()
         if keys := _find(db, task, now, after):
             after = keys[-1]
-            with db.write() as session:
+            with db.write(essential=essential) as session:
                 rows += task.change(session, _rows(task, keys, now), now)
         else:
             _, end = _count_window(db, task, now, after)

@@ -104,12 +104,14 @@ def test_only_post_counts_as_upload(
     assert administrator.device()["last_upload_at"] is not None
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("path", ["/", "//x", "/a//b", "/orders/"])
 def test_any_path_below_verify_is_accepted(client: FlaskClient, token: str, path: str) -> None:
     response = client.get(f"http://localhost{VERIFY}{path}", headers=as_device(token))
     assert response.status_code == 200
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PURGE"])
 def test_subrequest_can_carry_the_original_method_and_path(
     client: FlaskClient, token: str, administrator: Administrator, method: str
@@ -149,6 +151,7 @@ def test_problem_is_repeated_in_a_header(client: FlaskClient) -> None:
     assert response.headers["X-Problem"] == response.text.strip()
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("is_async", [False, True])
 def test_unexpected_error_gets_a_problem_and_is_logged(
     app: Flask, token: str, caplog: pytest.LogCaptureFixture, *, is_async: bool
@@ -177,6 +180,7 @@ def test_unavailable_database_gets_503(
 PREFLIGHT = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(("method", "_uri"), ORIGINAL_REQUEST_HEADERS)
 def test_preflight_request_is_allowed_and_not_recorded(
     client: FlaskClient, administrator: Administrator, method: str, _uri: str
@@ -191,6 +195,7 @@ def test_preflight_request_below_verify_is_allowed(client: FlaskClient) -> None:
     assert client.options(f"{VERIFY}/orders", headers=PREFLIGHT).status_code == 200
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [

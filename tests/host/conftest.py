@@ -147,9 +147,10 @@ def block(app: Flask, identifier: str = "phone-1") -> int:
     return device.id
 
 
-def make_app(extension: APIDevices, closing: Close) -> Flask:
+def make_app(extension: APIDevices, closing: Close, **config: object) -> Flask:
     """Create an application without Flask-SQLAlchemy that protects a path prefix."""
     app = Flask(__name__)
+    app.config.update(config)
     extension.init_app(app)
     extension.protect("/api")
 

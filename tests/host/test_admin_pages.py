@@ -25,6 +25,7 @@ async def deny() -> bool:
     return False
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("authorize", "status"),
     [

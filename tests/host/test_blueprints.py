@@ -109,6 +109,7 @@ def test_nested_blueprint_is_protected_without_its_parent(
     assert statuses(client, "/parent/ping", "/parent/nothing", "/nested/nothing") == [200, 404, 404]
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("path", "status"),
     [

@@ -74,6 +74,7 @@ def test_preflight_request_reaches_the_host(app: Flask, client: FlaskClient) -> 
     assert known_identifiers(app) == []
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("missing", ["Origin", "Access-Control-Request-Method"])
 def test_options_requests_other_than_preflights_are_checked(
     client: FlaskClient, missing: str

@@ -13,6 +13,7 @@ from tests.conftest import state_of
 from tests.host.conftest import ORDERS, Close, block, make_app, phone, register_phone
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("method", "path"),
     [

@@ -8,30 +8,22 @@ from flask.testing import FlaskClient
 
 from apidevices import APIDevices, devices
 from tests.conftest import state_of
-from tests.host.conftest import Close, known_identifiers
+from tests.host.conftest import Close, known_identifiers, make_app
 
 
 @pytest.fixture
 def app(url: str, closing: Close) -> Flask:
     """An application that permits two new devices and two changes per hour."""
     extension = APIDevices(db=url)
-    app = Flask(__name__)
-    app.config.update(APIDEVICES_NEW_DEVICES_PER_HOUR=2, APIDEVICES_CHANGES_PER_HOUR=2)
-    extension.init_app(app)
-    extension.protect("/api")
-
-    @app.get("/api/ping")
-    def ping() -> dict[str, Any]:
-        return {}
+    limits = {"APIDEVICES_NEW_DEVICES_PER_HOUR": 2, "APIDEVICES_CHANGES_PER_HOUR": 2}
+    app = make_app(extension, closing, **limits)
 
     @app.get("/api/who")
     def who() -> dict[str, Any]:
         device = extension.current_device()
         return {"device": device and device.identifier}
 
-    with app.app_context():
-        extension.upgrade()
-    return closing(app)
+    return app
 
 
 @pytest.fixture

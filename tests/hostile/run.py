@@ -6,24 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.real_server import UNLIMITED
 from tests.hostile import blocked, disk, floods, markup, naughty, shapes, spellings, tools
 from tests.hostile.tally import Tally
 from tests.hostile.target import Target, serving
-
-UNLIMITED = {
-    f"APIDEVICES_{name}": "0"
-    for name in (
-        "NEW_DEVICES_PER_HOUR",
-        "CHANGES_PER_HOUR",
-        "TOKEN_CHANGES_PER_HOUR",
-        "UPLOADS_PER_DAY",
-        "UPLOAD_BYTES_PER_DAY",
-        "TOKEN_UPLOADS_PER_DAY",
-        "TOKEN_UPLOAD_BYTES_PER_DAY",
-    )
-}
-"""Settings that turn limits off, so that all strings are stored. Only the floods meet limits."""
-
 
 TWO_NAMES = {
     "APIDEVICES_HEADER_IDENTIFIER": f"{spellings.NAME.decode()}, {spellings.OTHER_NAME.decode()}"

@@ -37,6 +37,7 @@ def test_bulk_block_keeps_existing_blocks(administrator: Administrator, register
     assert administrator.device("phone-0") == before
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "body",
     [{}, {"ids": []}, {"ids": ["1"]}, {"ids": [-1]}, {"ids": [True]}, {"ids": [1] * 1001}],

@@ -1,13 +1,16 @@
 """Block, unblock or delete several devices with one request, by ids or by a filter."""
 
+import sqlite3
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from apidevices import devices, tokens
 from apidevices.database import Database
+from apidevices.devices import bulk
 from apidevices.models import AuditEntry, DeviceToken
 from tests.conftest import DEVICES, NOON, Administrator, Register
 
@@ -95,7 +98,7 @@ def test_bulk_change_by_ids_reports_unknown_ids(
     assert set(statuses(administrator).items()) >= {("flood-0", "blocked"), ("phone-1", "active")}
 
 
-@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "body",
     [
@@ -116,10 +119,10 @@ def test_bulk_change_by_ids_reports_unknown_ids(
     ],
 )
 def test_invalid_choice_of_devices_gets_422_and_changes_nothing(
-    administrator: Administrator, register: Register, action: str, body: Any
+    administrator: Administrator, register: Register, body: Any
 ) -> None:
     register("phone-1")
-    status, problem = change(administrator, action, **body)
+    status, problem = change(administrator, "delete", **body)
     assert (status, problem["code"]) == (422, "invalid_request")
     assert statuses(administrator) == {"phone-1": "active"}
 
@@ -163,14 +166,36 @@ def test_audit_log_has_an_entry_per_device_and_one_for_the_filter(
 def test_large_change_is_one_audit_entry_and_several_transactions(
     administrator: Administrator, db: Database, flood: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apidevices.devices.bulk.MAX_ENTRIES", 1)
-    monkeypatch.setattr("apidevices.devices.bulk.STEP", 2)
+    monkeypatch.setattr(bulk, "MAX_ENTRIES", 1)
+    monkeypatch.setattr(bulk, "STEP", 2)
     change(administrator, "block", filter={"token": flood}, expected=3)
     numbers = [(action, details.get("number")) for action, _, details in audit_log(db)]
-    assert numbers == [("devices.blocked", 2), ("device.blocked", None), ("devices.blocked", 1)]
+    assert numbers == [("devices.blocked", 2), ("devices.blocked", 1)]
     assert list(statuses(administrator).values()).count("blocked") == 3
 
 
+def test_change_that_finds_the_disk_full_in_its_second_transaction_is_completed(
+    administrator: Administrator, flood: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    errors = iter([None, OperationalError("UPDATE", {}, full)])
+    record = bulk._Change._record
+
+    def record_on_a_full_disk(*arguments: Any) -> None:
+        if error := next(errors, None):
+            raise error
+        record(*arguments)
+
+    monkeypatch.setattr(bulk, "STEP", 2)
+    monkeypatch.setattr(bulk._Change, "_record", record_on_a_full_disk)
+    active = {"filter": {"status": "active"}, "expected": 4}
+    blocked = change(administrator, "block", **active)
+    assert blocked == (200, {"blocked": [1, 2, 3, 4], "not_found": []})
+    assert set(statuses(administrator).values()) == {"blocked"}
+
+
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "query",
     [

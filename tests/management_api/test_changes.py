@@ -35,6 +35,7 @@ def test_rename_returns_the_renamed_device(
     assert administrator.request("GET", ONE).json == response
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("body", "status"),
     [

@@ -80,6 +80,7 @@ def test_list_filters_by_name_and_status(
     assert {device["identifier"] for device in administrator.devices(query)} == found
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "path",
     [

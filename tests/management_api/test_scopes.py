@@ -7,6 +7,7 @@ from tests.conftest import DEVICES, Administrator, NewToken, Register, as_device
 from tests.management_api.conftest import BLOCK, BULK_BLOCK, HISTORY, ONE, UNBLOCK
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     ("method", "path", "scope"),
     [

@@ -9,6 +9,7 @@ from tests.conftest import DEVICE, MakeApp, NewToken, as_device
 PATHS = ["/livez", "/readyz", "/metrics", "/verify", DEVICE, "/api/none", "/none", "/settings/"]
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("path", PATHS)
 def test_response_has_a_new_id(client: FlaskClient, path: str) -> None:
     ids = [client.get(path).headers.getlist("X-Request-ID") for _ in range(2)]
@@ -22,6 +23,7 @@ def test_id_of_the_client_is_ignored_without_a_proxy(client: FlaskClient) -> Non
     assert response.headers["X-Request-ID"] != "forged"
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("path", PATHS)
 def test_id_of_a_trusted_proxy_is_kept(make_app: MakeApp, path: str) -> None:
     client = make_app(APIDEVICES_PROXIES="1").test_client()

@@ -60,6 +60,7 @@ def policy(page: Page) -> dict[str, str]:
     return {directive: sources for directive, sources in parts}
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("response", RESPONSES, indirect=True, ids=str)
 def test_every_page_has_security_headers(response: Page) -> None:
     assert policy(response) == POLICY

@@ -29,6 +29,7 @@ def without_title(fragment: Page) -> list[Node]:
 # --- without HTMX ------------------------------------------------------------------------------
 
 
+@pytest.mark.database("sqlite")
 @each_change
 @from_both_pages
 @pytest.mark.usefixtures("device_to_change")

@@ -37,6 +37,7 @@ def without_tables(app: Flask) -> None:
         connection.exec_driver_sql("ALTER TABLE apidevices_devices RENAME TO gone")
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("path", ["/nowhere", "/settings/nowhere", "/settings/api-devices/x"])
 @pytest.mark.parametrize("visitor", ["admin", "anonymous"])
 def test_unknown_path_is_not_found(visitors: dict[str, Visitor], visitor: str, path: str) -> None:

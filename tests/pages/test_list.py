@@ -183,6 +183,7 @@ def test_htmx_pushes_a_url_without_default_filters(admin: Visitor) -> None:
     assert pushed("name=till&status=all") == f"{LIST}?name=till"
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "headers",
     [

@@ -9,7 +9,7 @@ from tests.conftest import NOON, Register, state_of
 from tests.pages.test_details import LIST, fact
 from tests.pages.visitor import Visitor
 
-MARK = "Looks like others"
+MARK = "Lookalike characters"
 
 
 def test_details_name_characters_that_look_like_others(
@@ -33,6 +33,7 @@ def test_details_name_at_most_eight_characters(admin: Visitor, register: Registe
     assert items[-1].text == "Identifier: 2 more"
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("text", ["phone-1", "Принтер", "東京タワーのカメラ", "Kühlhaus"])
 def test_details_leave_ordinary_texts_unmarked(
     admin: Visitor, register: Register, text: str

@@ -12,6 +12,7 @@ def csrf_token(visitor: Visitor, path: str, action: str) -> str:
     return visitor.get(path).form(action).one("input", name="csrf_token")["value"]
 
 
+@pytest.mark.database("sqlite")
 @plain_and_htmx
 @each_action
 @pytest.mark.parametrize("forged", ["missing", "invalid", "from another session"])

@@ -81,18 +81,6 @@ def test_refused_attempts_from_many_addresses_have_a_common_limit(
     ]
 
 
-def test_refused_attempts_do_not_use_the_disk_reserve(
-    app: Flask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse() -> None:
-        raise DatabaseUnavailable("The disk is full.")
-
-    guess(app, STRANGER, times=10)
-    monkeypatch.setattr(state_of(app).db.reserve, "require", refuse)
-    assert guess(app, STRANGER) == [429]
-    assert {entry.action for entry in audit_log(app)} == {"user.sign_in_failed"}
-
-
 def test_sign_out_is_recorded(app: Flask, admin: Visitor) -> None:
     admin.change("/settings/api-devices", "/logout")
     assert entries(app) == [("user.signed_out", ANN, "user:1", {"address": KNOWN})]
@@ -135,3 +123,16 @@ def test_guesses_from_new_addresses_are_refused_while_they_cannot_be_counted(app
     refuse_writes(app)
     assert guess(app, STRANGER, times=3)[1:] == [429, 429]
     assert sign_in(app, KNOWN).status == 302
+
+
+def test_wrong_passwords_do_not_use_the_disk_reserve(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise DatabaseUnavailable("The disk is full.")
+
+    monkeypatch.setattr(state_of(app).db.reserve, "require", refuse)
+    assert guess(app, STRANGER, times=11) == [200] * 10 + [429]
+    assert entries(app) == []
+    assert sign_in(app, KNOWN).status == 302
+    assert [entry.action for entry in audit_log(app)] == ["user.signed_in"]

@@ -119,6 +119,7 @@ def test_token_is_valid_until_the_end_of_its_expiry_date(
     assert "Expired" in rows(admin.get(TOKENS))[0].one("td", class_="name").text
 
 
+@pytest.mark.database("sqlite")
 @PLAIN_AND_HTMX
 @pytest.mark.parametrize(
     ("typed", "message"),

@@ -11,6 +11,8 @@ from harness.real_server import RealServer, wait_until
 from tests.conftest import StartServer, as_device
 from tests.monitoring.conftest import parse
 
+pytestmark = pytest.mark.database("sqlite")
+
 ALLOWED = 'apidevices_requests_total{outcome="allowed"}'
 
 
@@ -34,7 +36,6 @@ def test_every_worker_reports_the_sums(make_server: StartServer) -> None:
         assert scrape(server, token)["apidevices_workers"] == 3
 
 
-@pytest.mark.database("sqlite")
 def test_counters_do_not_fall_when_workers_are_replaced(make_server: StartServer) -> None:
     with make_server(WEB_CONCURRENCY="2") as server:
         token = server.create_token("prometheus", "metrics:read")
@@ -49,7 +50,6 @@ def test_counters_do_not_fall_when_workers_are_replaced(make_server: StartServer
         assert scrape(server, token)["apidevices_workers"] == 2
 
 
-@pytest.mark.database("sqlite")
 def test_killed_worker_no_longer_counts_as_running(make_server: StartServer) -> None:
     with make_server(WEB_CONCURRENCY="2") as server:
         token = server.create_token("prometheus", "metrics:read")
@@ -58,7 +58,6 @@ def test_killed_worker_no_longer_counts_as_running(make_server: StartServer) -> 
         wait_until(lambda: scrape(server, token)["apidevices_workers"] == 1, 20)
 
 
-@pytest.mark.database("sqlite")
 def test_scrapes_on_one_connection_never_see_a_counter_fall(make_server: StartServer) -> None:
     with make_server(WEB_CONCURRENCY="2") as server:
         token = server.create_token("prometheus", "metrics:read")

@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from harness.real_server import RealServer
 
 
+@pytest.mark.database("sqlite")
 def test_simulated_devices_are_registered(server: RealServer, token: str) -> None:
     before = len(json.loads(server.flask("apidevices", "list", "--json").stdout))
     options = ("--devices", "5", "--rate", "40", "--seconds", "0.5", "--seed", "7")

@@ -1,8 +1,6 @@
 """Server start: migrations, the setup link, and one-line errors."""
 
 import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from harness.real_server import PROGRAM, RealServer, clean_environment, free_por
 from tests.conftest import StartServer
 
 
+@pytest.mark.database("sqlite")
 def test_first_start_prints_one_setup_link(make_server: StartServer) -> None:
     with make_server() as server:
         [link] = server.setup_links
@@ -23,14 +22,14 @@ def test_first_start_prints_one_setup_link(make_server: StartServer) -> None:
         assert server.setup_links == []
 
 
+@pytest.mark.database("sqlite")
 def test_secret_key_file_is_readable_by_its_owner_only(server: RealServer) -> None:
     assert (server.instance / "secret_key").stat().st_mode & 0o777 == 0o600
     assert len((server.instance / "secret_key").read_text()) >= 32
 
 
-@pytest.mark.parametrize("program", [PROGRAM, (sys.executable, "-m", "apidevices", "serve")])
-def test_secret_key_is_stored_before_workers_start(tmp_path: Path, program: Sequence[str]) -> None:
-    server = RealServer(tmp_path / "instance", program=program)
+def test_secret_key_is_stored_before_workers_start(tmp_path: Path) -> None:
+    server = RealServer(tmp_path / "instance")
     server.launch()
     try:
         wait_until(lambda: server.workers, 30)
@@ -40,6 +39,7 @@ def test_secret_key_is_stored_before_workers_start(tmp_path: Path, program: Sequ
         server.stop()
 
 
+@pytest.mark.database("sqlite")
 def test_start_migrates_the_database(make_server: StartServer) -> None:
     with make_server() as server:
         assert server.call("GET", "/readyz").status == 200
@@ -84,6 +84,7 @@ def test_invalid_setting_fails_startup_with_a_one_line_error(
     assert variable in failed_start(tmp_path, environment).partition(": ")[0]
 
 
+@pytest.mark.database("sqlite")
 def test_port_in_use_fails_startup_with_a_one_line_error(
     server: RealServer, tmp_path: Path
 ) -> None:
@@ -94,6 +95,7 @@ def test_port_in_use_fails_startup_with_a_one_line_error(
     )
 
 
+@pytest.mark.database("sqlite")
 def test_invalid_setting_fails_a_command_with_a_one_line_error(make_server: StartServer) -> None:
     listed = make_server(APIDEVICES_REQUIRE_DEVICE_ID="perhaps").flask("apidevices", "list")
     assert listed.returncode != 0

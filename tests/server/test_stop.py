@@ -47,6 +47,7 @@ def rejects_connections(server: RealServer) -> bool:
     return False
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_port_is_closed_while_the_last_request_is_in_flight(
     make_server: StartServer, number: signal.Signals
@@ -131,6 +132,7 @@ def test_graceful_stop_under_load_completes_every_request_in_flight(
     assert unsaved == []
 
 
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_stop_writes_buffered_activity(make_server: StartServer, number: signal.Signals) -> None:
     with make_server(APIDEVICES_ACTIVITY_INTERVAL="1") as server:
@@ -145,6 +147,7 @@ def test_stop_writes_buffered_activity(make_server: StartServer, number: signal.
     assert shown["last_active_at"] >= started_at
 
 
+@pytest.mark.database("sqlite")
 def test_graceful_stop_closes_idle_connections_and_completes_requests(
     make_server: StartServer,
 ) -> None:

@@ -1,6 +1,5 @@
 """Network addresses of clients, and from which ones an account has signed in."""
 
-import ipaddress
 from datetime import datetime
 
 from flask import request
@@ -8,26 +7,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from apidevices.standalone.models import UserAddress
-from apidevices.toolkit import Database
+from apidevices.toolkit import Database, network_of
 
 MAX_PER_ACCOUNT = 20
 
 
 def client_address() -> str:
-    """Return the network that the current request comes from: an IPv4 address or an IPv6 /64.
-
-    One client usually has a whole /64 of IPv6 addresses.
-    """
-    text = request.remote_addr or "unknown"
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return text[:43]  # not an IP network, such as "unix:"
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Network((address, 64), strict=False))
+    """Return the network that the current request comes from: an IPv4 address or an IPv6 /64."""
+    return network_of(request.remote_addr)
 
 
 def remember(db: Database, session: Session, user_id: int, address: str, now: datetime) -> None:

@@ -3,13 +3,13 @@
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, selectinload
 
 from apidevices.standalone.accounts import passwords, users
+from apidevices.standalone.accounts.actions import Action
 from apidevices.standalone.models import Role, User
 from apidevices.toolkit import (
     Conflict,
@@ -19,17 +19,6 @@ from apidevices.toolkit import (
     audit,
     retried_with_reserve,
 )
-
-
-class Action(StrEnum):
-    """Audit log actions on accounts."""
-
-    USER_DISABLED = "user.disabled"
-    USER_ENABLED = "user.enabled"
-    USER_DELETED = "user.deleted"
-    PASSWORD_SET = "user.password_set"  # noqa: S105 - the name of an action
-    RESET_LINK_CREATED = "user.reset_link_created"
-    PASSWORD_RESET = "user.password_reset"  # noqa: S105 - the name of an action
 
 
 class UserNotFound(NotFound):
@@ -63,7 +52,7 @@ def disable(db: Database, email: str, *, actor: str, now: datetime) -> User:
 
     Raises:
         UserNotFound: The account does not exist.
-        Conflict: No other account could sign in any more.
+        Conflict: No other account could sign in then.
     """
     with db.write() as session:
         user = lock(session, email)
@@ -95,7 +84,7 @@ def delete(db: Database, email: str, *, actor: str, now: datetime) -> User:
 
     Raises:
         UserNotFound: The account does not exist.
-        Conflict: No other account could sign in any more.
+        Conflict: No other account could sign in then.
     """
     with db.write() as session:
         user = lock(session, email)

@@ -8,18 +8,16 @@ account has signed in from, attempts therefore count separately.
 """
 
 import hashlib
-import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, func, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from apidevices.standalone.accounts.writes import try_to_write
 from apidevices.standalone.models import User, UserAddress
-from apidevices.toolkit import Database, DatabaseUnavailable, LimitReached, is_unavailable, limits
+from apidevices.toolkit import Database, LimitReached, limits
 
 _PERIOD = timedelta(minutes=15)
 
@@ -31,8 +29,6 @@ PASSWORD_CHECK = limits.Limit("password_check", 10, _PERIOD)
 
 UNCOUNTED_PAUSE = 10
 """Seconds between a process's attempts from unknown addresses while the database is read-only."""
-
-_logger = logging.getLogger("apidevices")
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ class Attempt:
         if not try_to_write(db, take, "count a sign-in") and not self.is_known:
             _uncounted.take()
 
-    def uncount(self, db: Database, now: datetime) -> None:
+    def uncount(self, db: Database) -> None:
         """Undo ``count``, because the password is right."""
 
         def give_back(session: Session) -> None:
@@ -110,26 +106,6 @@ def password_check(user: User, address: str) -> Attempt:
     """Return an attempt to enter the current password while signed in."""
     subject = f"user:{user.id}"
     return Attempt(subject, user.email, address, True, ((PASSWORD_CHECK, subject),))
-
-
-def try_to_write(
-    db: Database, write: Callable[[Session], None], purpose: str, *, essential: bool = True
-) -> bool:
-    """Call ``write`` in a transaction; log and return False if the database can't be written.
-
-    A full disk must not keep administrators from signing in. Only essential writes may use the disk
-    reserve.
-    """
-    try:
-        with db.write(essential=essential) as session:
-            write(session)
-    except SQLAlchemyError as error:
-        if not is_unavailable(error):
-            raise
-        if not isinstance(error, DatabaseUnavailable):  # it has been logged
-            _logger.error("Can't %s: %s", purpose, error)
-        return False
-    return True
 
 
 class _Uncounted:

@@ -7,15 +7,16 @@ from typing import Any
 from flask import Response, after_this_request, current_app, request
 from flask_security import ChangePasswordForm, LoginForm, current_user
 from flask_security.utils import get_message
-from sqlalchemy.exc import SQLAlchemyError
 
 from apidevices.standalone.accounts import attempts, passwords, sign_in_log
+from apidevices.standalone.accounts.actions import Action
 from apidevices.standalone.accounts.addresses import client_address
 from apidevices.standalone.accounts.attempts import Attempt
 from apidevices.standalone.accounts.hashing import BUSY, slots
-from apidevices.standalone.accounts.sign_in_log import Action
+from apidevices.standalone.accounts.state import current_session
+from apidevices.standalone.accounts.writes import try_to_commit
 from apidevices.standalone.delay import hold_back
-from apidevices.toolkit import LimitReached, clock, database, is_unavailable
+from apidevices.toolkit import LimitReached, clock, database
 
 REFUSAL_DELAY = (1.0, 3.0)
 """Range of seconds to hold back the response to a refused attempt, so that clients in a loop cost
@@ -45,7 +46,7 @@ class SignInForm(LoginForm):
             self.form_errors = [_refuse(error, attempt)]
             return False
         if is_valid:
-            attempt.uncount(db, now)
+            attempt.uncount(db)
             _store_new_hash()
         else:
             sign_in_log.record_failure(db, Action.SIGN_IN_FAILED, attempt, now)
@@ -77,7 +78,7 @@ class PasswordForm(ChangePasswordForm):
         if wrong in self.password.errors:
             sign_in_log.record_failure(db, Action.PASSWORD_CHECK_FAILED, attempt, now)
         else:
-            attempt.uncount(db, now)
+            attempt.uncount(db)
         return is_valid
 
 
@@ -105,12 +106,5 @@ def _duration(seconds: int) -> str:
 
 
 def _store_new_hash() -> None:
-    """Store the hash if it was computed anew with current parameters. Signing in works without."""
-    session = current_app.extensions["security"].datastore.db.session
-    try:
-        session.commit()
-    except SQLAlchemyError as error:
-        session.rollback()
-        if not is_unavailable(error):
-            raise
-        current_app.logger.error("Can't store the new hash of a password: %s", error)
+    """Store the hash if it was recomputed with current parameters. Signing in works without."""
+    try_to_commit(current_session(), "store the new hash of a password")

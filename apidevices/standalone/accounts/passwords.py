@@ -37,7 +37,9 @@ def check(password: str, email: str) -> str:
     folded = composed.casefold()
     address = unicodedata.normalize("NFKC", email).casefold()
     if folded in (address, address.rpartition("@")[0]):
-        raise _invalid("The password must not be your email address or a part of it.")
+        raise _invalid(
+            "The password must not be the email address of the account, or the part before the @."
+        )
     if any(map(is_bad_password, {composed, composed.lower()})):
         raise _invalid("This password is known from data breaches. Choose another one.")
     return normalized(password)

@@ -15,15 +15,14 @@ from wtforms import PasswordField
 from wtforms.validators import EqualTo, InputRequired
 
 from apidevices.standalone.accounts import administration, passwords
-from apidevices.standalone.accounts.administration import Action
+from apidevices.standalone.accounts.actions import Action
 from apidevices.standalone.models import User
 from apidevices.toolkit import Conflict, Database, InvalidInput, clock, database, render
 
 LIFETIME = timedelta(days=1)
 
 INVALID = (
-    "This link is not valid any more. A link works once, for a day. Ask your administrator for a"
-    " new one."
+    "This link is no longer valid. It worked once, for a day. Ask an administrator for a new one."
 )
 
 blueprint = Blueprint("reset", __name__)

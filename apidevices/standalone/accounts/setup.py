@@ -11,7 +11,7 @@ from wtforms import EmailField, PasswordField
 from wtforms.validators import EqualTo, InputRequired
 
 from apidevices.standalone.accounts import passwords, users
-from apidevices.standalone.accounts.state import current_security
+from apidevices.standalone.accounts.state import current_security, current_session
 from apidevices.toolkit import Conflict, InvalidInput, clock, database, render
 
 blueprint = Blueprint("setup", __name__)
@@ -67,10 +67,9 @@ def first_account(token: str) -> ResponseReturnValue:
 
 
 def _sign_in(email: str) -> None:
-    datastore = current_security().datastore
-    user = datastore.find_user(case_insensitive=True, email=email)
+    user = current_security().datastore.find_user(case_insensitive=True, email=email)
     login_user(user)  # type: ignore[arg-type]  # not None: just created
-    datastore.commit()  # type: ignore[no-untyped-call]  # untyped in Flask-Security
+    current_session().commit()
 
 
 def _serializer(app: Flask) -> URLSafeTimedSerializer:

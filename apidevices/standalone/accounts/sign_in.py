@@ -8,14 +8,15 @@ from flask import Flask, abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, user_logged_out
 from flask_security import password_changed, user_authenticated
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response as BaseResponse
 
 from apidevices.standalone.accounts import sign_in_log
+from apidevices.standalone.accounts.actions import Action
 from apidevices.standalone.accounts.addresses import client_address
-from apidevices.standalone.accounts.sign_in_log import Action
+from apidevices.standalone.accounts.state import current_security, current_session
+from apidevices.standalone.accounts.writes import try_to_commit
 from apidevices.standalone.models import User
-from apidevices.toolkit import clock, database, is_htmx, is_unavailable
+from apidevices.toolkit import clock, database, is_htmx
 
 SIGN_IN = "Sign in to see this page."
 SESSION_ENDED = "Your session has ended. Sign in and try again."
@@ -83,22 +84,16 @@ def _record_sign_in(_app: Flask, user: User, authn_via: list[str] | None, **_ext
         sign_in_log.record_success(database(), user, client_address(), clock.now())
 
 
-def _record_password_change(app: Flask, user: User, **_extra: Any) -> None:
-    session = app.extensions["security"].datastore.db.session
-    sign_in_log.record(session, Action.PASSWORD_CHANGED, user, client_address(), clock.now())
+def _record_password_change(_app: Flask, user: User, **_extra: Any) -> None:
+    sign_in_log.record(
+        current_session(), Action.PASSWORD_CHANGED, user, client_address(), clock.now()
+    )
 
 
-def _end_sessions(app: Flask, user: User, **_extra: Any) -> None:
+def _end_sessions(_app: Flask, user: User, **_extra: Any) -> None:
     """End all sessions of a user who signs out. Otherwise the session cookie could be replayed."""
-    datastore = app.extensions["security"].datastore
-    session = datastore.db.session
-    datastore.set_uniquifier(user)
+    session = current_session()
+    current_security().datastore.set_uniquifier(user)
     sign_in_log.record(session, Action.SIGNED_OUT, user, client_address(), clock.now())
-    try:
-        datastore.commit()
-    except SQLAlchemyError as error:
-        session.rollback()
-        if not is_unavailable(error):
-            raise
-        app.logger.error("Can't end the sessions of an account: %s", error)
+    if not try_to_commit(session, "end the sessions of an account"):
         flash(STILL_SIGNED_IN)

@@ -1,12 +1,13 @@
 """Sign-ins in the audit log, refused and failed ones too."""
 
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
 from apidevices.standalone.accounts import addresses
-from apidevices.standalone.accounts.attempts import Attempt, try_to_write
+from apidevices.standalone.accounts.actions import Action
+from apidevices.standalone.accounts.attempts import Attempt
+from apidevices.standalone.accounts.writes import try_to_write
 from apidevices.standalone.models import User
 from apidevices.toolkit import Database, LimitReached, audit, limits
 
@@ -15,18 +16,7 @@ ANONYMOUS = "not signed in"
 
 _ENTRY_PER_MINUTE = limits.Limit("sign_in_limited_entry", 1, timedelta(minutes=1))
 _ENTRIES_PER_MINUTE = limits.Limit("sign_in_limited_entries", 60, timedelta(minutes=1))
-"""For attempts with unknown accounts, from all addresses: a stranger may have very many."""
-
-
-class Action(StrEnum):
-    """Audit log actions of sign-in and sign-out."""
-
-    SIGNED_IN = "user.signed_in"
-    SIGN_IN_FAILED = "user.sign_in_failed"
-    SIGN_IN_LIMITED = "user.sign_in_limited"
-    SIGNED_OUT = "user.signed_out"
-    PASSWORD_CHECK_FAILED = "user.password_check_failed"  # noqa: S105 - the name of an action
-    PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an action
+"""For attempts with unknown accounts, from all addresses: a stranger may have many of them."""
 
 
 def record_success(db: Database, user: User, address: str, now: datetime) -> None:
@@ -46,9 +36,12 @@ def record(session: Session, action: Action, user: User, address: str, now: date
 
 def record_failure(db: Database, action: Action, attempt: Attempt, now: datetime) -> None:
     """Record an attempt with a wrong password."""
-    try_to_write(
-        db, lambda session: _record_attempt(session, action, attempt, now), "record an attempt"
-    )
+
+    def write(session: Session) -> None:
+        _record_attempt(session, action, attempt, now)
+
+    # Not essential: strangers could use up the disk reserve.
+    try_to_write(db, write, "record an attempt", essential=False)
 
 
 def record_refusal(db: Database, attempt: Attempt, limit: str, now: datetime) -> None:

@@ -2,22 +2,16 @@
 
 import uuid
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy import func, select
 
 from apidevices.standalone.accounts import passwords
+from apidevices.standalone.accounts.actions import Action
 from apidevices.standalone.accounts.state import current_security
 from apidevices.standalone.models import Role, User
 from apidevices.toolkit import Conflict, Database, InvalidInput, audit
 
 ADMIN = "admin"
-
-
-class Action(StrEnum):
-    """Audit log actions of accounts."""
-
-    USER_CREATED = "user.created"
 
 
 def exists(db: Database) -> bool:
