@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests often wait for servers, so run one process more than there are cores.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,7 +15,7 @@ demo: .venv/installed  ## Run a demo with simulated devices until Ctrl+C
 	@exec $(BIN)/python -m apidevices demo
 
 test: .venv/installed-dev  ## Run all tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4 $(ARGS)
 
 torture: .venv/installed-dev  ## Kill the server and database under load for half an hour
 	$(BIN)/python -m pytest --hypothesis-profile=torture tests/test_history_replay.py
