@@ -55,7 +55,7 @@ class ReportLimits:
         if device_id is None:
             self.limiter.check(self._new_devices(), self._subject, self.now)
         else:
-            self.limiter.check(self._changes(), f"device:{device_id}", self.now)
+            self.limiter.check(self._changes(), self._device(device_id), self.now)
 
     def take_registration(self, session: Session) -> None:
         """Count a registration, in the transaction of ``session``.
@@ -76,7 +76,7 @@ class ReportLimits:
         Raises:
             LimitReached: A limit is reached.
         """
-        self.limiter.take(session, self._changes(), f"device:{device_id}", self.now)
+        self.limiter.take(session, self._changes(), self._device(device_id), self.now)
         if self.now - last_change < UNUSUAL_INTERVAL:
             self.limiter.take(session, self._token_changes(), self._subject, self.now)
 
@@ -85,6 +85,10 @@ class ReportLimits:
         if self.token is not None:
             return f"token:{self.token.id}"
         return f"address:{network_of(self.address)}"
+
+    def _device(self, device_id: int) -> str:
+        # Separate for each token: the holder of another one could use up the device's limit.
+        return f"device:{device_id}:{self._subject}"
 
     @property
     def _source(self) -> str:

@@ -57,7 +57,8 @@ class UploadLimits:
 
     def _amounts(self, device_id: int, token_id: int, size: int) -> Iterator[tuple[Rule, str, int]]:
         for (number, total_size), subject in (
-            (self._device, f"device:{device_id}"),
+            # Separate for each token: the holder of another one could use up the device's limits.
+            (self._device, f"device:{device_id}:token:{token_id}"),
             (self._token, f"token:{token_id}"),
         ):
             yield number, subject, 1

@@ -151,6 +151,16 @@ def test_alternating_details_stop_at_the_limit(
     assert count(app, DeviceHistory) == 3
 
 
+def test_changes_with_another_token_do_not_count(
+    app: Flask, client: FlaskClient, token: str
+) -> None:
+    _, other = tokens.issue(state_of(app).db, "other", actor="a", now=NOON)
+    for model in "ABCD":
+        response = client.get(DEVICE, headers=as_device(other, model=model))
+    assert response.status_code == 429
+    assert client.get(DEVICE, headers=as_device(token, model="E")).status_code == 200
+
+
 def test_refused_change_stores_nothing(
     client: FlaskClient, token: str, administrator: Administrator
 ) -> None:

@@ -9,9 +9,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from apidevices import tokens
 from apidevices.models import RateLimit
 from apidevices.standalone.models import Upload
-from tests.conftest import DEVICE, UPLOADS, MakeApp, as_device, state_of
+from tests.conftest import DEVICE, NOON, UPLOADS, MakeApp, as_device, state_of
 from tests.limits.conftest import assert_limited, count
 
 
@@ -31,6 +32,14 @@ def test_uploads_of_a_device_stop_at_number_and_bytes(
     for _ in range(2):
         assert_limited(upload(client, token, "phone-1", size), setting, wait)
     assert count(app, Upload) == accepted
+
+
+def test_uploads_with_another_token_do_not_count(
+    app: Flask, client: FlaskClient, token: str
+) -> None:
+    _, other = tokens.issue(state_of(app).db, "other", actor="a", now=NOON)
+    assert [upload(client, other, "phone-1").status_code for _ in range(5)] == [201] * 4 + [429]
+    assert upload(client, token, "phone-1").status_code == 201
 
 
 def test_smaller_upload_is_stored_after_a_larger_one_is_refused(
