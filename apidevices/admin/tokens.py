@@ -28,7 +28,7 @@ def _require_tokens_enabled() -> None:
 @blueprint.get("/api-tokens")
 def token_list() -> ResponseReturnValue:
     """Show the tokens. A token that was just created is shown in full, once."""
-    sealed = session.pop(_SESSION_KEY, None)
+    sealed = None if request.method == "HEAD" else session.pop(_SESSION_KEY, None)
     revealed = sealed and tokens.reveal(state.database(), *sealed, now=clock.now())
     new = {"name": revealed[0].name, "text": revealed[1]} if revealed else None
     return render("tokens/list.html", **_context(new))

@@ -42,6 +42,12 @@ def test_replayed_session_cookie_does_not_show_the_new_token(app: Flask, admin: 
     assert token not in page.html
 
 
+def test_head_request_does_not_use_up_the_display(admin: Visitor) -> None:
+    response = admin.change(TOKENS, TOKENS, name="box office")
+    assert admin.client.head(TOKENS).status_code == 200
+    assert token_text(admin.follow(response)).startswith("apd_")
+
+
 def test_database_contains_the_new_token_only_encrypted_and_until_it_is_shown(
     admin: Visitor, db: Database
 ) -> None:
