@@ -53,6 +53,8 @@ class Checkout:
         """Return the standalone server of this checkout. Enter it to start it."""
         program = (str(self.python), str(self.folder / "app.py"))
         variables = {"DATABASE_URL": url, **NAMED_THREADS, **(variables or {})}
+        if self.commit:
+            variables["APIDEVICES_DISK_RESERVE"] = ""  # older revisions don't know it
         return RealServer(instance, program=program, variables=variables)
 
     def host(self, name: str, folder: Path, url: str) -> RealServer:

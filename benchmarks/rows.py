@@ -7,7 +7,7 @@ from itertools import islice
 from random import Random
 from typing import Any
 
-from sqlalchemy import Engine, insert, inspect, select
+from sqlalchemy import Engine, column, insert, inspect, select, table
 
 from apidevices import clock
 from apidevices.listing.search import search_key, short_key
@@ -42,23 +42,27 @@ def _columns(engine: Engine) -> Mapping[str, set[str]]:
     """Return the names of the columns of each table."""
     inspector = inspect(engine)
     return {
-        table: {column["name"] for column in inspector.get_columns(table)}
-        for table in inspector.get_table_names()
+        name: {found["name"] for found in inspector.get_columns(name)}
+        for name in inspector.get_table_names()
     }
 
 
 def _ensure_token(engine: Engine, token: str) -> int:
     """Insert the token unless it exists. Return its id."""
     existing = select(ApiToken.id).where(ApiToken.digest == digest(token))
-    new = insert(ApiToken).values(
-        name="benchmark",
-        prefix=token[:10],
-        digest=digest(token),
-        scopes=list(SCOPES),
-        created_at=clock.now(),
-    )
+    values = {
+        "name": "benchmark",
+        "prefix": token[:10],
+        "digest": digest(token),
+        "scopes": list(SCOPES),
+        "created_at": clock.now(),
+    }
+    columns = ApiToken.__table__.c
+    # Without the other columns, which an older revision may not have.
+    tokens = table(ApiToken.__tablename__, *(column(name, columns[name].type) for name in values))
+    new = insert(tokens).values(values)
     with engine.begin() as connection:
-        return connection.scalar(existing) or connection.scalars(new.returning(ApiToken.id)).one()
+        return connection.scalar(existing) or connection.scalars(new.returning(columns.id)).one()
 
 
 def _insert_devices(
@@ -73,11 +77,11 @@ def _insert_devices(
         cursor = connection.cursor()
         numbers = iter(devices)
         while chunk := list(islice(numbers, _CHUNK)):
-            for table, rows in _rows(chunk, token_id).items():
-                names = [name for name in rows[0] if not columns or name in columns.get(table, ())]
+            for into, rows in _rows(chunk, token_id).items():
+                names = [name for name in rows[0] if not columns or name in columns.get(into, ())]
                 values = [tuple(row[name] for name in names) for row in rows]
                 if names:
-                    write(cursor, table, names, values)
+                    write(cursor, into, names, values)
         connection.commit()
         if not is_sqlite:
             _reset_sequence_and_vacuum(connection)
