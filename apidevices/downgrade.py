@@ -50,7 +50,7 @@ def plan(db: Database, revision: str) -> Downgrade:
         heads = migration.applied_heads(connection)
         scripts = migration.migration_scripts()
         try:
-            steps: list[Any] = scripts._downgrade_revs(revision, heads)  # type: ignore[arg-type]  # as Alembic does
+            steps: list[Any] = scripts._downgrade_revs(revision, heads)  # type: ignore[arg-type]  # also takes all heads
             before, after = _rehearse(heads, steps)
         except CommandError as error:
             raise RevisionNotFound(str(error)) from None

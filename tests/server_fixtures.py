@@ -1,6 +1,7 @@
 """Fixtures that run the real server in its own processes."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,11 +23,18 @@ def make_server(databases: Databases, tmp_path: Path) -> Iterator[StartServer]:
     databases.drop(database)
 
 
+@contextmanager
+def shared_server(databases: Databases, folder: Path, **variables: str) -> Iterator[RealServer]:
+    """Run a server with an empty database, for several tests."""
+    database = databases.empty(folder / "instance")
+    with RealServer(folder / "instance", variables=database | variables) as running:
+        yield running
+    databases.drop(database)
+
+
 @pytest.fixture(scope="session")
 def server(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """A server for all tests that leave it running. Each test must use its own devices."""
-    instance = tmp_path_factory.mktemp("server") / "instance"
-    database = databases.empty(instance)
-    with RealServer(instance, variables={"WEB_CONCURRENCY": "4"} | database) as running:
+    folder = tmp_path_factory.mktemp("server")
+    with shared_server(databases, folder, WEB_CONCURRENCY="4") as running:
         yield running
-    databases.drop(database)

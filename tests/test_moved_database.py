@@ -39,6 +39,16 @@ def statuses(client: FlaskClient, token: str) -> list[int]:
     ]
 
 
+def replace_under_server(file: Path, db: Database) -> Path:
+    """Replace the file by a copy, and let the process notice it. Return the original."""
+    original = file.with_name("original")
+    file.rename(original)
+    shutil.copy(original, file)
+    with pytest.raises(DatabaseUnavailable):
+        db.file.check()
+    return original
+
+
 SERVED = [200, 200, 200, 201, 200]
 
 
@@ -112,11 +122,7 @@ def test_next_start_does_not_write_the_log_of_a_moved_file_into_its_replacement(
     make_bare_app: MakeApp, client: FlaskClient, token: str, db: Database, file: Path
 ) -> None:
     assert statuses(client, token) == SERVED
-    original = file.with_name("original")
-    file.rename(original)
-    shutil.copy(original, file)
-    with pytest.raises(DatabaseUnavailable):
-        db.file.check()
+    original = replace_under_server(file, db)
     for _ in range(2):
         with pytest.raises(DatabaseUnavailable, match="Move that file back"):
             files.DatabaseFile(file).check()
@@ -134,11 +140,7 @@ def test_replacement_is_used_once_the_log_of_the_moved_file_is_deleted(
     client: FlaskClient, token: str, db: Database, file: Path
 ) -> None:
     assert statuses(client, token) == SERVED
-    original = file.with_name("original")
-    file.rename(original)
-    shutil.copy(original, file)
-    with pytest.raises(DatabaseUnavailable):
-        db.file.check()
+    replace_under_server(file, db)
     Path(f"{file}-wal").unlink()
     replacement = files.DatabaseFile(file)
     replacement.check()

@@ -113,7 +113,7 @@ class ReportLimits:
         setting, number = "CHANGES_PER_HOUR", self.numbers.changes
         return Rule(
             Limit(setting.lower(), number, HOUR),
-            "This device has changed its details too often: it may do so at most"
+            f"This device has changed its details too often {self._source}: it may do so at most"
             f" {number:,} times per hour. Check whether several devices use the same identifier."
             f" An administrator can raise APIDEVICES_{setting}.",
         )

@@ -49,12 +49,12 @@ REMOVE_PAUSE = 0.01
 
 _WILDCARD = re.compile(r"[\\%_]")
 
-NEXT_DEVICE_ID = f"""
+NEXT_DEVICE_ID = """
     SELECT max(id) + 1 FROM (
-        SELECT max(id) AS id FROM {PREFIX}devices UNION ALL SELECT 0
-        UNION ALL SELECT seq FROM sqlite_sequence WHERE name = '{PREFIX}device_search_deleted'
+        SELECT max(id) AS id FROM apidevices_devices UNION ALL SELECT 0
+        UNION ALL SELECT seq FROM sqlite_sequence WHERE name = 'apidevices_device_search_deleted'
     )
-"""  # noqa: S608 - all of it is constant
+"""
 """SQLite: an id that no device has ever had. ``sqlite_sequence`` keeps the largest deleted id."""
 
 _LAST_CHARACTER = chr(0x10FFFF)

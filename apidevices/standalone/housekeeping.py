@@ -53,7 +53,7 @@ class Housekeeping:
         self, state: State, *, first_run: float = FIRST_RUN, interval: float = INTERVAL
     ) -> None:
         self._state = state
-        self._first_run = first_run * random.uniform(1, 2)  # noqa: S311 - spreads the workers
+        self._first_run = first_run * random.SystemRandom().uniform(1, 2)  # spreads the workers
         self._interval = interval
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None

@@ -36,7 +36,7 @@ class UploadLimits:
         )
 
     def check(self, device_id: int, token_id: int, size: int, now: datetime) -> None:
-        """Refuse an upload if this process has just refused such a one, without the database.
+        """Refuse an upload like one that this process has just refused, without the database.
 
         Raises:
             LimitReached: A limit is reached.

@@ -11,6 +11,7 @@ from harness.databases import Databases
 from harness.real_server import RealServer, Response
 from tests.conftest import DEVICE, DEVICES, VERIFY, as_device
 from tests.server.management import history
+from tests.server_fixtures import shared_server
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -80,11 +81,9 @@ PATHS = [
 @pytest.fixture(scope="module")
 def proxied(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """A server behind one proxy."""
-    instance = tmp_path_factory.mktemp("proxied") / "instance"
-    database = databases.empty(instance)
-    with RealServer(instance, variables={"APIDEVICES_PROXIES": "1"} | database) as running:
+    folder = tmp_path_factory.mktemp("proxied")
+    with shared_server(databases, folder, APIDEVICES_PROXIES="1") as running:
         yield running
-    databases.drop(database)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """The forms of Flask-Security with limits on wrong passwords."""
 
 from math import ceil
-from random import uniform
+from random import SystemRandom
 from typing import Any
 
 from flask import Response, after_this_request, current_app, request
@@ -85,7 +85,7 @@ class PasswordForm(ChangePasswordForm):
 def _refuse(error: LimitReached, attempt: Attempt) -> str:
     """Prepare the response to a refused attempt, and return the message for its form."""
     sign_in_log.record_refusal(database(), attempt, error.limit, clock.now())
-    hold_back(request.environ, uniform(*REFUSAL_DELAY))  # noqa: S311 - not a secret
+    hold_back(request.environ, SystemRandom().uniform(*REFUSAL_DELAY))
 
     @after_this_request
     def as_refusal(response: Response) -> Response:
