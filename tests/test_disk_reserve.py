@@ -1,6 +1,7 @@
 """The disk reserve of a SQLite database, without a full disk: see also server/test_full_disk.py."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -207,6 +208,26 @@ def test_missing_right_to_create_tables_turns_the_reserve_off(
         register(db, f"phone-{number}")
     [record] = caplog.records
     assert record.getMessage().startswith("Can't create the disk reserve, so there is none: ")
+
+
+@pytest.mark.database("postgresql")
+def test_devices_are_stored_while_a_reserve_that_a_crash_has_emptied_is_rebuilt(
+    make_app: MakeApp,
+) -> None:
+    engine = state_of(make_app()).db.engine
+    processes = [Database(engine, SIZE) for _ in range(2)]
+    for db in processes:
+        db.reserve.build()
+    with engine.begin() as connection:
+        connection.exec_driver_sql(table_reserve._TRUNCATE)  # as PostgreSQL does after a crash
+    with ThreadPoolExecutor(8) as threads:
+        calls = [
+            threads.submit(register, processes[number % 2], f"phone-{number}")
+            for number in range(16)
+        ]
+    assert len({call.result() for call in calls}) == 16
+    with processes[0].read() as session:
+        assert session.scalar(text(f"{table_reserve._SIZE} >= {SIZE}"))
 
 
 @pytest.mark.database("postgresql")

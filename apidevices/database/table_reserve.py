@@ -8,13 +8,16 @@ first.
 """
 
 import logging
+import threading
 from time import monotonic
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
-from apidevices.database.errors import may_be_out_of_space
+from apidevices.database.backend import LOCK_TIMEOUT
+from apidevices.database.errors import DatabaseUnavailable, may_be_out_of_space
 from apidevices.database.reserve import Reserve
+from apidevices.processes import after_fork
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +37,8 @@ _CHECK_INTERVAL = 0.25
 """Seconds between two checks of the size. Devices can't use up the reserve in this time."""
 
 _BUILD_INTERVAL = 15.0
-"""Seconds between attempts to build the reserve. A failed one fills the disk for a moment."""
+"""Seconds until another attempt to build the reserve on a full disk. An attempt fills the disk for
+a moment."""
 
 
 class TableReserve(Reserve):
@@ -50,19 +54,24 @@ class TableReserve(Reserve):
         self._engine = engine
         self._intact_until = 0.0
         self._next_attempt = 0.0
+        self._checking = threading.Lock()
+        after_fork(self._reset_after_fork)
 
     def require(self) -> None:
-        """Check that devices may write. Rebuild the reserve if there may be space for it."""
-        now = monotonic()
-        if not self._size or now < self._intact_until:
+        """Check that devices may write. Rebuild the reserve if there may be space for it.
+
+        After a crash, PostgreSQL has emptied the table although the disk is not full. One thread
+        then builds the reserve, and the others wait for it.
+        """
+        if not self._size or monotonic() < self._intact_until:
             return
-        with self._engine.connect() as connection:
-            size = _size(connection)
-        is_due = size is None or size < self._size
-        if is_due and not (now >= self._next_attempt and self.build()) and size is not None:
-            self._refuse()
-        self._intact_until = now + _CHECK_INTERVAL
-        self._accept()
+        if not self._checking.acquire(timeout=LOCK_TIMEOUT):
+            raise DatabaseUnavailable("timed out waiting for the check of the disk reserve")
+        try:
+            if monotonic() >= self._intact_until:
+                self._check()
+        finally:
+            self._checking.release()
 
     def on_full_disk(self, *, essential: bool) -> None:
         """Release the space after any failed write, because the log needs some in any case."""
@@ -72,7 +81,6 @@ class TableReserve(Reserve):
         """Fill the table. Return False if that is not possible at the moment."""
         if not self._size:
             return True
-        self._next_attempt = monotonic() + _BUILD_INTERVAL
         rows = (self._size // _PAGE + 1) * _ROWS_PER_PAGE
         try:
             with self._engine.begin() as connection:
@@ -88,6 +96,8 @@ class TableReserve(Reserve):
             logger.warning("Can't create the disk reserve, so there is none: %s", error.orig)
             self._size = 0
         except SQLAlchemyError as error:
+            if not getattr(error, "connection_invalidated", False):  # else PostgreSQL restarts
+                self._next_attempt = monotonic() + _BUILD_INTERVAL
             if not may_be_out_of_space(error):  # such as a lock, held by a dump
                 logger.warning("Can't build the disk reserve yet: %s", error)
             return False
@@ -98,6 +108,7 @@ class TableReserve(Reserve):
         if not self._size:
             return
         self._intact_until = 0.0
+        self._next_attempt = monotonic() + _BUILD_INTERVAL
         try:
             with self._engine.begin() as connection:
                 if _size(connection):
@@ -105,6 +116,19 @@ class TableReserve(Reserve):
                     logger.error("The disk is full. Using the reserve.")
         except SQLAlchemyError as error:
             logger.error("Can't use the disk reserve: %s", error)
+
+    def _check(self) -> None:
+        now = monotonic()
+        with self._engine.connect() as connection:
+            size = _size(connection)
+        is_missing = size is None or size < self._size
+        if is_missing and not (now >= self._next_attempt and self.build()) and size is not None:
+            self._refuse()
+        self._intact_until = monotonic() + _CHECK_INTERVAL
+        self._accept()
+
+    def _reset_after_fork(self) -> None:
+        self._checking = threading.Lock()  # another thread may have held it
 
 
 def _size(connection: Connection) -> int | None:

@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 from psycopg import sql
 
-from harness.postgres import UNSAFE_AND_FAST, Postgres
+from harness.postgres import Postgres
 from harness.real_server import RealServer, wait_until
 from tests.conftest import DEVICE, UPLOADS, VERIFY, as_device
 
 
 @pytest.fixture
 def primary() -> Iterator[Postgres]:
-    with Postgres(*UNSAFE_AND_FAST) as running:
+    with Postgres() as running:
         yield running
 
 
 @pytest.fixture
 def standby(primary: Postgres) -> Iterator[Postgres]:
-    with Postgres(*UNSAFE_AND_FAST, primary=primary) as running:
+    with Postgres(primary=primary) as running:
         yield running
 
 
