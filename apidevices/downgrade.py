@@ -48,9 +48,8 @@ def plan(db: Database, revision: str) -> Downgrade:
     """
     with db.connect() as connection:
         heads = migration.applied_heads(connection)
-        scripts = migration.migration_scripts()
         try:
-            steps: list[Any] = scripts._downgrade_revs(revision, heads)  # type: ignore[arg-type]  # also takes all heads
+            steps = migration.downgrade_steps(heads, revision)
             before, after = _rehearse(heads, steps)
         except CommandError as error:
             raise RevisionNotFound(str(error)) from None

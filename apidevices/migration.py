@@ -153,6 +153,20 @@ def upgrade_to(connection: Connection, revision: str) -> None:
     run(connection, lambda heads: migration_scripts()._upgrade_revs(revision, heads))
 
 
+def downgrade_steps(heads: Any, revision: str) -> list[Any]:
+    """Return the steps from the applied migrations down to a revision.
+
+    Args:
+        heads: The latest applied migrations of all branches.
+        revision: An Alembic revision, such as ``"devices@-1"``.
+
+    Raises:
+        CommandError: The database can't be downgraded to this revision.
+    """
+    # The same callback that alembic.command.downgrade passes.
+    return migration_scripts()._downgrade_revs(revision, heads)
+
+
 def run(connection: Connection, steps: Callable[[Any], list[Any]]) -> None:
     """Run migrations in the transaction of a connection.
 

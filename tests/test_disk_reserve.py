@@ -1,4 +1,4 @@
-"""The disk reserve of a SQLite database, without a full disk: see also server/test_full_disk.py."""
+"""The disk reserve, without a full disk: see also server/test_full_disk.py."""
 
 import logging
 from concurrent.futures import ThreadPoolExecutor

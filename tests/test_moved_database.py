@@ -40,7 +40,7 @@ def statuses(client: FlaskClient, token: str) -> list[int]:
 
 
 def replace_under_server(file: Path, db: Database) -> Path:
-    """Replace the file by a copy, and let the process notice it. Return the original."""
+    """Replace the file with a copy, and let the process notice it. Return the original."""
     original = file.with_name("original")
     file.rename(original)
     shutil.copy(original, file)
