@@ -49,11 +49,14 @@ def pgbouncer_port(postgres: Postgres, keeps_statements: bool) -> Iterator[int]:
 
 
 @pytest.fixture
-def database(databases: Databases, migrated: Variables, tmp_path: Path) -> Iterator[Variables]:
+def database(
+    databases: Databases, migrated: Variables, postgres: Postgres, tmp_path: Path
+) -> Iterator[Variables]:
     """A database with all tables, without PgBouncer."""
     database = databases.copy(migrated, tmp_path / "instance")
     yield database
-    databases.drop(database)
+    # Never reused: PgBouncer might still give connections that this closes to the next test.
+    postgres.drop_database(database["DATABASE_URL"].rpartition("/")[2])
 
 
 @pytest.fixture
