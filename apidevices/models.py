@@ -88,6 +88,12 @@ class Device(Base):
             name="apidevices_devices_block_is_whole",
         ),
         Index("apidevices_devices_first_seen", "first_seen_at", "id"),
+        Index(
+            "apidevices_devices_blocked_until",
+            "blocked_until",
+            sqlite_where=text("blocked_until IS NOT NULL"),
+            postgresql_where=text("blocked_until IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = _id()
@@ -106,8 +112,19 @@ class Device(Base):
     # The folded name and identifier, see listing/search.py. The database indexes its substrings.
     # Copied to DeviceActivity.search_key in the same transaction.
     search_key: Mapped[str] = mapped_column(Text)
+    note: Mapped[str | None] = mapped_column(Text)
+    # When the block ends by itself; None for a block without an end.
+    blocked_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     activity: Mapped["DeviceActivity"] = relationship(lazy="joined", innerjoin=True)
+    tag_rows: Mapped[list["DeviceTag"]] = relationship(
+        lazy="selectin", order_by="DeviceTag.key", viewonly=True
+    )
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags in alphabetical order, as they were first spelled for this device."""
+        return [row.tag for row in self.tag_rows]
 
     @property
     def display_name(self) -> str:
@@ -143,6 +160,8 @@ class DeviceActivity(Base):
     last_denied_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # A copy of Device.search_key for the activity indexes, or NULL if it is too long for them.
     search_key: Mapped[str | None] = mapped_column(Text)
+    last_denied_address: Mapped[str | None] = mapped_column(String(64))
+    last_denied_token_id: Mapped[int | None] = mapped_column(Id)
 
 
 # The activity indexes: one partial index per status, sorted like the list. Each row is in exactly
@@ -181,6 +200,7 @@ class ApiToken(Base):
     # The token, encrypted with a key that is not in the database, until it has been shown: see
     # tokens.seal().
     sealed_text: Mapped[bytes | None] = mapped_column(LargeBinary(128))
+    created_by: Mapped[str | None] = mapped_column(Text)
 
     def status_at(self, moment: datetime) -> Literal["active", "expired", "revoked"]:
         """Return the status of the token at a given time; ``revoked`` takes precedence."""
@@ -190,16 +210,14 @@ class ApiToken(Base):
 
 
 class DeviceHistory(Base):
-    """A device's registration, or a change of its details.
+    """A device's registration, a change of its details, a block or its end.
 
     ``changes`` maps each changed field to ``[old, new]``; ``old`` is null if it was unknown.
+    ``actor`` and ``details`` are those of the audit log, for what administrators do.
     """
 
     __tablename__ = f"{PREFIX}device_history"
-    __table_args__ = (
-        CheckConstraint("kind IN ('registered', 'changed')", name="apidevices_history_kind"),
-        Index("apidevices_device_history_device", "device_id", "id"),
-    )
+    __table_args__ = (Index("apidevices_device_history_device", "device_id", "id"),)
 
     id: Mapped[int] = _id()
     device_id: Mapped[int] = mapped_column(
@@ -210,6 +228,8 @@ class DeviceHistory(Base):
     changes: Mapped[dict[str, list[str | None]]] = mapped_column(JSON)
     token_id: Mapped[int | None] = mapped_column(Id, ForeignKey(f"{PREFIX}api_tokens.id"))
     address: Mapped[str | None] = mapped_column(String(64))
+    actor: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
     token: Mapped[ApiToken | None] = relationship(lazy="joined")
 
@@ -233,6 +253,40 @@ class DeviceToken(Base):
     last_used_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     token: Mapped[ApiToken] = relationship(lazy="joined", innerjoin=True)
+
+
+class DeviceTag(Base):
+    """A tag of a device. ``key`` is the folded tag, so that tags don't differ in case only."""
+
+    __tablename__ = f"{PREFIX}device_tags"
+    __table_args__ = (Index("apidevices_device_tags_key", "key", "device_id"),)
+
+    device_id: Mapped[int] = mapped_column(
+        Id, ForeignKey(f"{PREFIX}devices.id", ondelete="CASCADE"), primary_key=True
+    )
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    tag: Mapped[str] = mapped_column(Text)
+
+
+class SavedView(Base):
+    """Filters of the list under a name. All administrators share the saved views."""
+
+    __tablename__ = f"{PREFIX}saved_views"
+
+    id: Mapped[int] = _id()
+    name: Mapped[str] = mapped_column(String(MAX_LENGTH))
+    query: Mapped[str] = mapped_column(Text)
+    created_by: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Preferences(Base):
+    """How an account wants to see the pages, such as the columns of the list."""
+
+    __tablename__ = f"{PREFIX}preferences"
+
+    account: Mapped[str] = mapped_column(String(320), primary_key=True)
+    choices: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class RateLimit(Base):

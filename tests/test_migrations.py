@@ -24,7 +24,7 @@ from sqlalchemy import (
 from apidevices import clock, devices, limits, migration, tokens
 from apidevices.database.sqlite import sqlite_module
 from apidevices.identity import DeviceIdentity
-from apidevices.models import PREFIX, Base, DeviceActivity
+from apidevices.models import PREFIX, Base, DeviceActivity, DeviceTag, Preferences, SavedView
 from apidevices.standalone import accounts, uploads
 from apidevices.standalone.accounts import addresses
 from apidevices.standalone.migrations import upgrade
@@ -74,6 +74,13 @@ def fill(app: Flask) -> None:
     devices.rename(db, device_id, "Front desk", actor="ann", now=now)
     devices.block(db, device_id, reason="lost", actor="ann", now=now)
     with db.write() as session:
+        session.add_all(
+            [
+                DeviceTag(device_id=device_id, key="team a", tag="Team A"),
+                SavedView(name="Blocked", query="status=blocked", created_by="ann", created_at=now),
+                Preferences(account="ann", choices={"columns": ["os"]}),
+            ]
+        )
         limits.take(db, session, limits.Limit("test", 2, limits.HOUR), "token:1", now)
     uploads.store(db, b"[1]", device_id=device_id, token_id=token.id, now=now)
     with app.app_context():

@@ -11,7 +11,7 @@ from apidevices.database import Database
 from apidevices.devices.changes import Check, allow
 from apidevices.devices.queries import load
 from apidevices.listing import search
-from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceToken
+from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceTag, DeviceToken
 
 
 def delete(
@@ -54,6 +54,6 @@ def delete_rows(db: Database, session: Session, ids: Collection[int]) -> None:
     connection, id_list = session.connection(), db.id_list(ids)
     # Activity writes lock these rows before they refer to a device. So do we, and can't deadlock.
     db.lock(connection, DeviceActivity.device_id, ids)
-    for rows in (DeviceToken, DeviceHistory, DeviceActivity):
+    for rows in (DeviceToken, DeviceHistory, DeviceTag, DeviceActivity):
         connection.execute(delete_from(rows).where(rows.device_id.in_(id_list)))
     connection.execute(delete_from(Device).where(Device.id.in_(id_list)))
