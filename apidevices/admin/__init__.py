@@ -1,6 +1,6 @@
 """The admin pages: server-rendered HTML that HTMX updates in place."""
 
-from apidevices.admin import devices, tokens
+from apidevices.admin import device, device_actions, device_list, tokens
 from apidevices.admin.frame import blueprint
 
-__all__ = ["blueprint", "devices", "tokens"]
+__all__ = ["blueprint", "device", "device_actions", "device_list", "tokens"]
