@@ -49,6 +49,13 @@ Chosen = Collection[int] | Matching
 """The devices to change: their ids, or filters."""
 
 
+class Step(NamedTuple):
+    """The ids, in order, of the devices that a step has found, and of those that it changed."""
+
+    found: Sequence[int]
+    changed: Sequence[int]
+
+
 def block_all(
     db: Database, chosen: Chosen, *, reason: str | None, actor: str, now: datetime
 ) -> list[int]:
@@ -65,7 +72,7 @@ def block_all(
         Conflict: The filters match another number of devices than expected. None is blocked.
         InvalidInput: The reason is longer than 1,000 characters.
     """
-    return _Block(db, actor, now, clean_reason(reason)).run(chosen)
+    return Block(db, actor, now, clean_reason(reason)).run(chosen)
 
 
 def unblock_all(db: Database, chosen: Chosen, *, actor: str, now: datetime) -> list[int]:
@@ -74,7 +81,7 @@ def unblock_all(db: Database, chosen: Chosen, *, actor: str, now: datetime) -> l
     Raises:
         Conflict: The filters match another number of devices than expected. None is unblocked.
     """
-    return _Unblock(db, actor, now).run(chosen)
+    return Unblock(db, actor, now).run(chosen)
 
 
 def delete_all(db: Database, chosen: Chosen, *, actor: str, now: datetime) -> list[int]:
@@ -83,20 +90,20 @@ def delete_all(db: Database, chosen: Chosen, *, actor: str, now: datetime) -> li
     Raises:
         Conflict: The filters match another number of devices than expected. None is deleted.
     """
-    done = _Delete(db, actor, now).run(chosen)
+    done = Delete(db, actor, now).run(chosen)
     search.remove_deleted(db)
     return done
 
 
-class _Change(ABC):
-    """A change of many devices."""
+class Change(ABC):
+    """A change of many devices, at once or in steps."""
 
     action: Action
     """The action in the audit entry of a device."""
     action_for_all: Action
     """The action in the audit entry for all devices."""
     signal: Signal
-    _records_each: bool
+    records_each: bool
     """Whether each device gets an audit entry."""
 
     def __init__(self, db: Database, actor: str, now: datetime) -> None:
@@ -116,25 +123,46 @@ class _Change(ABC):
         """Change the chosen devices, record that and send signals; return their ids in order."""
         with self.db.read() as session:
             ids = _ids_of(session, chosen)
-        self._records_each = len(ids) <= MAX_ENTRIES
+        self.records_each = len(ids) <= MAX_ENTRIES
+        filters = chosen.filters if isinstance(chosen, Matching) else None
         done: list[int] = []
         for start in range(0, len(ids), STEP):
             if start:
                 time.sleep(PAUSE)
-            found, changed = self._change(ids[start : start + STEP], chosen)
+            found, changed = self._change(ids[start : start + STEP], filters)
             self.send(changed)
             done += found
         return done
 
+    def step(self, session: Session, ids: Sequence[int]) -> Step:
+        """Change devices in the transaction of ``session`` and record that. Sends no signals."""
+        devices = self._lock(session, ids)
+        found = [device.id for device in devices]
+        changed = self.apply(session, found)
+        if self.records_each:
+            recorded = set(changed)
+            for device in devices:
+                if device.id in recorded:
+                    self._log(session, self.action, f"device:{device.id}", **self.details(device))
+        return Step(found, changed)
+
+    def record_all(self, session: Session, filters: Filters, number: int) -> None:
+        """Record that this number of the devices that match filters have changed."""
+        matching = filters.model_dump(mode="json", exclude_defaults=True)
+        values = {"filter": matching, "number": number, **self.details()}
+        self._log(session, self.action_for_all, "devices", **values)
+
     @retried_with_reserve
-    def _change(self, ids: Sequence[int], chosen: Chosen) -> tuple[Sequence[int], Sequence[int]]:
-        """Change devices in one transaction; return the ids of those found and those changed."""
+    def _change(self, ids: Sequence[int], filters: Filters | None) -> Step:
+        """Change devices in one transaction."""
         with self.db.write() as session:
-            devices = self._lock(session, ids)
-            found = [device.id for device in devices]
-            changed = self.apply(session, found)
-            self._record(session, devices, changed, chosen)
-        return found, changed
+            step = self.step(session, ids)
+            if step.changed and filters is not None:
+                self.record_all(session, filters, len(step.changed))
+        return step
+
+    def _log(self, session: Session, action: Action, subject: str, **details: Any) -> None:
+        audit.record(session, action, subject, actor=self.actor, at=self.now, **details)
 
     def send(self, changed: Sequence[int]) -> None:
         """Send the signal for each device that has changed, if it has receivers."""
@@ -146,28 +174,10 @@ class _Change(ABC):
     def _lock(self, session: Session, ids: Sequence[int]) -> Sequence[Row[Any]]:
         """Lock devices; return their ids, and what is needed to record the change of each."""
         # Concurrent calls lock rows in the same order, so they can't deadlock.
-        recorded: list[Any] = [Device.identifier, Device.name] if self._records_each else []
+        recorded: list[Any] = [Device.identifier, Device.name] if self.records_each else []
         query = select(Device.id, *recorded)
         query = query.where(Device.id.in_(self.db.id_list(ids))).order_by(Device.id)
         return session.execute(query.with_for_update(key_share=True)).all()
-
-    def _record(
-        self,
-        session: Session,
-        found: Sequence[Row[Any]],
-        changed: Collection[int],
-        chosen: Chosen,
-    ) -> None:
-        log = partial(audit.record, session, actor=self.actor, at=self.now)
-        if self._records_each:
-            changed = set(changed)
-            for device in found:
-                if device.id in changed:
-                    log(self.action, f"device:{device.id}", **self.details(device))
-        if changed and isinstance(chosen, Matching):
-            filters = chosen.filters.model_dump(mode="json", exclude_defaults=True)
-            number = len(changed)
-            log(self.action_for_all, "devices", filter=filters, number=number, **self.details())
 
     def _set(
         self,
@@ -187,7 +197,9 @@ class _Change(ABC):
         return sorted(changed)
 
 
-class _Block(_Change):
+class Block(Change):
+    """Blocks devices that are not blocked yet."""
+
     action, action_for_all = Action.DEVICE_BLOCKED, Action.DEVICES_BLOCKED
     signal = signals.device_blocked
 
@@ -196,6 +208,7 @@ class _Block(_Change):
         self._reason = reason
 
     def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
+        """Block those that are not blocked."""
         device = {
             "blocked_at": self.now,
             "block_reason": self._reason,
@@ -205,32 +218,41 @@ class _Block(_Change):
         return self._set(session, ids, Device.blocked_at.is_(None), device, activity)
 
     def details(self, _device: Row[Any] | None = None) -> dict[str, Any]:
+        """Return the reason."""
         return {"reason": self._reason}
 
 
-class _Unblock(_Change):
+class Unblock(Change):
+    """Unblocks devices that are blocked."""
+
     action, action_for_all = Action.DEVICE_UNBLOCKED, Action.DEVICES_UNBLOCKED
     signal = signals.device_unblocked
 
     def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
+        """Unblock those that are blocked."""
         device = dict.fromkeys(("blocked_at", "block_reason", "blocked_by"))
         activity = {"blocked": False, "last_activity_at": DeviceActivity.last_active_at}
         return self._set(session, ids, Device.blocked_at.is_not(None), device, activity)
 
 
-class _Delete(_Change):
+class Delete(Change):
+    """Deletes devices with everything that belongs to them."""
+
     action, action_for_all = Action.DEVICE_DELETED, Action.DEVICES_DELETED
     signal = signals.device_deleted
 
     def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
+        """Delete all."""
         self._deleted = list(_load(session, ids)) if self.signal.receivers else []
         deletion.delete_rows(self.db, session, ids)
         return ids
 
     def details(self, device: Row[Any] | None = None) -> dict[str, Any]:
+        """Return what the device was."""
         return {"identifier": device.identifier, "name": device.name} if device else {}
 
     def send(self, _changed: Sequence[int]) -> None:
+        """Send the signal for each device with what it was."""
         for device in self._deleted:
             signals.send(self.signal, partial(_same, device))
 

@@ -180,15 +180,15 @@ def test_change_that_finds_the_disk_full_in_its_second_transaction_is_completed(
     full = sqlite3.OperationalError("database or disk is full")
     full.sqlite_errorcode = sqlite3.SQLITE_FULL
     errors = iter([None, OperationalError("UPDATE", {}, full)])
-    record = bulk._Change._record
+    step = bulk.Change.step
 
-    def record_on_a_full_disk(*arguments: Any) -> None:
+    def step_on_a_full_disk(*arguments: Any) -> bulk.Step:
         if error := next(errors, None):
             raise error
-        record(*arguments)
+        return step(*arguments)
 
     monkeypatch.setattr(bulk, "STEP", 2)
-    monkeypatch.setattr(bulk._Change, "_record", record_on_a_full_disk)
+    monkeypatch.setattr(bulk.Change, "step", step_on_a_full_disk)
     active = {"filter": {"status": "active"}, "expected": 4}
     blocked = change(administrator, "block", **active)
     assert blocked == (200, {"blocked": [1, 2, 3, 4], "not_found": []})
