@@ -1,0 +1,169 @@
+"""Layout of every page and state, measured from phones to large screens and at 400 % zoom."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from harness.real_server import RealServer, wait_until
+from tests.browser.actions import open_dialog, set_up
+from tests.browser.conftest import Monitor, OpenPage
+from tests.browser.measuring import assert_sound_at_all_widths
+from tests.browser.site import ACCOUNT, LIST, TOKENS, Device, Site
+
+# The pages look the same with every database.
+pytestmark = pytest.mark.database("sqlite")
+
+FLEET = [
+    (
+        "Main entrance, gate A, left turnstile",
+        "Box Office Companion",
+        "14.12.3",
+        "Samsung",
+        "Tab 5",
+    ),
+    ("", "Box Office Companion", "14.12.3", "Zebra Technologies", "TC58 Touch Computer"),
+    ("Getränkestand Süd", "Kassensystem", "2026.10.1", "SUNMI", "V2s Plus"),
+    ("جهاز شباك التذاكر الرئيسي رقم ٣", "تطبيق التذاكر", "3", "Huawei", "MatePad"),
+    ("三号检票口的手持扫描仪", "票务", "8.0", "Xiaomi", "Redmi Pad SE"),
+    ("", "", "", "", ""),
+]
+"""Name, application, its version, manufacturer and model."""
+
+
+@pytest.fixture(scope="module")
+def fleet(site: Site) -> list[Device]:
+    """Devices with short, long and missing details. One is blocked and has denied requests."""
+    devices = []
+    for number, (name, application, version, manufacturer, model) in enumerate(FLEET):
+        details = {
+            "application": application,
+            "application_version": version,
+            "os": "Android" if application else "",
+            "os_version": "15" if application else "",
+            "manufacturer": manufacturer,
+            "model": model,
+        }
+        identifier = f"5f1e7a0{number}-4c0a-4b2e-9b1d-wide0a1b2c3d"
+        devices.append(site.device(identifier, name=name, **details))
+    site.call(devices[0].identifier, application_version="14.13", os_version="16")
+    site.upload(devices[0].identifier)
+    site.block(
+        devices[1], "Left in a taxi after the concert on Saturday. Ann has informed the police."
+    )
+    assert site.call(devices[1].identifier) == 403
+    wait_until(lambda: site.state(devices[1])["denied_count"])
+    return devices
+
+
+@pytest.fixture
+def open_fleet(desktop: Page, fleet: list[Device]) -> Page:
+    desktop.goto(f"{LIST}?name=wide0a")
+    expect(desktop.locator(fleet[0].element)).to_be_visible()
+    return desktop
+
+
+# --- the list ----------------------------------------------------------------------------------
+
+
+def test_list(open_fleet: Page) -> None:
+    assert_sound_at_all_widths(open_fleet)
+
+
+def test_list_of_blocked_devices(desktop: Page, fleet: list[Device]) -> None:
+    desktop.goto(f"{LIST}?name=wide0a&status=blocked")
+    expect(desktop.locator(fleet[1].element)).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+
+
+def test_list_without_matches(desktop: Page) -> None:
+    desktop.goto(f"{LIST}?name=no+such+device")
+    expect(desktop.get_by_role("heading", name="No matching devices")).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+
+
+def test_rename_form_in_the_list(open_fleet: Page, fleet: list[Device]) -> None:
+    row = open_fleet.locator(fleet[0].element)
+    row.get_by_title("Rename", exact=True).click()
+    expect(row.get_by_label("Name of")).to_be_visible()
+    assert_sound_at_all_widths(open_fleet)
+
+
+def test_block_dialog(open_fleet: Page, fleet: list[Device]) -> None:
+    open_dialog(open_fleet, open_fleet.locator(fleet[0].element), "Block")
+    assert_sound_at_all_widths(open_fleet)
+
+
+# --- a device ----------------------------------------------------------------------------------
+
+
+def test_details(desktop: Page, fleet: list[Device]) -> None:
+    desktop.goto(fleet[0].path)
+    assert_sound_at_all_widths(desktop)
+
+
+def test_details_of_a_blocked_device(desktop: Page, fleet: list[Device]) -> None:
+    desktop.goto(fleet[1].path)
+    expect(desktop.get_by_text("Denied requests")).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+
+
+def test_details_with_lookalike_characters(site: Site, desktop: Page) -> None:
+    desktop.goto(site.device("scаnner-lookalike", name="Gаte С").path)  # Cyrillic а and С
+    expect(desktop.get_by_text("Lookalike characters").first).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+
+
+def test_history(desktop: Page, fleet: list[Device]) -> None:
+    desktop.goto(f"{fleet[0].path}/history")
+    assert_sound_at_all_widths(desktop)
+
+
+# --- tokens ------------------------------------------------------------------------------------
+
+
+def test_tokens_and_a_new_token(desktop: Page) -> None:
+    desktop.goto(TOKENS)
+    desktop.get_by_role("textbox", name="Name").fill("Handheld scanners of the main entrance")
+    desktop.get_by_role("button", name="Create token").click()
+    expect(desktop.get_by_role("heading", name="Your new token")).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+
+
+def test_revoke_dialog(site: Site, desktop: Page) -> None:
+    site.server.create_token("Turnstiles", "devices:read", "devices:write")
+    desktop.goto(TOKENS)
+    open_dialog(desktop, desktop.locator("tr").filter(has_text="Turnstiles"), "Revoke")
+    assert_sound_at_all_widths(desktop)
+
+
+# --- other pages -------------------------------------------------------------------------------
+
+
+def test_sign_in_with_an_error(open_page: OpenPage) -> None:
+    page = open_page(signed_in=False)
+    page.goto("/login")
+    page.get_by_label("Email").fill("nobody@example.org")
+    page.get_by_label("Password").fill("not the password")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator(".error").first).to_be_visible()
+    assert_sound_at_all_widths(page)
+
+
+def test_setup_and_empty_pages(bare_server: RealServer, open_page: OpenPage) -> None:
+    page = open_page(bare_server)
+    page.goto(bare_server.setup_links[0])
+    assert_sound_at_all_widths(page)
+    set_up(page, bare_server)
+    assert_sound_at_all_widths(page)
+    page.goto(TOKENS)
+    assert_sound_at_all_widths(page)
+
+
+def test_account(desktop: Page) -> None:
+    desktop.goto(ACCOUNT)
+    assert_sound_at_all_widths(desktop)
+
+
+def test_error_page(desktop: Page, monitor: Monitor) -> None:
+    monitor.expected_statuses.add(404)
+    desktop.goto("/nowhere")
+    assert_sound_at_all_widths(desktop)
