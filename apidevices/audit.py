@@ -19,10 +19,15 @@ class Action(StrEnum):
     """The recorded actions on devices and tokens. Applications can record their own."""
 
     DEVICE_RENAMED = "device.renamed"
+    DEVICE_ANNOTATED = "device.annotated"
+    DEVICE_TAGGED = "device.tagged"
+    DEVICE_UNTAGGED = "device.untagged"
     DEVICE_BLOCKED = "device.blocked"
     DEVICE_UNBLOCKED = "device.unblocked"
     DEVICE_DELETED = "device.deleted"
     # All devices that match a filter, with the filter and their number.
+    DEVICES_TAGGED = "devices.tagged"
+    DEVICES_UNTAGGED = "devices.untagged"
     DEVICES_BLOCKED = "devices.blocked"
     DEVICES_UNBLOCKED = "devices.unblocked"
     DEVICES_DELETED = "devices.deleted"

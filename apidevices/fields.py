@@ -24,3 +24,8 @@ RowId = Annotated[int, Field(ge=0, le=MAX_JSON_INTEGER), BeforeValidator(_intege
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_time)]
 """A time: RFC 3339 with a time zone."""
+
+DeviceTags = Annotated[
+    list[Annotated[str, Field(max_length=50, pattern="^[^,]*$")]], Field(max_length=50)
+]
+"""Tags of a device."""

@@ -37,6 +37,8 @@ class DeviceJson(ResponseBody):
     identifier: str = Field(description="The identifier that the device sends in X-Device-ID.")
     name: str | None = Field(description="The name that an administrator assigned.")
     display_name: str = Field(description="The name, or the identifier if there is no name.")
+    tags: list[str] = Field(description="The tags that administrators gave it, in order.")
+    note: str | None = Field(description="The note of administrators, with line breaks.")
     application: str | None = Field(description="Name of the application, as last reported.")
     application_version: str | None = Field(description="Version of the application.")
     os: str | None = Field(description="Operating system.")
@@ -158,6 +160,24 @@ class UnblockedJson(ResponseBody):
     not_found: list[int] = Field(description=_NOT_FOUND)
 
 
+class TaggedJson(ResponseBody):
+    """The result of tagging several devices."""
+
+    tagged: list[int] = Field(
+        description="IDs of the devices, including those that already had the tags."
+    )
+    not_found: list[int] = Field(description=_NOT_FOUND)
+
+
+class UntaggedJson(ResponseBody):
+    """The result of removing tags from several devices."""
+
+    untagged: list[int] = Field(
+        description="IDs of the devices, including those that did not have the tags."
+    )
+    not_found: list[int] = Field(description=_NOT_FOUND)
+
+
 class DeletedJson(ResponseBody):
     """The result of deleting several devices."""
 
@@ -176,7 +196,10 @@ def etag(device: Device) -> str:
     Activity and reported details are left out: the device can send requests at any time, so a
     conditional update of a busy device would never succeed.
     """
-    state = [device.id, device.name, rfc3339(device.blocked_at), device.block_reason]
+    state = [
+        *(device.id, device.name, device.note, device.tags),
+        *(rfc3339(device.blocked_at), device.block_reason),
+    ]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
 
 

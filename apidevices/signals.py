@@ -1,7 +1,8 @@
 """Blinker signals for device events. A change is committed before its signal is sent.
 
 The sender is the Flask application. Every signal carries ``device``, a ``Device``;
-``device_changed`` also carries ``changes``: field -> [old, new].
+``device_changed`` also carries ``changes``: field -> [old, new]. ``device_tagged`` and
+``device_untagged`` carry ``tags``, the tags that the device has gained or lost.
 """
 
 import logging
@@ -18,6 +19,9 @@ _signals = Namespace()
 device_registered = _signals.signal("device-registered")
 device_changed = _signals.signal("device-changed")
 device_renamed = _signals.signal("device-renamed")
+device_annotated = _signals.signal("device-annotated")
+device_tagged = _signals.signal("device-tagged")
+device_untagged = _signals.signal("device-untagged")
 device_blocked = _signals.signal("device-blocked")
 device_unblocked = _signals.signal("device-unblocked")
 device_deleted = _signals.signal("device-deleted")

@@ -33,6 +33,11 @@ def clean_text(text: str) -> str:
     return " ".join("".join(cleaned).split())
 
 
+def clean_lines(text: str) -> str:
+    """Clean each line like ``clean_text``, and remove empty lines at both ends."""
+    return "\n".join(map(clean_text, text.splitlines())).strip("\n")
+
+
 def decode_utf8(raw: str) -> str:
     """Decode UTF-8 in a WSGI string, whose characters are bytes; invalid bytes stay Latin-1."""
     try:

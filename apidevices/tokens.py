@@ -17,7 +17,7 @@ from apidevices.text import MAX_LENGTH, clean_text
 
 SCOPES = {
     "devices:read": "See devices and their history through the management API",
-    "devices:write": "Rename, block, unblock and delete devices through the management API",
+    "devices:write": "Rename, tag, block and delete devices through the management API",
     "metrics:read": "Read the metrics of the standalone application",
 }
 """Scope -> description. Requests from devices need no scope."""

@@ -16,6 +16,7 @@ from apidevices.models import (
     Device,
     DeviceActivity,
     DeviceHistory,
+    DeviceTag,
     DeviceToken,
 )
 from apidevices.standalone import client_api
@@ -40,7 +41,7 @@ def delete(administrator: Administrator, identifier: str = "phone-1", **options:
 
 def rows_about_devices(db: Database) -> dict[str, int]:
     with db.read() as session:
-        models = [Device, DeviceActivity, DeviceHistory, DeviceToken, Upload]
+        models = [Device, DeviceActivity, DeviceHistory, DeviceTag, DeviceToken, Upload]
         return {
             model.__tablename__: session.scalar(select(func.count()).select_from(model)) or 0
             for model in models
@@ -52,8 +53,9 @@ def test_delete_removes_every_trace_but_the_audit_log(
 ) -> None:
     assert client.post(UPLOADS, headers=as_device(token), json={}).status_code == 201
     administrator.rename("Door")
+    devices.tag(db, administrator.device()["id"], ["Team A"], actor="ann", now=NOON)
     before = rows_about_devices(db)
-    assert len(before) == 5
+    assert len(before) == 6
     assert set(before.values()) == {1}
     assert delete(administrator) == 204
     assert set(rows_about_devices(db).values()) == {0}

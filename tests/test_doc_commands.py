@@ -63,8 +63,8 @@ def test_every_command_in_the_list_of_exceptions_is_documented() -> None:
 @pytest.fixture(scope="session")
 def token(server: RealServer) -> str:
     token = server.create_token("documentation", "devices:read", "devices:write")
-    for number in range(3):
-        server.call("GET", DEVICE, as_device(token, f"documented-{number}"))
+    for identifier in ("my-first-device", "documented-1", "documented-2"):
+        server.call("GET", DEVICE, as_device(token, identifier))
     return token
 
 

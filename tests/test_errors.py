@@ -185,12 +185,12 @@ def test_detail_names_the_invalid_query_parameter(
     ("method", "path", "body", "detail"),
     [
         ("PATCH", "/1", [], "body: must be a JSON object."),
-        ("PATCH", "/1", {}, "name: required."),
+        ("PATCH", "/1", {}, "body: must contain 'name', 'note' or 'tags'."),
         ("PATCH", "/1", {"name": "x" * 256}, "name: must have at most 255 characters."),
         ("PATCH", "/1", {"name": "x", "foo": 1}, "foo: unknown field."),
-        ("POST", "/block", {"ids": []}, "ids: must contain at least one id."),
+        ("POST", "/block", {"ids": []}, "ids: must not be empty."),
         ("POST", "/block", {"ids": [1, "2"]}, "ids[1]: must be an integer."),
-        ("POST", "/block", {"ids": list(range(1001))}, "ids: must contain at most 1,000 ids."),
+        ("POST", "/block", {"ids": list(range(1001))}, "ids: must have at most 1,000 entries."),
     ],
 )
 def test_detail_names_the_invalid_field(

@@ -17,6 +17,8 @@ def test_device_json_has_all_fields_in_order(db: Database, register: Register) -
         ("identifier", "phone-1"),
         ("name", None),
         ("display_name", "phone-1"),
+        ("tags", []),
+        ("note", None),
         ("application", None),
         ("application_version", None),
         ("os", None),

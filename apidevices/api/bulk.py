@@ -1,4 +1,4 @@
-"""The management API for several devices: block, unblock or delete them with one request."""
+"""The management API for several devices: block, tag or delete them with one request."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -11,9 +11,15 @@ from apidevices.api.description import WITH_BODY, described
 from apidevices.api.frame import DEVICES, TAG, WRITE, Body, actor, blueprint
 from apidevices.api.requests import parse_body
 from apidevices.devices import Chosen, Matching
-from apidevices.fields import RowId
+from apidevices.fields import DeviceTags, RowId
 from apidevices.listing import Filters
-from apidevices.representation import BlockedJson, DeletedJson, UnblockedJson
+from apidevices.representation import (
+    BlockedJson,
+    DeletedJson,
+    TaggedJson,
+    UnblockedJson,
+    UntaggedJson,
+)
 
 MAX_IDS = 1_000
 
@@ -68,6 +74,12 @@ class BlockDevices(Devices):
     reason: str | None = Field(None, max_length=devices.MAX_REASON)
 
 
+class TagDevices(Devices):
+    """The devices to tag, and the tags to add or remove."""
+
+    tags: DeviceTags = Field(min_length=1)
+
+
 @blueprint.post(f"{DEVICES}/block")
 @described(BlockedJson, 409, *WITH_BODY, tag=TAG, scope=WRITE, body=BlockDevices)
 def block_devices() -> ResponseReturnValue:
@@ -84,6 +96,24 @@ def unblock_devices() -> ResponseReturnValue:
     body = parse_body(Devices)
     unblocked = devices.unblock_all(state.database(), body.chosen, **_audit_args())
     return UnblockedJson(unblocked=unblocked, not_found=_missing(body.ids, unblocked)).model_dump()
+
+
+@blueprint.post(f"{DEVICES}/tag")
+@described(TaggedJson, 409, *WITH_BODY, tag=TAG, scope=WRITE, body=TagDevices)
+def tag_devices() -> ResponseReturnValue:
+    """Add tags to up to 1,000 devices, or to all that match a filter. Idempotent."""
+    body = parse_body(TagDevices)
+    tagged = devices.tag_all(state.database(), body.chosen, body.tags, **_audit_args())
+    return TaggedJson(tagged=tagged, not_found=_missing(body.ids, tagged)).model_dump()
+
+
+@blueprint.post(f"{DEVICES}/untag")
+@described(UntaggedJson, 409, *WITH_BODY, tag=TAG, scope=WRITE, body=TagDevices)
+def untag_devices() -> ResponseReturnValue:
+    """Remove tags from up to 1,000 devices, or from all that match a filter. Idempotent."""
+    body = parse_body(TagDevices)
+    untagged = devices.untag_all(state.database(), body.chosen, body.tags, **_audit_args())
+    return UntaggedJson(untagged=untagged, not_found=_missing(body.ids, untagged)).model_dump()
 
 
 @blueprint.post(f"{DEVICES}/delete")

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 blueprint = OwnBlueprint("apidevices_api", __name__)
 blueprint.after_request(add_api_headers)
 
-TAG = Tag("Management", "List, rename, block, unblock and delete devices, and read their history.")
+TAG = Tag("Management", "List, change, block, tag and delete devices, and read their history.")
 READ, WRITE = "devices:read", "devices:write"
 
 DEVICES = "/v1/devices"

@@ -1,10 +1,10 @@
-"""The management API for single devices: list, rename, block, unblock and delete them."""
+"""The management API for single devices: list, change, block, unblock and delete them."""
 
 from typing import Annotated, Any
 
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from apidevices import devices, listing, state
 from apidevices.api.description import WITH_BODY, described
@@ -20,7 +20,7 @@ from apidevices.api.frame import (
     change_args,
 )
 from apidevices.api.requests import parse_body, parse_query
-from apidevices.fields import RowId
+from apidevices.fields import DeviceTags, RowId
 from apidevices.listing import Cursor, Filters
 from apidevices.models import Device
 from apidevices.representation import (
@@ -56,10 +56,34 @@ class HistoryQuery(Request):
     cursor: RowId | None = Field(None, description=_CURSOR)
 
 
-class Rename(Body):
-    """The new name; null or an empty string removes the name."""
+class DeviceChanges(Body):
+    """What to change; everything else stays as it is."""
 
-    name: str | None = Field(max_length=MAX_LENGTH)
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    name: str | None = Field(
+        None, max_length=MAX_LENGTH, description="The new name; null or an empty string removes it."
+    )
+    note: str | None = Field(
+        None,
+        max_length=devices.MAX_NOTE,
+        description="The new note; null or an empty string removes it.",
+    )
+    tags: DeviceTags = Field(
+        default_factory=list, description="The new tags, which replace the present ones."
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> "DeviceChanges":
+        if not self.model_fields_set:
+            raise ValueError("must contain 'name', 'note' or 'tags'")
+        return self
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The arguments of ``devices.describe``."""
+        sent = self.model_dump(include=self.model_fields_set)
+        return {field: "" if value is None else value for field, value in sent.items()}
 
 
 class Block(Body):
@@ -100,12 +124,14 @@ def get_device_history(device_id: int) -> ResponseReturnValue:
 
 
 @blueprint.patch(DEVICE)
-@described(DeviceJson, 404, 412, *WITH_BODY, tag=TAG, scope=WRITE, body=Rename, headers=IF_MATCH)
-def rename_device(device_id: int) -> ResponseReturnValue:
-    """Rename a device."""
-    body = parse_body(Rename)
+@described(
+    DeviceJson, 404, 412, *WITH_BODY, tag=TAG, scope=WRITE, body=DeviceChanges, headers=IF_MATCH
+)
+def update_device(device_id: int) -> ResponseReturnValue:
+    """Change the name, the note or the tags of a device."""
+    changes = parse_body(DeviceChanges).values
     return _device_response(
-        devices.rename(state.database(), device_id, body.name or "", **change_args())
+        devices.describe(state.database(), device_id, **changes, **change_args())
     )
 
 

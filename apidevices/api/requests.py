@@ -18,10 +18,10 @@ from apidevices.errors import InvalidInput, describe_validation
 MAX_BODY = 1024 * 1024
 """The maximum size of a request body, in bytes."""
 
-# Only one field of the requests is a list: the ids of devices.
 _MESSAGES = {
-    "too_short": "must contain at least one id",
-    "too_long": "must contain at most {max_length:,} ids",
+    "string_pattern_mismatch": "must not contain a comma",  # the cursor has its own message
+    "too_short": "must not be empty",
+    "too_long": "must have at most {max_length:,} entries",
 }
 
 M = TypeVar("M", bound=BaseModel)

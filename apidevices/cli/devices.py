@@ -34,12 +34,13 @@ def list_devices(filters: Filters, wants_json: bool) -> None:
         print_json([device_json(device) for device in found])
         return
     print_table(
-        ["Name", "Application", "Manufacturer and model", "Last activity", "Status"],
+        ["Name", "Application", "Manufacturer and model", "Tags", "Last activity", "Status"],
         [
             [
                 device.display_name,
                 joined(device.application, device.application_version),
                 joined(device.manufacturer, device.model),
+                ", ".join(device.tags),
                 time_text(device.activity.last_activity_at),
                 device.status,
             ]
@@ -53,11 +54,14 @@ def list_devices(filters: Filters, wants_json: bool) -> None:
 @as_json
 def show(identifier: str, wants_json: bool) -> None:
     """Show all fields of a device."""
-    fields = device_json(_find(identifier))
+    fields = device_json(find(identifier))
     if wants_json:
         print_json(fields)
         return
-    rows = [[key.replace("_", " "), value] for key, value in fields.items() if value is not None]
+    fields["tags"] = ", ".join(fields["tags"])
+    rows = [
+        [key.replace("_", " "), value] for key, value in fields.items() if value not in (None, "")
+    ]
     click.echo(tabulate(rows, tablefmt="plain", disable_numparse=True))
 
 
@@ -66,7 +70,7 @@ def show(identifier: str, wants_json: bool) -> None:
 @as_json
 def history(identifier: str, wants_json: bool) -> None:
     """Show the registration and changes of a device, newest first."""
-    entries = devices.history(existing_database(), _find(identifier).id)
+    entries = devices.history(existing_database(), find(identifier).id)
     if wants_json:
         print_json([history_json(entry) for entry in entries])
         return
@@ -95,7 +99,7 @@ def history(identifier: str, wants_json: bool) -> None:
 @click.argument("name")
 def rename(identifier: str, name: str) -> None:
     """Set the NAME of a device. An empty NAME removes it."""
-    device = devices.rename(existing_database(), _find(identifier).id, name, **audit_args())
+    device = devices.rename(existing_database(), find(identifier).id, name, **audit_args())
     click.echo(f"{device.identifier} is now shown as {device.display_name}")
 
 
@@ -117,7 +121,7 @@ def block(
         blocked = devices.block_all(db, matching, reason=reason, **audit_args())
         click.echo(f"{_count(blocked)} blocked")
         return
-    device = devices.block(db, _find(identifier).id, reason=reason, **audit_args())
+    device = devices.block(db, find(identifier).id, reason=reason, **audit_args())
     click.echo(f"{device.display_name} has been blocked since {time_text(device.blocked_at)}")
 
 
@@ -132,7 +136,7 @@ def unblock(identifier: str | None, filters: Filters, expected: int | None, yes:
         matching = confirm_matching("Unblock", filters, expected, yes)
         click.echo(f"{_count(devices.unblock_all(db, matching, **audit_args()))} unblocked")
         return
-    device = devices.unblock(db, _find(identifier).id, **audit_args())
+    device = devices.unblock(db, find(identifier).id, **audit_args())
     click.echo(f"{device.display_name} is unblocked")
 
 
@@ -151,7 +155,7 @@ def delete(identifier: str | None, filters: Filters, expected: int | None, yes: 
         matching = confirm_matching("Delete", filters, expected, yes)
         click.echo(f"{_count(devices.delete_all(db, matching, **audit_args()))} deleted")
         return
-    device = _find(identifier)
+    device = find(identifier)
     if not yes:
         confirm(f"Delete {device.display_name} with its history and uploads?")
     devices.delete(db, device.id, **audit_args())
@@ -162,5 +166,6 @@ def _count(changed: Sequence[int]) -> str:
     return "1 device has been" if len(changed) == 1 else f"{len(changed):,} devices have been"
 
 
-def _find(identifier: str) -> Device:
+def find(identifier: str) -> Device:
+    """Return the device with this identifier."""
     return devices.by_identifier(existing_database(), identifier)

@@ -37,6 +37,10 @@ class Backend(ABC):
         """Open a session in a transaction: see ``Database.write``."""
 
     @abstractmethod
+    def make_exclusive(self, session: Session) -> None:
+        """Make a write exclusive after it has begun: see ``Database.make_exclusive``."""
+
+    @abstractmethod
     def lock(self, connection: Connection, key: Any, ids: Collection[int]) -> None:
         """Lock rows: see ``Database.lock``."""
 

@@ -104,6 +104,10 @@ class Database:
         self.write_failure = None
         self.file.check()  # what was written to a file that has been moved is not acknowledged
 
+    def make_exclusive(self, session: Session) -> None:
+        """Make a write exclusive: wait until no other exclusive write is running."""
+        self.backend.make_exclusive(session)
+
     def insert(self, table: Any) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that supports ``ON CONFLICT``."""
         return self.backend.insert(getattr(table, "__table__", table))

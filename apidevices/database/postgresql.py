@@ -61,8 +61,12 @@ class PostgresBackend(Backend):
             if timeout is not None:
                 session.execute(_SET_LOCK_TIMEOUT, {"timeout": f"{milliseconds(timeout)}ms"})
             if exclusive:
-                session.execute(_TAKE_EXCLUSIVE_LOCK)
+                self.make_exclusive(session)
             yield session
+
+    def make_exclusive(self, session: Session) -> None:
+        """Take an advisory lock until the transaction ends."""
+        session.execute(_TAKE_EXCLUSIVE_LOCK)
 
     def lock(self, connection: Connection, key: Any, ids: Collection[int]) -> None:
         """Lock rows in ascending order of their ids."""

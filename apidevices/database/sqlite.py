@@ -81,6 +81,9 @@ class SqliteBackend(Backend):
         finally:
             self._write_lock.release()
 
+    def make_exclusive(self, session: Session) -> None:
+        """Do nothing: every write is exclusive."""
+
     def lock(self, connection: Connection, key: Any, ids: Collection[int]) -> None:
         """Do nothing: the transaction has already locked the whole file."""
 

@@ -119,6 +119,10 @@ class Change(ABC):
         """Return the details of the audit entry of a device, or of the entry for all devices."""
         return {}
 
+    def signal_details(self, _device: Device) -> dict[str, Any]:
+        """Return the details of the signal for a device."""
+        return {}
+
     def run(self, chosen: Chosen) -> list[int]:
         """Change the chosen devices, record that and send signals; return their ids in order."""
         with self.db.read() as session:
@@ -169,7 +173,8 @@ class Change(ABC):
         if self.signal.receivers:
             with self.db.read() as session:
                 for device in _load(session, changed):
-                    signals.send(self.signal, partial(_same, device))
+                    details = self.signal_details(device)
+                    signals.send(self.signal, partial(_same, device), **details)
 
     def _lock(self, session: Session, ids: Sequence[int]) -> Sequence[Row[Any]]:
         """Lock devices; return their ids, and what is needed to record the change of each."""

@@ -1,4 +1,4 @@
-"""Change a device on behalf of an administrator: rename, block, unblock."""
+"""Block and unblock a device on behalf of an administrator."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -9,9 +9,8 @@ from apidevices import audit, signals
 from apidevices.database import Database, retried_with_reserve
 from apidevices.devices.queries import load
 from apidevices.errors import InvalidInput
-from apidevices.listing.search import search_key, short_key
 from apidevices.models import Device
-from apidevices.text import MAX_LENGTH, clean_text
+from apidevices.text import clean_text
 
 MAX_REASON = 1_000
 """The maximum length of a block reason, in characters."""
@@ -22,48 +21,6 @@ Check = Callable[[Device], object]
 
 def allow(_device: Device) -> None:
     """Allow every change."""
-
-
-def rename(
-    db: Database,
-    device_id: int,
-    name: str,
-    *,
-    actor: str,
-    now: datetime,
-    check: Check = allow,
-) -> Device:
-    """Set a device's name. An empty name removes it: the device is then shown by its identifier.
-
-    Raises:
-        DeviceNotFound: No device has this id.
-        InvalidInput: The name is longer than 255 characters or has no visible characters.
-    """
-    new = clean_text(name) or None
-    if new is None and name.strip():
-        raise InvalidInput("name", "This name has no visible characters.")
-    if new and len(new) > MAX_LENGTH:
-        raise InvalidInput("name", f"A name can have at most {MAX_LENGTH} characters.")
-    signal = None
-    with db.write() as session:
-        device = load(session, device_id, lock=True)
-        check(device)
-        if device.name != new:
-            audit.record(
-                session,
-                audit.Action.DEVICE_RENAMED,
-                f"device:{device_id}",
-                actor=actor,
-                at=now,
-                old=device.name,
-                new=new,
-            )
-            device.name = new
-            device.search_key = search_key(device.identifier, new)
-            device.activity.search_key = short_key(device.search_key)
-            signal = signals.device_renamed
-    _send(signal, device)
-    return device
 
 
 @retried_with_reserve

@@ -101,22 +101,23 @@ PROGRAM = """
 import sys
 from generated.api_devices_client import AuthenticatedClient
 from generated.api_devices_client.api.management import (
-    block_device, list_devices, rename_device, unblock_device,
+    block_device, list_devices, unblock_device, update_device,
 )
-from generated.api_devices_client.models import Block, Rename
+from generated.api_devices_client.models import Block, DeviceChanges
 
 with AuthenticatedClient(sys.argv[1], sys.argv[2]) as client:
     [device] = list_devices.sync(client=client, name="phone-1").devices
     assert device.identifier == "phone-1"
-    renamed = rename_device.sync(device.id, client=client, body=Rename(name="West door"))
-    assert renamed.display_name == "West door"
+    changes = DeviceChanges(name="West door", tags=["Team A"])
+    changed = update_device.sync(device.id, client=client, body=changes)
+    assert (changed.display_name, changed.tags) == ("West door", ["Team A"])
     blocked = block_device.sync(device.id, client=client, body=Block(reason="lost"))
     assert (blocked.status, blocked.block_reason) == ("blocked", "lost")
     assert unblock_device.sync(device.id, client=client).status == "active"
 """
 
 
-def test_generated_client_can_list_rename_block_and_unblock(
+def test_generated_client_can_list_change_block_and_unblock(
     server: RealServer, document: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "openapi.json").write_text(json.dumps(document))
