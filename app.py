@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 
 from flask import Flask, abort, redirect, request
 from flask.json.provider import DefaultJSONProvider
-from flask_compress import Compress
 from flask_cors import CORS
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
@@ -27,6 +26,7 @@ from apidevices.standalone import (
     accounts,
     client_api,
     commands,
+    compression,
     downgrade_command,
     error_pages,
     health,
@@ -131,7 +131,7 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
     )
     error_pages.init_app(app)
     security_headers.init_app(app, devices.gate.name)
-    Compress(app)
+    compression.init_app(app)
     CORS(
         app,
         resources=[r"/api/v1/.*", r"/verify.*"],  # a proxy passes the gate's errors on to browsers

@@ -28,16 +28,12 @@ INVALID_FORM = 422
 
 
 class _AdminBlueprint(OwnBlueprint):
-    def get_send_file_max_age(self, filename: str | None) -> int | None:
-        """Cache versioned static files for a year: their URLs change with their content."""
-        return YEAR if "v" in request.args else None
-
     def send_static_file(self, filename: str) -> Response:
         """Send a static file as a single body: some compression middleware skips streamed ones."""
         response = super().send_static_file(filename)
         response.direct_passthrough = False
         response.get_data()
-        return response
+        return _cached_if_current(response, _version(filename))
 
 
 blueprint = _AdminBlueprint(
@@ -125,10 +121,7 @@ def theme_stylesheet() -> Response:
     if not accent_color:
         abort(404)
     response = Response(theme.stylesheet(accent_color), mimetype="text/css")
-    if "v" in request.args:
-        response.cache_control.public = True
-        response.cache_control.max_age = YEAR
-    return response
+    return _cached_if_current(response, theme.version(accent_color))
 
 
 @blueprint.errorhandler(APIDevicesError)
@@ -141,6 +134,20 @@ def error_page(error: APIDevicesError) -> ResponseReturnValue:
 
 
 # --- template globals ----------------------------------------------------------------------------
+
+
+def _cached_if_current(response: Response, version: str) -> Response:
+    """Cache a response for a year if the request names its version: the URL changes with it.
+
+    During an upgrade, a browser may ask an old process for the new version of a file. It must not
+    keep the old one.
+    """
+    if request.args.get("v") == version:
+        response.cache_control.no_cache = None
+        response.cache_control.public = True
+        response.cache_control.max_age = YEAR
+        response.cache_control.immutable = True
+    return response
 
 
 @cache

@@ -63,8 +63,12 @@ def stylesheet_url() -> str | None:
     accent_color = state.current().settings.accent_color
     if not accent_color:
         return None
-    version = hashlib.sha256(stylesheet(accent_color).encode()).hexdigest()[:12]
-    return url_for("apidevices.theme", v=version)
+    return url_for("apidevices.theme", v=version(accent_color))
+
+
+def version(accent_color: str) -> str:
+    """Return the version of the CSS for an accent color."""
+    return hashlib.sha256(stylesheet(accent_color).encode()).hexdigest()[:12]
 
 
 def _parse(text: str) -> _Color:

@@ -73,6 +73,8 @@ class _Sessions(SessionInterface):
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
         """Set or delete the cookie of a session that has changed."""
+        if response.cache_control.public:
+            return  # the same for everyone, such as a static file
         request = request_ctx.request
         cookies = self._cookies(request)
         cookies.save_session(app, session, response)

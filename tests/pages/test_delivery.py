@@ -3,6 +3,7 @@
 import gzip
 import re
 
+import brotli
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
@@ -110,6 +111,33 @@ def test_static_files_are_cached_for_a_year_and_compressed(app: Flask, admin: Vi
         if len(response.data) > 500:
             assert response.headers["Content-Encoding"] == "gzip"
             assert "Accept-Encoding" in response.vary
+
+
+def test_static_files_are_the_same_for_all_visitors(admin: Visitor) -> None:
+    for url in loaded(admin.get(LIST)):
+        response = admin.client.get(url, buffered=True)
+        assert response.cache_control.immutable
+        assert "Cookie" not in response.vary
+        assert "Set-Cookie" not in response.headers
+
+
+def test_static_files_are_as_small_as_possible_for_browsers(app: Flask, admin: Visitor) -> None:
+    for url in loaded(admin.get(LIST)):
+        accepted = {"Accept-Encoding": "gzip, deflate, br, zstd"}
+        response = app.test_client().get(url, headers=accepted, buffered=True)
+        assert response.content_encoding == "br"
+        assert len(response.data) < len(fetch(app, url).data)
+        plain = app.test_client().get(url, buffered=True)
+        assert brotli.decompress(response.data) == plain.data
+        known = accepted | {"If-None-Match": response.headers["ETag"]}
+        assert app.test_client().get(url, headers=known, buffered=True).status_code == 304
+
+
+def test_static_files_of_another_version_are_revalidated(app: Flask, admin: Visitor) -> None:
+    for url in loaded(admin.get(LIST)):
+        response = fetch(app, f"{url}0")
+        assert response.cache_control.max_age is None
+        assert not response.cache_control.immutable
 
 
 def test_static_files_without_a_version_are_revalidated(app: Flask, admin: Visitor) -> None:
