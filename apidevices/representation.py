@@ -100,6 +100,7 @@ class ListedTokenJson(TokenJson):
     prefix: str
     scopes: list[str]
     created_at: Time
+    created_by: str | None = Field(description="Null for tokens of older versions.")
     last_used_at: Time | None
     expires_at: Time | None
     requires_device_id: bool

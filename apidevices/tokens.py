@@ -60,7 +60,7 @@ def issue(
         requires_device_id: Whether requests with it need a device identifier, whatever the settings
             say.
         new_devices_per_hour: Overrides ``APIDEVICES_NEW_DEVICES_PER_HOUR``; 0 for no limit.
-        actor: Who creates the token, for the audit log.
+        actor: Who creates the token.
         now: The current time.
 
     Raises:
@@ -95,6 +95,7 @@ def issue(
         digest=digest(text),
         scopes=[scope for scope in SCOPES if scope in requested],
         created_at=now,
+        created_by=actor,
         expires_at=expires_at,
         requires_device_id=requires_device_id,
         new_devices_per_hour=new_devices_per_hour,

@@ -113,6 +113,7 @@ def test_list_tokens_prints_json_without_secrets(cli: Cli, db: Database) -> None
             "prefix": text[:10],
             "scopes": ["devices:read"],
             "created_at": "2030-05-17T12:00:00.000000Z",
+            "created_by": "ann",
             "last_used_at": None,
             "expires_at": None,
             "requires_device_id": False,
