@@ -16,7 +16,7 @@ COMMAND_LINE = "the command line"
 
 
 class Action(StrEnum):
-    """The recorded actions on devices and tokens. Applications can record their own."""
+    """The recorded actions of administrators. Applications can record their own."""
 
     DEVICE_RENAMED = "device.renamed"
     DEVICE_ANNOTATED = "device.annotated"
@@ -31,6 +31,8 @@ class Action(StrEnum):
     DEVICES_BLOCKED = "devices.blocked"
     DEVICES_UNBLOCKED = "devices.unblocked"
     DEVICES_DELETED = "devices.deleted"
+    VIEW_SAVED = "view.saved"
+    VIEW_DELETED = "view.deleted"
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an action
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an action
 
@@ -53,8 +55,9 @@ def latest(db: Database, limit: int) -> Sequence[AuditEntry]:
 def names(db: Database, entries: Iterable[AuditEntry]) -> dict[str, str]:
     """Return the subjects of entries with their names, as far as the names are known.
 
-    Devices and tokens have their present name. Accounts have the address in their newest entry:
-    only the application knows their table. Causes a query per device or token.
+    Devices and tokens have their present name, saved views the name in their newest entry.
+    Accounts have the address in it: only the application knows their table. Causes a query per
+    device or token.
     """
     found: dict[str, str] = {}
     with db.read() as session:
@@ -66,6 +69,8 @@ def names(db: Database, entries: Iterable[AuditEntry]) -> dict[str, str]:
                 found[entry.subject] = device.display_name
             elif kind == "token" and (token := session.get(ApiToken, int(number))):
                 found[entry.subject] = token.name
+            elif kind == "view":
+                found[entry.subject] = str(entry.details["name"])
             elif "email" in entry.details:
                 found[entry.subject] = str(entry.details["email"])
     return found

@@ -36,6 +36,13 @@ class TokenNotFound(NotFound):
         super().__init__(message)
 
 
+class ViewNotFound(NotFound):
+    """The saved view does not exist."""
+
+    def __init__(self, message: str = "This view does not exist.") -> None:
+        super().__init__(message)
+
+
 class InvalidInput(APIDevicesError, ValueError):
     """An input value is invalid; ``field`` is its name."""
 
@@ -46,6 +53,10 @@ class InvalidInput(APIDevicesError, ValueError):
 
 class Conflict(APIDevicesError):
     """The operation conflicts with the current state of the data."""
+
+
+class ViewExists(Conflict):
+    """A saved view has this name already."""
 
 
 class LimitReached(APIDevicesError):
