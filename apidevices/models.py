@@ -18,9 +18,12 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     false,
+    select,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
+from sqlalchemy.sql.functions import GenericFunction
 
 from apidevices.text import MAX_LENGTH
 
@@ -77,6 +80,37 @@ def _id() -> Mapped[int]:
     return mapped_column(Id, primary_key=True, autoincrement=True)
 
 
+class DeviceTag(Base):
+    """A tag of a device. ``key`` is the folded tag, so that tags don't differ in case only."""
+
+    __tablename__ = f"{PREFIX}device_tags"
+    __table_args__ = (Index("apidevices_device_tags_key", "key", "device_id"),)
+
+    device_id: Mapped[int] = mapped_column(
+        Id, ForeignKey(f"{PREFIX}devices.id", ondelete="CASCADE"), primary_key=True
+    )
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    tag: Mapped[str] = mapped_column(Text)
+
+
+class _Joined(GenericFunction[str]):
+    """An aggregate function that joins texts with commas. Their order is undefined."""
+
+    name = "apidevices_joined"
+    type = Text()
+    inherit_cache = True
+
+
+@compiles(_Joined, "sqlite")
+def _group_concat(joined: _Joined, compiler: Any, **options: Any) -> str:
+    return f"group_concat({compiler.process(joined.clauses, **options)})"
+
+
+@compiles(_Joined, "postgresql")
+def _string_agg(joined: _Joined, compiler: Any, **options: Any) -> str:
+    return f"string_agg({compiler.process(joined.clauses, **options)}, ',')"
+
+
 class Device(Base):
     """A device, without its activity."""
 
@@ -117,14 +151,16 @@ class Device(Base):
     blocked_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
     activity: Mapped["DeviceActivity"] = relationship(lazy="joined", innerjoin=True)
-    tag_rows: Mapped[list["DeviceTag"]] = relationship(
-        lazy="selectin", order_by="DeviceTag.key", viewonly=True
+    # Tags contain no commas. Loading them in the same query takes half the time of a relationship.
+    joined_tags: Mapped[str | None] = column_property(
+        select(_Joined(DeviceTag.tag)).where(DeviceTag.device_id == id).scalar_subquery(),
+        expire_on_flush=False,
     )
 
     @property
     def tags(self) -> list[str]:
-        """The tags in alphabetical order, as they were first spelled for this device."""
-        return [row.tag for row in self.tag_rows]
+        """The tags in alphabetical order."""
+        return sorted(self.joined_tags.split(","), key=str.casefold) if self.joined_tags else []
 
     @property
     def display_name(self) -> str:
@@ -253,19 +289,6 @@ class DeviceToken(Base):
     last_used_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
     token: Mapped[ApiToken] = relationship(lazy="joined", innerjoin=True)
-
-
-class DeviceTag(Base):
-    """A tag of a device. ``key`` is the folded tag, so that tags don't differ in case only."""
-
-    __tablename__ = f"{PREFIX}device_tags"
-    __table_args__ = (Index("apidevices_device_tags_key", "key", "device_id"),)
-
-    device_id: Mapped[int] = mapped_column(
-        Id, ForeignKey(f"{PREFIX}devices.id", ondelete="CASCADE"), primary_key=True
-    )
-    key: Mapped[str] = mapped_column(Text, primary_key=True)
-    tag: Mapped[str] = mapped_column(Text)
 
 
 class SavedView(Base):

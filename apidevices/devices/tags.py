@@ -128,14 +128,13 @@ def replace(edit: Edit, tags: Tags) -> None:
     Raises:
         InvalidInput: There are more than 50.
     """
-    removed = {row.key: row.tag for row in edit.device.tag_rows if row.key not in tags}
-    _write(edit, tags, removed)
+    _write(edit, tags, removed=set(map(fold, edit.device.tags)) - tags.keys())
 
 
 def _write(edit: Edit, wanted: Tags, removed: Collection[str]) -> None:
     """Add and remove tags of a device; those that it has, or doesn't have, stay as they are."""
     session, device = edit.session, edit.device
-    present = {row.key: row.tag for row in device.tag_rows}
+    present = {fold(text): text for text in device.tags}
     gone = {key: text for key, text in present.items() if key in removed}
     new = {key: text for key, text in wanted.items() if key not in present}
     if new and len(present) - len(gone) + len(new) > MAX_TAGS:
@@ -150,7 +149,7 @@ def _write(edit: Edit, wanted: Tags, removed: Collection[str]) -> None:
         session.connection().execute(insert(DeviceTag), rows)
         edit.record(Action.DEVICE_TAGGED, signals.device_tagged, tags=list(spelled.values()))
     if gone or new:
-        session.refresh(device, ["tag_rows"])
+        session.refresh(device, ["joined_tags"])
 
 
 def _as_spelled(db: Database, session: Session, tags: Tags) -> Tags:
