@@ -14,6 +14,9 @@ from apidevices.models import ApiToken, AuditEntry, Device
 COMMAND_LINE = "the command line"
 """The actor of actions that ``flask apidevices`` commands perform."""
 
+END_OF_BLOCK = "the end of the block"
+"""The actor where a block has ended by itself."""
+
 
 class Action(StrEnum):
     """The recorded actions of administrators. Applications can record their own."""

@@ -7,6 +7,10 @@ MAX_AHEAD = timedelta(days=1)
 """How far a stored time may be ahead of the database's clock. A later time comes from a host whose
 clock was wrong, and is repaired."""
 
+MAX_SKEW = timedelta(seconds=5)
+"""How far the clock of a host may be ahead of the database's clock before it is not trusted to end
+the blocks of all hosts."""
+
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"

@@ -7,6 +7,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     DateTime,
     Dialect,
     ForeignKey,
@@ -17,7 +18,9 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    and_,
     false,
+    or_,
     select,
     text,
 )
@@ -25,6 +28,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
 from sqlalchemy.sql.functions import GenericFunction
 
+from apidevices import clock
 from apidevices.text import MAX_LENGTH
 
 PREFIX = "apidevices_"
@@ -70,6 +74,7 @@ class UTCDateTime(TypeDecorator[datetime]):
 
 
 MAX_ID = 2**63 - 1
+MAX_ADDRESS = 64
 
 # SQLite autoincrements a primary key only if its type is INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
@@ -170,7 +175,25 @@ class Device(Base):
     @property
     def status(self) -> Literal["active", "blocked"]:
         """Whether the device is blocked, as text for pages and JSON."""
-        return "active" if self.blocked_at is None else "blocked"
+        return "blocked" if self.is_blocked_at(clock.now()) else "active"
+
+    def is_blocked_at(self, moment: datetime) -> bool:
+        """Return whether the device is blocked at a time."""
+        if self.blocked_at is None:
+            return False
+        return self.blocked_until is None or self.blocked_until > moment
+
+    @classmethod
+    def blocked_condition(cls, moment: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
+        """Return the condition that a device is blocked at a time."""
+        no_end = or_(cls.blocked_until.is_(None), cls.blocked_until > moment)
+        return and_(cls.blocked_at.is_not(None), no_end)
+
+    def clear_block(self) -> None:
+        """Remove the block from this object and its activity."""
+        self.blocked_at = self.block_reason = self.blocked_by = self.blocked_until = None
+        self.activity.blocked = False
+        self.activity.last_activity_at = self.activity.last_active_at
 
 
 class DeviceActivity(Base):
@@ -196,7 +219,7 @@ class DeviceActivity(Base):
     last_denied_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     # A copy of Device.search_key for the activity indexes, or NULL if it is too long for them.
     search_key: Mapped[str | None] = mapped_column(Text)
-    last_denied_address: Mapped[str | None] = mapped_column(String(64))
+    last_denied_address: Mapped[str | None] = mapped_column(String(MAX_ADDRESS))
     last_denied_token_id: Mapped[int | None] = mapped_column(Id)
 
 
@@ -245,6 +268,10 @@ class ApiToken(Base):
         return "expired" if self.expires_at and self.expires_at <= moment else "active"
 
 
+REPORTS = ("registered", "changed")
+"""The kinds of history entries that devices cause."""
+
+
 class DeviceHistory(Base):
     """A device's registration, a change of its details, a block or its end.
 
@@ -263,7 +290,7 @@ class DeviceHistory(Base):
     at: Mapped[datetime] = mapped_column(UTCDateTime)
     changes: Mapped[dict[str, list[str | None]]] = mapped_column(JSON)
     token_id: Mapped[int | None] = mapped_column(Id, ForeignKey(f"{PREFIX}api_tokens.id"))
-    address: Mapped[str | None] = mapped_column(String(64))
+    address: Mapped[str | None] = mapped_column(String(MAX_ADDRESS))
     actor: Mapped[str | None] = mapped_column(Text)
     details: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 

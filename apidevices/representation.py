@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from apidevices.audit import END_OF_BLOCK
 from apidevices.clock import rfc3339
 from apidevices.models import ApiToken, AuditEntry, Device, DeviceHistory
 
@@ -30,15 +31,16 @@ def _activity_field(name: str, description: str | None = None) -> Any:
     return Field(validation_alias=AliasPath("activity", name), description=description)
 
 
-class DeviceJson(ResponseBody):
-    """A device."""
+class OwnDeviceJson(ResponseBody):
+    """A device, as it sees itself: without what is meant for administrators.
+
+    Anybody with a token can send the identifier of another device.
+    """
 
     id: int
     identifier: str = Field(description="The identifier that the device sends in X-Device-ID.")
     name: str | None = Field(description="The name that an administrator assigned.")
     display_name: str = Field(description="The name, or the identifier if there is no name.")
-    tags: list[str] = Field(description="The tags that administrators gave it, in order.")
-    note: str | None = Field(description="The note of administrators, with line breaks.")
     application: str | None = Field(description="Name of the application, as last reported.")
     application_version: str | None = Field(description="Version of the application.")
     os: str | None = Field(description="Operating system.")
@@ -64,6 +66,21 @@ class DeviceJson(ResponseBody):
         "last_denied_at", "Time of the last request denied because the device was blocked."
     )
     status: Literal["active", "blocked"]
+
+
+class DeviceJson(OwnDeviceJson):
+    """A device."""
+
+    tags: list[str] = Field(description="The tags that administrators gave it, in order.")
+    note: str | None = Field(description="The note of administrators, with line breaks.")
+    blocked_until: Time | None = Field(
+        description="Time when the block ends by itself; null for a block without an end."
+    )
+    blocked_by: str | None = Field(description="Who blocked the device.")
+    last_denied_address: str | None = _activity_field(
+        "last_denied_address",
+        "The client IP address of the last request denied because the device was blocked.",
+    )
 
 
 class DevicePage(ResponseBody):
@@ -118,17 +135,33 @@ class AuditJson(ResponseBody):
     details: dict[str, Any]
 
 
+class BlockDetailsJson(ResponseBody):
+    """What an administrator said about a block."""
+
+    reason: str | None = None
+    until: Time | None = Field(
+        None, description="Time when the block ends by itself; null for a block without an end."
+    )
+
+
 class HistoryJson(ResponseBody):
-    """A registration of a device or a change of its details."""
+    """A registration of a device, a change of its details, a block or its end."""
 
     id: int
-    kind: Literal["registered", "changed"]
+    kind: Literal["registered", "changed", "blocked", "unblocked"]
     at: Time
     changes: dict[str, Annotated[ChangeJson, BeforeValidator(_old_and_new)]]
     token: TokenJson | None = Field(
         description="The token of the request that reported the change."
     )
     address: str | None = Field(description="The client IP address of that request.")
+    actor: str | None = Field(
+        description="Who blocked or unblocked the device. For a block that ended by itself:"
+        f" '{END_OF_BLOCK}'."
+    )
+    details: BlockDetailsJson | None = Field(
+        description="Reason and end of the block; null for entries of another kind."
+    )
 
 
 class HistoryPage(ResponseBody):
@@ -186,6 +219,11 @@ class DeletedJson(ResponseBody):
     not_found: list[int] = Field(description=_NOT_FOUND)
 
 
+def own_device_json(device: Device) -> dict[str, Any]:
+    """Return the JSON representation of a device for the device itself."""
+    return OwnDeviceJson.model_validate(device).model_dump()
+
+
 def device_json(device: Device) -> dict[str, Any]:
     """Return the JSON representation of a device."""
     return DeviceJson.model_validate(device).model_dump()
@@ -199,7 +237,7 @@ def etag(device: Device) -> str:
     """
     state = [
         *(device.id, device.name, device.note, device.tags),
-        *(rfc3339(device.blocked_at), device.block_reason),
+        *(rfc3339(device.blocked_at), device.block_reason, rfc3339(device.blocked_until)),
     ]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, select, update
 
-from apidevices import audit
+from apidevices import audit, revocation
 from apidevices.database import Database, retried_with_reserve
 from apidevices.errors import Conflict, InvalidInput, TokenNotFound
 from apidevices.limits import MAX_NUMBER
@@ -229,21 +229,7 @@ def revoke(db: Database, token_id: int, *, actor: str, now: datetime) -> ApiToke
         TokenNotFound: No token has this id.
     """
     with db.write() as session:
-        changed = session.execute(
-            update(ApiToken)
-            .where(ApiToken.id == token_id, ApiToken.revoked_at.is_(None))
-            .values(revoked_at=now)
-            .returning(ApiToken.name)
-        ).first()
-        if changed:
-            audit.record(
-                session,
-                audit.Action.TOKEN_REVOKED,
-                f"token:{token_id}",
-                actor=actor,
-                at=now,
-                name=changed.name,
-            )
+        revocation.revoke(db, session, [token_id], actor=actor, now=now)
         token = session.get(ApiToken, token_id)
     if token is None:
         raise TokenNotFound

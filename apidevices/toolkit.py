@@ -77,7 +77,7 @@ from apidevices.problems import (
     has_default_description,
 )
 from apidevices.rendering import render
-from apidevices.representation import DeviceJson, ResponseBody, Time, device_json, etag
+from apidevices.representation import OwnDeviceJson, ResponseBody, Time, etag, own_device_json
 from apidevices.request_hook import current_caller
 from apidevices.state import State, database
 from apidevices.state import current as current_state
@@ -110,7 +110,6 @@ __all__ = [
     "DeviceDeleted",
     "DeviceIdRequired",
     "DeviceIdentity",
-    "DeviceJson",
     "DeviceNotFound",
     "Downgrade",
     "FileIdentity",
@@ -122,6 +121,7 @@ __all__ = [
     "LimitReached",
     "Limiter",
     "NotFound",
+    "OwnDeviceJson",
     "Problem",
     "ResponseBody",
     "Rule",
@@ -146,7 +146,6 @@ __all__ = [
     "database",
     "describe_database_error",
     "described",
-    "device_json",
     "devices",
     "engine_options",
     "etag",
@@ -162,6 +161,7 @@ __all__ = [
     "log_unavailable",
     "metrics",
     "network_of",
+    "own_device_json",
     "plan_downgrade",
     "prepare",
     "print_json",

@@ -186,7 +186,7 @@ class Tracker:
                 self._activity.record_token_use(token.id, call.at)
                 return call.caller(token, None, None)
         if device is not None and device.blocked:
-            self._deny(device.id, call.at)
+            self._deny(call, token, device.id)
         pending = PendingCall(call, token, device)
         if self._deferred:
             return pending
@@ -223,7 +223,7 @@ class Tracker:
         if reported.change is not None:
             self.metrics.count(_CHANGES[reported.change])
         if reported.blocked:
-            self._deny(reported.device_id, call.at)
+            self._deny(call, token, reported.device_id)
         return self._record_activity(pending, reported.device_id)
 
     def find_token(self, token_digest: bytes, now: datetime) -> FoundToken | None:
@@ -291,8 +291,9 @@ class Tracker:
         self._activity.record_request(device_id, token and token.id, call.at, upload=upload)
         return call.caller(token, device_id, device)
 
-    def _deny(self, device_id: int, now: datetime) -> NoReturn:
+    def _deny(self, call: Call, token: FoundToken | None, device_id: int) -> NoReturn:
         self.metrics.count(metrics.DENIALS)
-        self._activity.record_denial(device_id, now)
+        address = call.environ.get("REMOTE_ADDR")
+        self._activity.record_denial(device_id, call.at, token and token.id, address)
         signals.send(signals.device_denied, lambda: devices.get(self._db, device_id))
         raise DeviceBlocked(tokens=self._tokens)

@@ -89,7 +89,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _far_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accept times around NOON, which are years ahead of the database's clock."""
-    monkeypatch.setattr(clock, "MAX_AHEAD", timedelta(days=100 * 365))
+    for tolerance in ("MAX_AHEAD", "MAX_SKEW"):
+        monkeypatch.setattr(clock, tolerance, timedelta(days=100 * 365))
 
 
 @pytest.fixture

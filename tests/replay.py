@@ -14,14 +14,15 @@ def details(device: dict[str, Any]) -> Details:
 
 
 def replay(history: Iterable[dict[str, Any]]) -> Details:
-    """Return the details after applying all entries of a history, given as JSON, oldest first.
+    """Return the details after applying all reports of a history, given as JSON, oldest first.
 
     Raises:
-        AssertionError: The history is inconsistent. Only its first entry may be a registration, and
-            each change must name the previous value and differ from it.
+        AssertionError: The history is inconsistent. Only its first report may be a registration,
+            and each change must name the previous value and differ from it.
     """
     known: Details = {}
-    for number, entry in enumerate(history):
+    reports = [entry for entry in history if entry["kind"] in ("registered", "changed")]
+    for number, entry in enumerate(reports):
         assert (entry["kind"] == "registered") == (number == 0), f"entry {number} is {entry}"
         assert entry["changes"] or number == 0, f"{entry} contains no changes"
         for field, change in entry["changes"].items():

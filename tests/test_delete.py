@@ -5,22 +5,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select, text
+from sqlalchemy import text, update
 
 from apidevices import devices, signals
 from apidevices.database import Database
 from apidevices.devices import Matching, reporting
 from apidevices.listing import Filters, search
-from apidevices.models import (
-    AuditEntry,
-    Device,
-    DeviceActivity,
-    DeviceHistory,
-    DeviceTag,
-    DeviceToken,
-)
+from apidevices.models import Base, Device, DeviceActivity
 from apidevices.standalone import client_api
-from apidevices.standalone.models import Upload
 from tests.conftest import (
     DEVICE,
     DEVICES,
@@ -39,32 +31,83 @@ def delete(administrator: Administrator, identifier: str = "phone-1", **options:
     return administrator.request("DELETE", f"{DEVICES}/{device_id}", **options).status_code
 
 
-def rows_about_devices(db: Database) -> dict[str, int]:
+def everything_stored(db: Database) -> str:
+    """Return the contents of all tables as text, with one line per row."""
     with db.read() as session:
-        models = [Device, DeviceActivity, DeviceHistory, DeviceTag, DeviceToken, Upload]
-        return {
-            model.__tablename__: session.scalar(select(func.count()).select_from(model)) or 0
-            for model in models
-        }
+        tables = sorted(Base.metadata.tables)
+        rows = (
+            f"{table}: {row}"
+            for table in tables
+            for row in session.execute(
+                text(f'SELECT * FROM "{table}"')  # noqa: S608 - the names of our own tables
+            )
+        )
+        return "\n".join(rows)
 
 
-def test_delete_removes_every_trace_but_the_audit_log(
-    client: FlaskClient, administrator: Administrator, db: Database, token: str
+PERSONAL = (
+    "phone-1", "anna", "red mi", "sim card", "left at the door", "lost it", "127.0.0.1", "spare",
+)  # fmt: skip
+
+
+@pytest.fixture
+def known(client: FlaskClient, administrator: Administrator, db: Database, token: str) -> int:
+    """A blocked device about which everything is stored that can be; return its id."""
+    headers = as_device(token, model="Red Mi")
+    assert client.post(UPLOADS, headers=headers, json={"about": "SIM card"}).status_code == 201
+    device_id: int = administrator.device()["id"]
+    described = {"name": "Anna", "note": "Left at the door", "tags": ["Spare"]}
+    administrator.request("PATCH", f"{DEVICES}/{device_id}", json=described)
+    administrator.block(reason="Anna lost it")
+    assert client.get(DEVICE, headers=headers).status_code == 403
+    stored = everything_stored(db).lower() if administrator.device() else ""
+    assert [word for word in PERSONAL if word not in stored] == []
+    return device_id
+
+
+def test_delete_removes_everything_that_is_stored_about_a_device(
+    administrator: Administrator, db: Database, known: int
 ) -> None:
-    assert client.post(UPLOADS, headers=as_device(token), json={}).status_code == 201
-    administrator.rename("Door")
-    devices.tag(db, administrator.device()["id"], ["Team A"], actor="ann", now=NOON)
-    before = rows_about_devices(db)
-    assert len(before) == 6
-    assert set(before.values()) == {1}
     assert delete(administrator) == 204
-    assert set(rows_about_devices(db).values()) == {0}
-    assert found(db, "phone") == found(db, "door") == found(db, "ph") == set()
-    with db.read() as session:
-        entry = session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
-    assert entry is not None
-    assert (entry.action, entry.actor) == ("device.deleted", "token administrator")
-    assert entry.details == {"identifier": "phone-1", "name": "Door"}
+    stored = everything_stored(db).lower()
+    assert [word for word in PERSONAL if word in stored] == []
+    assert f"device:{known}" in stored  # in the audit log
+    assert found(db, "phone") == found(db, "anna") == found(db, "ph") == set()
+
+
+def test_delete_can_keep_the_block_and_nothing_else(
+    client: FlaskClient, administrator: Administrator, db: Database, known: int, token: str
+) -> None:
+    device = administrator.device()
+    path = f"{DEVICES}/{known}?keep_block=true"
+    assert administrator.request("DELETE", path).status_code == 204
+    assert client.get(DEVICE, headers=as_device(token, model="Red Mi")).status_code == 403
+    state_of(client.application).activity.close()
+    with db.write() as session:
+        session.execute(update(DeviceActivity).values(last_denied_address=None))
+    stored = everything_stored(db).lower()
+    assert {word for word in PERSONAL if word in stored} == {"phone-1", "anna", "lost it"}
+    kept = administrator.device()
+    block = ("blocked_at", "blocked_by", "block_reason", "blocked_until", "identifier", "status")
+    assert {key: kept[key] for key in block} == {key: device[key] for key in block}
+    assert (kept["display_name"], kept["model"]) == ("phone-1", None)
+    assert kept["first_seen_at"] == kept["last_active_at"] == kept["blocked_at"]
+    assert kept["id"] != known
+    assert administrator.history() == []
+    assert found(db, "phone") == {"phone-1"}
+
+
+def test_bulk_deletion_keeps_only_blocked_devices(
+    administrator: Administrator, register: Register
+) -> None:
+    ids = [register(f"phone-{number}") for number in range(3)]
+    administrator.block("phone-0")
+    administrator.block("phone-2")
+    body = {"ids": ids, "keep_block": True}
+    response = administrator.request("POST", f"{DEVICES}/delete", json=body)
+    assert response.get_json() == {"deleted": ids, "not_found": []}
+    kept = [(each["identifier"], each["status"]) for each in administrator.devices()]
+    assert sorted(kept) == [("phone-0", "blocked"), ("phone-2", "blocked")]
 
 
 def test_deleted_device_gets_404_and_can_not_be_deleted_again(

@@ -17,8 +17,6 @@ def test_device_json_has_all_fields_in_order(db: Database, register: Register) -
         ("identifier", "phone-1"),
         ("name", None),
         ("display_name", "phone-1"),
-        ("tags", []),
-        ("note", None),
         ("application", None),
         ("application_version", None),
         ("os", None),
@@ -34,6 +32,11 @@ def test_device_json_has_all_fields_in_order(db: Database, register: Register) -
         ("denied_count", 0),
         ("last_denied_at", None),
         ("status", "active"),
+        ("tags", []),
+        ("note", None),
+        ("blocked_until", None),
+        ("blocked_by", None),
+        ("last_denied_address", None),
     ]
 
 

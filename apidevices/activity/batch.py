@@ -12,8 +12,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+Origin = tuple[str, int | None]
+"""Where a request came from: the address, or an empty text if unknown, and the id of the token."""
+
 Key = TypeVar("Key", int, tuple[int, int])
-Value = TypeVar("Value", int, str)
+Value = TypeVar("Value", int, str, Origin)
 
 
 @dataclass(slots=True)
@@ -26,6 +29,8 @@ class Batch:
     denied_at: dict[int, str] = field(default_factory=dict)
     # device id -> number of denied requests
     denied: dict[int, int] = field(default_factory=dict)
+    # device id -> address and token id of the last denied request
+    denied_from: dict[int, Origin] = field(default_factory=dict)
     # (device id, token id) -> when the device first and last used the token
     first_used_at: dict[tuple[int, int], str] = field(default_factory=dict)
     last_used_at: dict[tuple[int, int], str] = field(default_factory=dict)
@@ -50,10 +55,13 @@ class Batch:
         if upload:
             _keep_latest(self.upload_at, device_id, time)
 
-    def add_denials(self, device_id: int, count: int, last: str) -> None:
-        """Add denied requests by a device."""
+    def add_denials(self, device_id: int, count: int, last: str, origin: Origin) -> None:
+        """Add denied requests by a device; ``origin`` is that of the last one."""
         self.denied[device_id] = self.denied.get(device_id, 0) + count
-        _keep_latest(self.denied_at, device_id, last)
+        known = self.denied_at.get(device_id)
+        if known is None or known <= last:
+            self.denied_at[device_id] = last
+            self.denied_from[device_id] = origin
 
     def add_token_use(self, token_id: int, time: str) -> None:
         """Add a request with a token."""
@@ -73,7 +81,8 @@ class Batch:
         for device_id, time in newer.upload_at.items():
             _keep_latest(self.upload_at, device_id, time)
         for device_id, count in newer.denied.items():
-            self.add_denials(device_id, count, newer.denied_at[device_id])
+            last = newer.denied_at[device_id]
+            self.add_denials(device_id, count, last, newer.denied_from[device_id])
         for pair, first in newer.first_used_at.items():
             self.add_device_token(pair, first, newer.last_used_at[pair])
         for token_id, time in newer.token_used_at.items():
@@ -81,6 +90,7 @@ class Batch:
         for times in (self.active_at, self.upload_at, self.denied_at):
             _drop_oldest(times, limit)
         _drop_oldest(self.denied, limit)
+        _drop_oldest(self.denied_from, limit)
         for uses in (self.first_used_at, self.last_used_at):
             _drop_oldest(uses, limit)
 

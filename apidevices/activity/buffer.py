@@ -23,9 +23,9 @@ double the number of written rows."""
 MAX_EVENTS = 10_000
 """The maximum number of events to keep before they are merged into a batch."""
 
-Event = tuple[int | None, int | None, datetime, bool, bool]
-"""A request: device id, token id, time, whether it was an upload, whether it was denied. A plain
-tuple, because each request creates one."""
+Event = tuple[int | None, int | None, datetime, bool, str | None]
+"""A request: device id, token id, time, whether it was an upload and, if it was denied, the address
+that it came from. A plain tuple, because each request creates one."""
 
 
 class BufferLoad(NamedTuple):
@@ -81,15 +81,20 @@ class ActivityBuffer:
         self, device_id: int, token_id: int | None, now: datetime, *, upload: bool
     ) -> None:
         """Record an allowed request by a device; ``upload`` if it was a POST."""
-        self._record((device_id, token_id, now, upload, False))
+        self._record((device_id, token_id, now, upload, None))
 
     def record_token_use(self, token_id: int, now: datetime) -> None:
         """Record a request with a token but no device identifier."""
-        self._record((None, token_id, now, False, False))
+        self._record((None, token_id, now, False, None))
 
-    def record_denial(self, device_id: int, now: datetime) -> None:
-        """Record a request that was denied because the device is blocked."""
-        self._record((device_id, None, now, False, True))
+    def record_denial(
+        self, device_id: int, now: datetime, token_id: int | None = None, address: str | None = None
+    ) -> None:
+        """Record a request that was denied because the device is blocked.
+
+        It counts as no use of its token.
+        """
+        self._record((device_id, token_id, now, False, address or ""))
 
     def flush(self) -> None:
         """Write all activity recorded before this call.
@@ -162,13 +167,13 @@ class ActivityBuffer:
         """Merge all events into the batch. Requires the lock."""
         batch, time_text = self._batch, self._db.backend.time_text
         for _ in range(len(self._events)):
-            device_id, token_id, at, upload, denied = self._events.popleft()
+            device_id, token_id, at, upload, denied_from = self._events.popleft()
             time = time_text(at)
             if device_id is not None:
-                if denied:
-                    batch.add_denials(device_id, 1, time)
-                else:
-                    batch.add_request(device_id, time, upload=upload)
+                if denied_from is not None:
+                    batch.add_denials(device_id, 1, time, (denied_from, token_id))
+                    continue
+                batch.add_request(device_id, time, upload=upload)
             if token_id is not None:
                 batch.add_token_use(token_id, time)
                 if device_id is not None and self._is_due((device_id, token_id), at):

@@ -7,6 +7,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Insert,
+    Text,
     Update,
     and_,
     case,
@@ -21,7 +22,15 @@ from sqlalchemy.sql.elements import SQLCoreOperations
 from apidevices import clock
 from apidevices.activity.batch import Batch
 from apidevices.database import BulkStatement, Database
-from apidevices.models import ApiToken, Device, DeviceActivity, DeviceToken, Id, UTCDateTime
+from apidevices.models import (
+    MAX_ADDRESS,
+    ApiToken,
+    Device,
+    DeviceActivity,
+    DeviceToken,
+    Id,
+    UTCDateTime,
+)
 
 
 class ActivityWriter:
@@ -38,8 +47,15 @@ class ActivityWriter:
             id=Id,
             active_at=time,
             upload_at=time,
+        )
+        self._denials = BulkStatement(
+            db,
+            self._update_denials,
+            id=Id,
             denied=BigInteger(),
             denied_at=time,
+            address=Text(),
+            token_id=Id,
         )
         self._device_tokens = BulkStatement(
             db,
@@ -59,14 +75,15 @@ class ActivityWriter:
         self._devices.run(
             connection,
             [
-                (
-                    id_,
-                    batch.active_at.get(id_),
-                    batch.upload_at.get(id_),
-                    batch.denied.get(id_, 0),
-                    batch.denied_at.get(id_),
-                )
-                for id_ in ids
+                (id_, batch.active_at.get(id_), batch.upload_at.get(id_))
+                for id_ in sorted(batch.active_at.keys() | batch.upload_at.keys())
+            ],
+        )
+        self._denials.run(
+            connection,
+            [
+                (id_, batch.denied[id_], batch.denied_at[id_], _clean(address), token_id)
+                for id_, (address, token_id) in sorted(batch.denied_from.items())
             ],
         )
         self._device_tokens.run(
@@ -108,8 +125,20 @@ class ActivityWriter:
                 last_active_at=active_at,
                 last_upload_at=self._later(row.last_upload_at, new.upload_at),
                 last_activity_at=case((row.blocked, row.last_activity_at), else_=active_at),
+            )
+        )
+
+    def _update_denials(self, new: Any) -> Update:
+        row = DeviceActivity
+        is_later = self._is_later(row.last_denied_at, new.denied_at)
+        return (
+            update(row)
+            .where(row.device_id == new.id)
+            .values(
                 denied_count=row.denied_count + new.denied,
                 last_denied_at=self._later(row.last_denied_at, new.denied_at),
+                last_denied_address=case((is_later, new.address), else_=row.last_denied_address),
+                last_denied_token_id=case((is_later, new.token_id), else_=row.last_denied_token_id),
             )
         )
 
@@ -122,10 +151,19 @@ class ActivityWriter:
 
     def _later(self, known: SQLCoreOperations[Any], new: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return the later of two nullable times, or the new one if the known one is wrong."""
-        sane = self._sane(new)
+        return case((self._is_later(known, new), self._sane(new)), else_=known)
+
+    def _is_later(
+        self, known: SQLCoreOperations[Any], new: ColumnElement[Any]
+    ) -> ColumnElement[bool]:
         is_wrong = and_(known > self._latest, new.is_not(None))
-        return case((or_(known.is_(None), sane > known, is_wrong), sane), else_=known)
+        return or_(known.is_(None), self._sane(new) > known, is_wrong)
 
     def _sane(self, new: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return a time, or the database's time if this host's clock is too far ahead of it."""
         return case((new > self._latest, self._now), else_=new)
+
+
+def _clean(address: str) -> str | None:
+    """Return an address as it is stored. A proxy may send anything, which must not fail a batch."""
+    return address[:MAX_ADDRESS] if address and address.isprintable() else None

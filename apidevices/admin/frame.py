@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
 
-from apidevices import clock, paths, state
+from apidevices import clock, devices, paths, state
 from apidevices.admin import theme
 from apidevices.admin.htmx import is_htmx
 from apidevices.admin.messages import pop_messages, status_response
@@ -54,6 +54,12 @@ def _authorize() -> ResponseReturnValue | None:
         return None if result else abort(403)
     # Anything else must be a response. It is truthy, so never treat it as permission.
     return current_app.make_response(result)
+
+
+@blueprint.before_request
+def _end_blocks() -> None:
+    if request.endpoint not in ("apidevices.static", "apidevices.theme"):
+        devices.end_blocks_if_possible(state.database(), clock.now())
 
 
 @blueprint.after_request

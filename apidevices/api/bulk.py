@@ -8,10 +8,10 @@ from pydantic import ConfigDict, Field, model_validator
 
 from apidevices import clock, devices, state
 from apidevices.api.description import WITH_BODY, described
-from apidevices.api.frame import DEVICES, TAG, WRITE, Body, actor, blueprint
+from apidevices.api.frame import DEVICES, KEEP_BLOCK, TAG, WRITE, Body, actor, blueprint
 from apidevices.api.requests import parse_body
 from apidevices.devices import Chosen, Matching
-from apidevices.fields import DeviceTags, RowId
+from apidevices.fields import DeviceTags, Moment, RowId
 from apidevices.listing import Filters
 from apidevices.representation import (
     BlockedJson,
@@ -69,9 +69,18 @@ class Devices(Body):
 
 
 class BlockDevices(Devices):
-    """The devices to block, and the reason."""
+    """The devices to block, the reason and the end."""
 
     reason: str | None = Field(None, max_length=devices.MAX_REASON)
+    until: Moment | None = Field(
+        None, description="Time when the block ends by itself; null for a block without an end."
+    )
+
+
+class DeleteDevices(Devices):
+    """The devices to delete, and whether those that are blocked stay blocked."""
+
+    keep_block: bool = Field(False, description=KEEP_BLOCK)
 
 
 class TagDevices(Devices):
@@ -85,7 +94,9 @@ class TagDevices(Devices):
 def block_devices() -> ResponseReturnValue:
     """Block up to 1,000 devices, or all that match a filter. Idempotent."""
     body = parse_body(BlockDevices)
-    blocked = devices.block_all(state.database(), body.chosen, reason=body.reason, **_audit_args())
+    blocked = devices.block_all(
+        state.database(), body.chosen, reason=body.reason, until=body.until, **_audit_args()
+    )
     return BlockedJson(blocked=blocked, not_found=_missing(body.ids, blocked)).model_dump()
 
 
@@ -117,11 +128,13 @@ def untag_devices() -> ResponseReturnValue:
 
 
 @blueprint.post(f"{DEVICES}/delete")
-@described(DeletedJson, 409, *WITH_BODY, tag=TAG, scope=WRITE, body=Devices)
+@described(DeletedJson, 409, *WITH_BODY, tag=TAG, scope=WRITE, body=DeleteDevices)
 def delete_devices() -> ResponseReturnValue:
     """Delete up to 1,000 devices, or all that match a filter."""
-    body = parse_body(Devices)
-    deleted = devices.delete_all(state.database(), body.chosen, **_audit_args())
+    body = parse_body(DeleteDevices)
+    deleted = devices.delete_all(
+        state.database(), body.chosen, keep_block=body.keep_block, **_audit_args()
+    )
     return DeletedJson(deleted=deleted, not_found=_missing(body.ids, deleted)).model_dump()
 
 

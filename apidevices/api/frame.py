@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from apidevices import clock, state
+from apidevices import clock, devices, state
 from apidevices.api.description import Tag, operation_of
 from apidevices.calls import Caller
 from apidevices.database import is_unavailable, log_unavailable
@@ -40,6 +40,11 @@ TAG = Tag("Management", "List, change, block, tag and delete devices, and read t
 READ, WRITE = "devices:read", "devices:write"
 
 DEVICES = "/v1/devices"
+
+KEEP_BLOCK = (
+    "Whether the identifier of a blocked device stays blocked, as a new device about which nothing"
+    " else is known. Otherwise its next request registers it again."
+)
 
 
 class Request(BaseModel):
@@ -81,6 +86,7 @@ def _check_token() -> ResponseReturnValue | None:
             return None  # a CORS preflight, which Flask or a CORS extension answers
         if operation.scope and operation.scope not in caller.scopes:
             raise InsufficientScope(operation.scope)
+        devices.end_blocks_if_possible(state.database(), caller.at)
     except Problem as problem:
         return problem.get_response()
     return None

@@ -11,6 +11,7 @@ from apidevices.api.description import WITH_BODY, described
 from apidevices.api.frame import (
     DEVICES,
     IF_MATCH,
+    KEEP_BLOCK,
     READ,
     TAG,
     WRITE,
@@ -20,7 +21,7 @@ from apidevices.api.frame import (
     change_args,
 )
 from apidevices.api.requests import parse_body, parse_query
-from apidevices.fields import DeviceTags, RowId
+from apidevices.fields import DeviceTags, Moment, RowId
 from apidevices.listing import Cursor, Filters
 from apidevices.models import Device
 from apidevices.representation import (
@@ -34,6 +35,9 @@ from apidevices.representation import (
 from apidevices.text import MAX_LENGTH
 
 DEVICE = f"{DEVICES}/<int:device_id>"
+
+MAX_IDS = 1_000
+"""The maximum number of ids in a request."""
 
 _ListCursor = Annotated[str, Field(pattern="^(older|newer)-[0-9]{1,17}-[0-9]{1,18}$")]
 _CURSOR = "The cursor of the page, taken from the 'next' URL."
@@ -87,9 +91,25 @@ class DeviceChanges(Body):
 
 
 class Block(Body):
-    """The reason for a block."""
+    """Reason and end of a block, and tokens to revoke with it."""
 
     reason: str | None = Field(None, max_length=devices.MAX_REASON)
+    until: Moment | None = Field(
+        None,
+        description="Time when the block ends by itself; null for a block without an end. For a"
+        " device that is blocked already, this changes the end, and the reason if there is one.",
+    )
+    revoke_tokens: list[RowId] = Field(
+        default_factory=list,
+        max_length=MAX_IDS,
+        description="IDs of tokens that the device has used, to revoke in the same transaction.",
+    )
+
+
+class DeleteQuery(Request):
+    """How to delete a device."""
+
+    keep_block: bool = Field(False, description=KEEP_BLOCK)
 
 
 @blueprint.get(DEVICES)
@@ -150,9 +170,15 @@ def update_device(device_id: int) -> ResponseReturnValue:
 def block_device(device_id: int) -> ResponseReturnValue:
     """Block a device. Idempotent."""
     body = parse_body(Block, optional=True)
-    return _device_response(
-        devices.block(state.database(), device_id, reason=body.reason, **change_args())
+    blocked = devices.block(
+        state.database(),
+        device_id,
+        reason=body.reason,
+        until=body.until if "until" in body.model_fields_set else devices.Until.UNCHANGED,
+        revoke_tokens=body.revoke_tokens,
+        **change_args(),
     )
+    return _device_response(blocked)
 
 
 @blueprint.post(f"{DEVICE}/unblock")
@@ -163,10 +189,22 @@ def unblock_device(device_id: int) -> ResponseReturnValue:
 
 
 @blueprint.delete(DEVICE)
-@described(None, 400, 404, 412, tag=TAG, scope=WRITE, headers=IF_MATCH, status=204)
+@described(
+    None,
+    400,
+    404,
+    412,
+    422,
+    tag=TAG,
+    scope=WRITE,
+    query=DeleteQuery,
+    headers=IF_MATCH,
+    status=204,
+)
 def delete_device(device_id: int) -> ResponseReturnValue:
-    """Delete a device with its history and uploads. Its next request registers it again."""
-    devices.delete(state.database(), device_id, **change_args())
+    """Delete a device and everything that is stored about it."""
+    query = parse_query(DeleteQuery)
+    devices.delete(state.database(), device_id, keep_block=query.keep_block, **change_args())
     return "", 204
 
 

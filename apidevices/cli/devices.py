@@ -1,11 +1,12 @@
 """The commands that show and change devices."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import click
 from tabulate import tabulate
 
-from apidevices import devices, listing
+from apidevices import clock, devices, listing
 from apidevices.cli.filters import (
     bulk_options,
     check_choice,
@@ -14,10 +15,11 @@ from apidevices.cli.filters import (
     filter_options,
 )
 from apidevices.cli.group import audit_args, commands, existing_database
+from apidevices.cli.moments import Moment
 from apidevices.cli.output import as_json, joined, print_json, print_table, time_text
 from apidevices.identity import DETAILS
 from apidevices.listing import Filters
-from apidevices.models import Device
+from apidevices.models import Device, DeviceHistory
 from apidevices.representation import device_json, history_json
 
 identifier = click.argument("identifier")
@@ -29,7 +31,9 @@ identifier_or_filters = click.argument("identifier", required=False)
 @as_json
 def list_devices(filters: Filters, wants_json: bool) -> None:
     """List devices, most recently active first."""
-    found = listing.find_all(existing_database(), filters)
+    db = existing_database()
+    devices.end_blocks_if_possible(db, clock.now())
+    found = listing.find_all(db, filters)
     if wants_json:
         print_json([device_json(device) for device in found])
         return
@@ -69,25 +73,21 @@ def show(identifier: str, wants_json: bool) -> None:
 @identifier
 @as_json
 def history(identifier: str, wants_json: bool) -> None:
-    """Show the registration and changes of a device, newest first."""
+    """Show the registration, changes and blocks of a device, newest first."""
     entries = devices.history(existing_database(), find(identifier).id)
     if wants_json:
         print_json([history_json(entry) for entry in entries])
         return
     print_table(
-        ["When", "What", "Changes", "Token", "Address"],
+        ["When", "What", "Changes", "Token", "Address", "By"],
         [
             [
                 time_text(entry.at),
                 entry.kind,
-                "\n".join(
-                    f"{field}: {'' if old is None else f'{old} -> '}{new}"
-                    for field, (old, new) in sorted(
-                        entry.changes.items(), key=lambda change: DETAILS.index(change[0])
-                    )
-                ),
+                "\n".join(_lines(entry)),
                 entry.token.name if entry.token else "",
                 entry.address,
+                entry.actor,
             ]
             for entry in entries
         ],
@@ -106,23 +106,55 @@ def rename(identifier: str, name: str) -> None:
 @commands.command()
 @identifier_or_filters
 @click.option("--reason", help="Shown on the device's page.")
+@click.option(
+    "--until",
+    type=Moment(),
+    help="Time when the block ends by itself, such as 2030-05-17T12:00:00Z.",
+)
+@click.option(
+    "--revoke-token",
+    "revoke_tokens",
+    multiple=True,
+    type=click.IntRange(0),
+    metavar="ID",
+    help="Id of a token to revoke, too. The device must have used it. Can be repeated.",
+)
 @bulk_options
 def block(
-    identifier: str | None, reason: str | None, filters: Filters, expected: int | None, yes: bool
+    identifier: str | None,
+    reason: str | None,
+    until: datetime | None,
+    revoke_tokens: Sequence[int],
+    filters: Filters,
+    expected: int | None,
+    yes: bool,
 ) -> None:
     """Block a device, or all that match filters, starting with the next request. Idempotent.
 
-    The tokens stay valid.
+    The tokens stay valid. For a device that is blocked already, --until changes the end of the
+    block.
     """
     check_choice(identifier, filters, expected)
     db = existing_database()
     if identifier is None:
+        if revoke_tokens:
+            raise click.UsageError("--revoke-token needs an IDENTIFIER, not filters.")
         matching = confirm_matching("Block", filters, expected, yes)
-        blocked = devices.block_all(db, matching, reason=reason, **audit_args())
-        click.echo(f"{_count(blocked)} blocked")
+        blocked = devices.block_all(db, matching, reason=reason, until=until, **audit_args())
+        click.echo(f"{_count(blocked)} blocked{_until(until)}")
         return
-    device = devices.block(db, find(identifier).id, reason=reason, **audit_args())
-    click.echo(f"{device.display_name} has been blocked since {time_text(device.blocked_at)}")
+    device = devices.block(
+        db,
+        find(identifier).id,
+        reason=reason,
+        until=until or devices.Until.UNCHANGED,
+        revoke_tokens=revoke_tokens,
+        **audit_args(),
+    )
+    since = time_text(device.blocked_at)
+    click.echo(
+        f"{device.display_name} has been blocked since {since}{_until(device.blocked_until)}"
+    )
 
 
 @commands.command()
@@ -142,28 +174,51 @@ def unblock(identifier: str | None, filters: Filters, expected: int | None, yes:
 
 @commands.command()
 @identifier_or_filters
+@click.option(
+    "--keep-block",
+    is_flag=True,
+    help="Keep the identifiers of blocked devices blocked, and nothing else about them.",
+)
 @bulk_options
-def delete(identifier: str | None, filters: Filters, expected: int | None, yes: bool) -> None:
-    """Delete a device, or all that match filters, with their history and uploads.
+def delete(
+    identifier: str | None, keep_block: bool, filters: Filters, expected: int | None, yes: bool
+) -> None:
+    """Delete a device, or all that match filters, with everything that is stored about them.
 
     The next request with the same identifier registers a new device, which is not blocked. To
-    prevent that, block the device instead, or revoke its token.
+    prevent that, block the device and pass --keep-block, or revoke its token.
     """
     check_choice(identifier, filters, expected)
     db = existing_database()
     if identifier is None:
         matching = confirm_matching("Delete", filters, expected, yes)
-        click.echo(f"{_count(devices.delete_all(db, matching, **audit_args()))} deleted")
+        deleted = devices.delete_all(db, matching, keep_block=keep_block, **audit_args())
+        click.echo(f"{_count(deleted)} deleted")
         return
     device = find(identifier)
     if not yes:
         confirm(f"Delete {device.display_name} with its history and uploads?")
-    devices.delete(db, device.id, **audit_args())
+    devices.delete(db, device.id, keep_block=keep_block, **audit_args())
     click.echo(f"{device.display_name} has been deleted")
 
 
 def _count(changed: Sequence[int]) -> str:
     return "1 device has been" if len(changed) == 1 else f"{len(changed):,} devices have been"
+
+
+def _until(moment: datetime | None) -> str:
+    return f" until {time_text(moment)}" if moment else ""
+
+
+def _lines(entry: DeviceHistory) -> Iterator[str]:
+    """Yield what an entry says, line by line."""
+    for field, (old, new) in sorted(
+        entry.changes.items(), key=lambda change: DETAILS.index(change[0])
+    ):
+        yield f"{field}: {'' if old is None else f'{old} -> '}{new}"
+    for key, value in (entry.details or {}).items():
+        if value is not None:
+            yield f"{key}: {value}"
 
 
 def find(identifier: str) -> Device:

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import click
 from pydantic import ValidationError
 
-from apidevices import listing, tokens
+from apidevices import clock, devices, listing, tokens
 from apidevices.cli.group import existing_database
 from apidevices.cli.output import fail
 from apidevices.devices import Matching
@@ -78,7 +78,9 @@ def confirm_matching(action: str, filters: Filters, expected: int | None, yes: b
         yes: Whether the user has confirmed the action for any number.
     """
     if expected is None and not yes:
-        expected = listing.count(existing_database(), filters)
+        db = existing_database()
+        devices.end_blocks_if_possible(db, clock.now())
+        expected = listing.count(db, filters)
         matching = "1 device matches." if expected == 1 else f"{expected:,} devices match."
         if expected:
             confirm(f"{matching} {action} {'it' if expected == 1 else 'them'}?")

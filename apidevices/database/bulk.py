@@ -20,7 +20,7 @@ class BulkStatement:
     Args:
         db: The database to run on.
         build: Builds the statement from the columns of the table expression ``new``.
-        columns: The type of each column; only times and numbers are supported.
+        columns: The type of each column; times, numbers and texts are supported.
     """
 
     def __init__(

@@ -114,8 +114,15 @@ class PostgresBackend(Backend):
 
 def _array(values: Iterable[Value]) -> str:
     """Format values as a PostgreSQL array literal."""
-    texts = ["NULL" if value is None else str(value) for value in values]
-    return f"{{{','.join(texts)}}}"
+    return f"{{{','.join(map(_element, values))}}}"
+
+
+def _element(value: Value) -> str:
+    if isinstance(value, str):
+        if "\\" in value or '"' in value:
+            value = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{value}"'
+    return "NULL" if value is None else str(value)
 
 
 def _id_array(ids: Iterable[int]) -> ColumnElement[Any]:

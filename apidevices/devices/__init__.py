@@ -3,17 +3,21 @@
 Only this package writes devices and their history. ``activity`` records when they were active.
 """
 
-from apidevices.devices.bulk import Chosen, Matching, block_all, delete_all, unblock_all
-from apidevices.devices.changes import MAX_REASON, block, unblock
+from apidevices.devices.bulk import block_all, delete_all, unblock_all
+from apidevices.devices.changes import MAX_REASON, Until, block, unblock
+from apidevices.devices.chosen import Chosen, Matching
 from apidevices.devices.deletion import delete
 from apidevices.devices.description import MAX_NOTE, annotate, describe, rename, set_tags
+from apidevices.devices.ends import end_blocks, end_blocks_if_possible
 from apidevices.devices.limits import ReportLimits, ReportNumbers
 from apidevices.devices.queries import (
+    TokenUse,
     by_identifier,
     count_by_status,
     get,
     history,
     history_page,
+    last_denied_token,
     tokens_used,
 )
 from apidevices.devices.reporting import ReportResult, report
@@ -29,6 +33,8 @@ __all__ = [
     "ReportLimits",
     "ReportNumbers",
     "ReportResult",
+    "TokenUse",
+    "Until",
     "annotate",
     "block",
     "block_all",
@@ -37,9 +43,12 @@ __all__ = [
     "delete",
     "delete_all",
     "describe",
+    "end_blocks",
+    "end_blocks_if_possible",
     "get",
     "history",
     "history_page",
+    "last_denied_token",
     "rename",
     "report",
     "set_tags",

@@ -6,23 +6,24 @@ statements for all devices rather than some for each: on SQLite, all other write
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple
 
 from blinker import Signal
-from sqlalchemy import ColumnElement, Row, select, update
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from apidevices import audit, listing, signals
+from apidevices import audit, signals
 from apidevices.audit import Action
 from apidevices.database import Database, retried_with_reserve
-from apidevices.devices import deletion
-from apidevices.devices.changes import clean_reason
-from apidevices.errors import Conflict
+from apidevices.devices import deletion, ends
+from apidevices.devices.changes import check_until, clean_reason
+from apidevices.devices.chosen import Chosen, Matching, ids_of
+from apidevices.devices.records import MAX_ENTRIES, add_history, block_details
 from apidevices.listing import Filters, search
-from apidevices.models import Device, DeviceActivity
+from apidevices.models import Device
 
 STEP = 10_000
 """How many devices one transaction changes at most. Others wait for it, and fail after
@@ -31,22 +32,8 @@ STEP = 10_000
 PAUSE = 0.05
 """Seconds between two of these transactions, for other writes."""
 
-MAX_ENTRIES = 1_000
-"""Up to this many devices get an audit entry each. More would make the log unreadable and slow."""
-
 LOADED = 1_000
 """How many devices to load at a time for receivers of signals."""
-
-
-class Matching(NamedTuple):
-    """The devices that match filters; ``expected`` is their number, or None for any number."""
-
-    filters: Filters
-    expected: int | None
-
-
-Chosen = Collection[int] | Matching
-"""The devices to change: their ids, or filters."""
 
 
 class Step(NamedTuple):
@@ -57,9 +44,17 @@ class Step(NamedTuple):
 
 
 def block_all(
-    db: Database, chosen: Chosen, *, reason: str | None, actor: str, now: datetime
+    db: Database,
+    chosen: Chosen,
+    *,
+    reason: str | None,
+    until: datetime | None = None,
+    actor: str,
+    now: datetime,
 ) -> list[int]:
-    """Block devices. Idempotent: devices that are already blocked keep their time and reason.
+    """Block devices until a time, or without an end.
+
+    Idempotent: devices that are already blocked keep their time, reason and end.
 
     Up to ``STEP`` devices are blocked in one transaction, more in several. If one of these fails,
     the devices before stay blocked.
@@ -70,9 +65,11 @@ def block_all(
 
     Raises:
         Conflict: The filters match another number of devices than expected. None is blocked.
-        InvalidInput: The reason is longer than 1,000 characters.
+        InvalidInput: The reason is longer than 1,000 characters, or the end is not in the future or
+            more than 100 years ahead.
     """
-    return Block(db, actor, now, clean_reason(reason)).run(chosen)
+    check_until(until, now)
+    return Block(db, actor, now, clean_reason(reason), until).run(chosen)
 
 
 def unblock_all(db: Database, chosen: Chosen, *, actor: str, now: datetime) -> list[int]:
@@ -84,13 +81,15 @@ def unblock_all(db: Database, chosen: Chosen, *, actor: str, now: datetime) -> l
     return Unblock(db, actor, now).run(chosen)
 
 
-def delete_all(db: Database, chosen: Chosen, *, actor: str, now: datetime) -> list[int]:
+def delete_all(
+    db: Database, chosen: Chosen, *, keep_block: bool = False, actor: str, now: datetime
+) -> list[int]:
     """Delete devices, as ``delete`` does. Transactions and result are as for ``block_all``.
 
     Raises:
         Conflict: The filters match another number of devices than expected. None is deleted.
     """
-    done = Delete(db, actor, now).run(chosen)
+    done = Delete(db, actor, now, keep_block).run(chosen)
     search.remove_deleted(db)
     return done
 
@@ -125,8 +124,9 @@ class Change(ABC):
 
     def run(self, chosen: Chosen) -> list[int]:
         """Change the chosen devices, record that and send signals; return their ids in order."""
+        ends.end_blocks_if_possible(self.db, self.now)  # the filters need the present state
         with self.db.read() as session:
-            ids = _ids_of(session, chosen)
+            ids = ids_of(session, chosen)
         self.records_each = len(ids) <= MAX_ENTRIES
         filters = chosen.filters if isinstance(chosen, Matching) else None
         done: list[int] = []
@@ -179,27 +179,15 @@ class Change(ABC):
     def _lock(self, session: Session, ids: Sequence[int]) -> Sequence[Row[Any]]:
         """Lock devices; return their ids, and what is needed to record the change of each."""
         # Concurrent calls lock rows in the same order, so they can't deadlock.
-        recorded: list[Any] = [Device.identifier, Device.name] if self.records_each else []
-        query = select(Device.id, *recorded)
-        query = query.where(Device.id.in_(self.db.id_list(ids))).order_by(Device.id)
+        query = select(Device.id).where(Device.id.in_(self.db.id_list(ids))).order_by(Device.id)
         return session.execute(query.with_for_update(key_share=True)).all()
 
-    def _set(
-        self,
-        session: Session,
-        ids: Sequence[int],
-        condition: ColumnElement[bool],
-        device: Mapping[str, Any],
-        activity: Mapping[str, Any],
-    ) -> Sequence[int]:
-        """Set columns of the devices that fulfill a condition, and of their activity."""
-        connection = session.connection()
-        statement = update(Device).where(Device.id.in_(self.db.id_list(ids)), condition)
-        changed = connection.scalars(statement.values(device).returning(Device.id)).all()
-        self.db.lock(connection, DeviceActivity.device_id, changed)
-        in_changed = DeviceActivity.device_id.in_(self.db.id_list(changed))
-        connection.execute(update(DeviceActivity).where(in_changed).values(activity))
-        return sorted(changed)
+    def _add_history(
+        self, session: Session, ids: Sequence[int], details: dict[str, Any] | None = None
+    ) -> None:
+        """Add an entry with the action to the history of devices."""
+        kind = self.action.value.removeprefix("device.")
+        add_history(self.db, session.connection(), ids, kind, self.now, self.actor, details)
 
 
 class Block(Change):
@@ -208,23 +196,39 @@ class Block(Change):
     action, action_for_all = Action.DEVICE_BLOCKED, Action.DEVICES_BLOCKED
     signal = signals.device_blocked
 
-    def __init__(self, db: Database, actor: str, now: datetime, reason: str | None) -> None:
+    def __init__(
+        self,
+        db: Database,
+        actor: str,
+        now: datetime,
+        reason: str | None,
+        until: datetime | None = None,
+    ) -> None:
         super().__init__(db, actor, now)
-        self._reason = reason
+        self._reason, self._until = reason, until
 
     def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
         """Block those that are not blocked."""
-        device = {
-            "blocked_at": self.now,
-            "block_reason": self._reason,
-            "blocked_by": self.actor,
-        }
-        activity = {"blocked": True, "last_activity_at": self.now}
-        return self._set(session, ids, Device.blocked_at.is_(None), device, activity)
+        ends.end_in(self.db, session, ids, self.now)
+        changed = ends.set_columns(
+            self.db,
+            session,
+            ids,
+            Device.blocked_at.is_(None),
+            device={
+                "blocked_at": self.now,
+                "block_reason": self._reason,
+                "blocked_by": self.actor,
+                "blocked_until": self._until,
+            },
+            activity={"blocked": True, "last_activity_at": self.now},
+        )
+        self._add_history(session, changed, self.details())
+        return changed
 
     def details(self, _device: Row[Any] | None = None) -> dict[str, Any]:
-        """Return the reason."""
-        return {"reason": self._reason}
+        """Return the reason, and the end if there is one."""
+        return block_details(self._reason, self._until)
 
 
 class Unblock(Change):
@@ -235,47 +239,41 @@ class Unblock(Change):
 
     def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
         """Unblock those that are blocked."""
-        device = dict.fromkeys(("blocked_at", "block_reason", "blocked_by"))
-        activity = {"blocked": False, "last_activity_at": DeviceActivity.last_active_at}
-        return self._set(session, ids, Device.blocked_at.is_not(None), device, activity)
+        ends.end_in(self.db, session, ids, self.now)
+        changed = ends.clear_blocks(self.db, session, ids)
+        self._add_history(session, changed)
+        return changed
 
 
 class Delete(Change):
-    """Deletes devices with everything that belongs to them."""
+    """Deletes devices with everything that is stored about them."""
 
     action, action_for_all = Action.DEVICE_DELETED, Action.DEVICES_DELETED
     signal = signals.device_deleted
 
+    def __init__(self, db: Database, actor: str, now: datetime, keep_block: bool = False) -> None:
+        super().__init__(db, actor, now)
+        self._keep_block = keep_block
+
     def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
         """Delete all."""
         self._deleted = list(_load(session, ids)) if self.signal.receivers else []
-        deletion.delete_rows(self.db, session, ids)
+        keep_blocks_at = self.now if self._keep_block else None
+        deletion.delete_rows(self.db, session, ids, keep_blocks_at=keep_blocks_at)
         return ids
 
-    def details(self, device: Row[Any] | None = None) -> dict[str, Any]:
-        """Return what the device was."""
-        return {"identifier": device.identifier, "name": device.name} if device else {}
+    def details(self, _device: Row[Any] | None = None) -> dict[str, Any]:
+        """Return whether blocks are kept, but nothing about the devices."""
+        return deletion.deletion_details(self._keep_block)
+
+    def record_all(self, session: Session, filters: Filters, number: int) -> None:
+        """Record the deletion, without the search text: that may be a name or an identifier."""
+        super().record_all(session, filters.model_copy(update={"name": ""}), number)
 
     def send(self, _changed: Sequence[int]) -> None:
         """Send the signal for each device with what it was."""
         for device in self._deleted:
             signals.send(self.signal, partial(_same, device))
-
-
-def _ids_of(session: Session, chosen: Chosen) -> Sequence[int]:
-    """Return the ids of the chosen devices in order.
-
-    Raises:
-        Conflict: The filters match another number of devices than expected.
-    """
-    if not isinstance(chosen, Matching):
-        return sorted(chosen)
-    ids = listing.matching_ids(session, chosen.filters)
-    if chosen.expected not in (None, len(ids)):
-        raise Conflict(
-            f"The filter matches {len(ids)} devices, not {chosen.expected}. Nothing was changed."
-        )
-    return ids
 
 
 def _load(session: Session, ids: Sequence[int]) -> Iterator[Device]:

@@ -1,8 +1,10 @@
-"""Delete devices, with everything that belongs to them."""
+"""Delete devices, with everything that is stored about them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import Row, Text, case, cast, func, insert, literal, select, text, true, update
 from sqlalchemy import delete as delete_from
 from sqlalchemy.orm import Session
 
@@ -11,16 +13,34 @@ from apidevices.database import Database
 from apidevices.devices.changes import Check, allow
 from apidevices.devices.queries import load
 from apidevices.listing import search
-from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceTag, DeviceToken
+from apidevices.models import (
+    AuditEntry,
+    Device,
+    DeviceActivity,
+    DeviceHistory,
+    DeviceTag,
+    DeviceToken,
+)
+
+_BLOCK = ("blocked_at", "blocked_until", "block_reason", "blocked_by")
 
 
 def delete(
-    db: Database, device_id: int, *, actor: str, now: datetime, check: Check = allow
+    db: Database,
+    device_id: int,
+    *,
+    keep_block: bool = False,
+    actor: str,
+    now: datetime,
+    check: Check = allow,
 ) -> Device:
-    """Delete a device with its activity, history and uploads, and return what it was.
+    """Delete a device and everything that is stored about it, and return what it was.
 
     Its identifier is unknown from then on: the next request with it registers a new device, which
-    is not blocked even if this one was.
+    is not blocked even if this one was. With ``keep_block``, the identifier of a blocked device and
+    its block are stored as a new device with another id, about which nothing else is known.
+
+    The audit log keeps who did what and when to the device with this id, without details.
 
     Raises:
         DeviceNotFound: No device has this id.
@@ -28,32 +48,97 @@ def delete(
     with db.write() as session:
         device = load(session, device_id, lock=True)
         check(device)
+        session.expunge_all()
+        delete_rows(db, session, [device_id], keep_blocks_at=now if keep_block else None)
         audit.record(
             session,
             audit.Action.DEVICE_DELETED,
             f"device:{device_id}",
             actor=actor,
             at=now,
-            identifier=device.identifier,
-            name=device.name,
+            **deletion_details(keep_block),
         )
-        session.flush()
-        session.expunge_all()
-        delete_rows(db, session, [device_id])
     search.remove_deleted(db)
     signals.send(signals.device_deleted, lambda: device)
     return device
 
 
-def delete_rows(db: Database, session: Session, ids: Collection[int]) -> None:
-    """Delete locked devices and all rows that belong to them.
+def deletion_details(keep_block: bool) -> dict[str, Any]:
+    """Return the details of a deletion for the audit log: nothing about the device itself."""
+    return {"keep_block": True} if keep_block else {}
+
+
+def delete_rows(
+    db: Database, session: Session, ids: Collection[int], *, keep_blocks_at: datetime | None = None
+) -> None:
+    """Delete locked devices, all rows that belong to them, and what the audit log says about them.
 
     ``ON DELETE CASCADE`` would do for the extension's own tables, too, but runs once per device and
     table, and not at all if a host application leaves SQLite's foreign keys off.
+
+    Args:
+        db: The database.
+        session: The session that has locked the devices.
+        ids: The ids of the devices.
+        keep_blocks_at: Keep the identifiers and blocks of devices that are blocked at this time.
     """
     connection, id_list = session.connection(), db.id_list(ids)
+    kept: Sequence[Row[Any]] = ()
+    if keep_blocks_at is not None:
+        columns = (Device.identifier, *(getattr(Device, name) for name in _BLOCK))
+        blocked = select(*columns).where(Device.id.in_(id_list))
+        kept = connection.execute(blocked.where(Device.blocked_condition(keep_blocks_at))).all()
     # Activity writes lock these rows before they refer to a device. So do we, and can't deadlock.
     db.lock(connection, DeviceActivity.device_id, ids)
     for rows in (DeviceToken, DeviceHistory, DeviceTag, DeviceActivity):
         connection.execute(delete_from(rows).where(rows.device_id.in_(id_list)))
     connection.execute(delete_from(Device).where(Device.id.in_(id_list)))
+    device_id = cast(id_list.subquery().c[0], Text)
+    connection.execute(
+        update(AuditEntry)
+        .where(AuditEntry.subject.in_(select(literal("device:").concat(device_id))))
+        .values(details={})
+    )
+    if kept:
+        _store_blocks(db, session, kept)
+
+
+def _store_blocks(db: Database, session: Session, kept: Sequence[Row[Any]]) -> None:
+    """Insert devices of which only the identifier and the block are known.
+
+    They have new ids: activity that other processes have not written yet belongs to the old ones,
+    and must not be stored any more.
+    """
+    connection = session.connection()
+    rows = [
+        {
+            **block._mapping,
+            "first_seen_at": block.blocked_at,
+            "search_key": search.search_key(block.identifier, None),
+        }
+        for block in kept
+    ]
+    if db.engine.dialect.name == "sqlite":
+        first = connection.scalars(text(search.NEXT_DEVICE_ID)).one()
+        rows = [{**row, "id": first + number} for number, row in enumerate(rows)]
+    ids = connection.scalars(insert(Device).returning(Device.id), rows).all()
+    activity = DeviceActivity
+    key = Device.search_key
+    connection.execute(
+        insert(activity).from_select(
+            [
+                activity.device_id,
+                activity.blocked,
+                activity.last_active_at,
+                activity.last_activity_at,
+                activity.search_key,
+            ],
+            select(
+                Device.id,
+                true(),
+                Device.blocked_at,
+                Device.blocked_at,
+                case((func.length(key) <= search.SHORT_KEY, key)),
+            ).where(Device.id.in_(db.id_list(ids))),
+        )
+    )

@@ -1,14 +1,42 @@
 """Read devices, their history and the tokens they have used."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
+from apidevices import clock
 from apidevices.database import Database
+from apidevices.devices import ends
 from apidevices.errors import DeviceNotFound
-from apidevices.listing import PAGE_SIZE
-from apidevices.models import MAX_ID, Device, DeviceActivity, DeviceHistory, DeviceToken
+from apidevices.listing import PAGE_SIZE, Count
+from apidevices.models import (
+    MAX_ID,
+    ApiToken,
+    Device,
+    DeviceActivity,
+    DeviceHistory,
+    DeviceToken,
+)
+
+MAX_OTHER_DEVICES = 1_000
+"""Up to how many other devices that use a token are counted."""
+
+
+class TokenUse(NamedTuple):
+    """A token that a device has used, and how many other devices have used it."""
+
+    token: ApiToken
+    first_used_at: datetime
+    last_used_at: datetime
+    other_devices: Count
+
+    @property
+    def token_id(self) -> int:
+        """The id of the token."""
+        return self.token.id
 
 
 def get(db: Database, device_id: int) -> Device:
@@ -18,7 +46,8 @@ def get(db: Database, device_id: int) -> Device:
         DeviceNotFound: No device has this id.
     """
     with db.read() as session:
-        return load(session, device_id)
+        device = load(session, device_id)
+    return _with_present_status(db, device)
 
 
 def by_identifier(db: Database, identifier: str) -> Device:
@@ -34,6 +63,14 @@ def by_identifier(db: Database, identifier: str) -> Device:
             device = session.scalar(select(Device).where(Device.identifier == identifier))
     if device is None:
         raise DeviceNotFound(f"No device has the identifier {identifier!r}.")
+    return _with_present_status(db, device)
+
+
+def _with_present_status(db: Database, device: Device) -> Device:
+    """Return a device that has been read, without a block that has ended."""
+    if device.blocked_until is not None and not device.is_blocked_at(now := clock.now()):
+        ends.end_blocks_if_possible(db, now)
+        device.clear_block()
     return device
 
 
@@ -57,14 +94,42 @@ def history(
         return session.scalars(query.order_by(DeviceHistory.id.desc()).limit(limit)).all()
 
 
-def tokens_used(db: Database, device_id: int) -> Sequence[DeviceToken]:
+def tokens_used(db: Database, device_id: int) -> Sequence[TokenUse]:
     """Return the tokens that a device has used, most recently used first."""
+    use, other = DeviceToken, aliased(DeviceToken)
+    others = (
+        select(other.device_id)
+        .where(other.token_id == use.token_id, other.device_id != device_id)
+        .limit(MAX_OTHER_DEVICES + 1)
+        .correlate(use)
+        .subquery()
+    )
+    number = select(func.count()).select_from(others).scalar_subquery()
+    query = (
+        select(ApiToken, use.first_used_at, use.last_used_at, number)
+        .join(use.token)
+        .where(use.device_id == device_id)
+        .order_by(use.last_used_at.desc(), use.token_id.desc())
+    )
     with db.read() as session:
-        return session.scalars(
-            select(DeviceToken)
-            .where(DeviceToken.device_id == device_id)
-            .order_by(DeviceToken.last_used_at.desc(), DeviceToken.token_id.desc())
-        ).all()
+        return [
+            TokenUse(
+                token,
+                first,
+                last,
+                Count(min(number, MAX_OTHER_DEVICES), exact=number <= MAX_OTHER_DEVICES),
+            )
+            for token, first, last, number in session.execute(query)
+        ]
+
+
+def last_denied_token(db: Database, device: Device) -> ApiToken | None:
+    """Return the token of the last denied request of a device, if there was one."""
+    token_id = device.activity.last_denied_token_id
+    if token_id is None:
+        return None
+    with db.read() as session:
+        return session.get(ApiToken, token_id)
 
 
 def count_by_status(db: Database) -> Mapping[str, int]:

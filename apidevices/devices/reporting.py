@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 
 from apidevices import signals
 from apidevices.database import Database
+from apidevices.devices import ends
 from apidevices.devices.limits import ReportLimits
 from apidevices.devices.queries import get
 from apidevices.identity import DeviceIdentity
 from apidevices.listing import search
 from apidevices.listing.search import search_key, short_key
-from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceToken
+from apidevices.models import REPORTS, Device, DeviceActivity, DeviceHistory, DeviceToken
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,10 @@ def _store(
             return result, signals.device_registered, {}
         # The row that the INSERT conflicted with, unless that has been deleted since.
         device = session.scalar(locked)
-    if device.blocked_at is not None:
+    if device.is_blocked_at(report.at):
         return ReportResult(device.id, blocked=True, change=None), None, {}
+    if device.blocked_until is not None:
+        ends.end_in(db, session, [device.id], report.at)
     changes = _update_details(session, device, report)
     if not changes:
         return ReportResult(device.id, blocked=False, change=None), None, {}
@@ -185,7 +188,7 @@ def _last_change(session: Session, device: Device) -> datetime:
     """Return when a device was registered or changed its details most recently."""
     newest = (
         select(DeviceHistory.at)
-        .where(DeviceHistory.device_id == device.id)
+        .where(DeviceHistory.device_id == device.id, DeviceHistory.kind.in_(REPORTS))
         .order_by(DeviceHistory.id.desc())
         .limit(1)
     )

@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from apidevices import signals
 from apidevices.audit import Action
 from apidevices.database import Database
-from apidevices.devices.bulk import Change, Chosen
+from apidevices.devices.bulk import Change
 from apidevices.devices.changes import Check, allow
+from apidevices.devices.chosen import Chosen
 from apidevices.devices.editing import Edit, editing
 from apidevices.errors import InvalidInput
 from apidevices.listing.search import fold

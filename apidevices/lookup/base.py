@@ -64,10 +64,13 @@ class Found(NamedTuple):
 
 NOTHING_FOUND = Found(None, None)
 
+_NOW = bindparam("now", type_=UTCDateTime)
+"""The time of the request, by the clock of this host: it decides when blocks and tokens end."""
+
 _DEVICE_COLUMNS = (
     Device.id,
     Device.name,
-    Device.blocked_at.is_not(None),
+    Device.blocked_condition(_NOW),
     *(getattr(Device, field) for field in DETAILS),
 )
 _HAS_IDENTIFIER = Device.identifier == bindparam("identifier", type_=String)
@@ -87,9 +90,7 @@ _TOKEN_AND_DEVICE = (
     .where(
         ApiToken.digest == bindparam("digest"),
         ApiToken.revoked_at.is_(None),
-        or_(
-            ApiToken.expires_at.is_(None), ApiToken.expires_at > bindparam("now", type_=UTCDateTime)
-        ),
+        or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > _NOW),
     )
 )
 _NO_TOKEN: Sequence[Any] = [null() for _ in _TOKEN_COLUMNS]

@@ -15,9 +15,9 @@ from apidevices.toolkit import (
     WITH_BODY,
     DeviceDeleted,
     DeviceIdRequired,
-    DeviceJson,
     DeviceNotFound,
     InvalidInput,
+    OwnDeviceJson,
     ResponseBody,
     Tag,
     Time,
@@ -27,9 +27,9 @@ from apidevices.toolkit import (
     current_state,
     database,
     described,
-    device_json,
     devices,
     etag,
+    own_device_json,
     read_body,
 )
 
@@ -84,7 +84,7 @@ DEVICE_HEADERS = _device_headers()
 
 
 @blueprint.get("/v1/device")
-@described(DeviceJson, 400, tag=TAG, headers=DEVICE_HEADERS)
+@described(OwnDeviceJson, 400, tag=TAG, headers=DEVICE_HEADERS)
 def show_device() -> ResponseReturnValue:
     """Show the calling device as API Devices sees it."""
     _, device_id, _ = _calling_device()
@@ -92,7 +92,7 @@ def show_device() -> ResponseReturnValue:
         device = devices.get(database(), device_id)
     except DeviceNotFound as error:
         raise DeviceDeleted from error
-    return device_json(device), {"ETag": f'"{etag(device)}"'}
+    return own_device_json(device), {"ETag": f'"{etag(device)}"'}
 
 
 @blueprint.post("/v1/uploads")

@@ -14,6 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from apidevices import clock
 from apidevices.models import (
+    REPORTS,
     ApiToken,
     AuditEntry,
     Device,
@@ -130,7 +131,9 @@ def _last_known_activity(latest: datetime, now: datetime) -> ColumnElement[datet
         DeviceToken.device_id == id_, DeviceToken.last_used_at <= latest
     )
     changed = select(func.max(DeviceHistory.at)).where(
-        DeviceHistory.device_id == id_, DeviceHistory.at <= latest
+        DeviceHistory.device_id == id_,
+        DeviceHistory.at <= latest,
+        DeviceHistory.kind.in_(REPORTS),
     )
     first_seen = select(Device.first_seen_at).where(
         Device.id == id_, Device.first_seen_at <= latest

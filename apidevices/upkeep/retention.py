@@ -91,8 +91,16 @@ def _delete(model: Any, session: Session, rows: ColumnElement[bool], _now: datet
 
 
 def _reset_denials(session: Session, rows: ColumnElement[bool], _now: datetime) -> int:
-    change = update(DeviceActivity).where(rows).values(denied_count=0, last_denied_at=None)
-    return execute(session, change)
+    change = update(DeviceActivity).where(rows)
+    return execute(
+        session,
+        change.values(
+            denied_count=0,
+            last_denied_at=None,
+            last_denied_address=None,
+            last_denied_token_id=None,
+        ),
+    )
 
 
 def _latest_limit(now: datetime) -> int:
