@@ -69,6 +69,15 @@ def test_concurrent_changes_agree_on_the_spelling_of_a_new_tag(
     assert len({tag for tags in tags_of(db, *ids) for tag in tags}) == 1
 
 
+def test_concurrent_changes_of_one_device_lose_no_tag(db: Database, register: Register) -> None:
+    device_id = register("phone-1")
+    with ThreadPoolExecutor(8) as threads:
+        tags = [f"tag {number}" for number in range(8)]
+        done = threads.map(lambda tag: devices.tag(db, device_id, ["all", tag], **AUDIT), tags)
+        assert max(len(device.tags) for device in done) == 9
+    assert tags_of(db, device_id) == [["all", *tags]]
+
+
 @pytest.mark.parametrize(
     ("tags", "message"),
     [

@@ -158,4 +158,7 @@ def load(session: Session, device_id: int, *, lock: bool = False) -> Device:
     device = session.scalar(query.with_for_update(key_share=True) if lock else query)
     if device is None:
         raise DeviceNotFound
+    if lock:
+        # PostgreSQL has read the tags before it waited for the lock.
+        session.refresh(device, ["joined_tags"])
     return device
