@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import request, url_for
 from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
 
 from apidevices import paths
 
@@ -15,6 +16,16 @@ environment = Environment(
     loader=FileSystemLoader(paths.TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
 )
 environment.globals["url_for"] = url_for
+
+
+def prose(text: str) -> Markup:
+    """Return a text as HTML, with its parts in backticks as code."""
+    code = Markup("<code>{}</code>")
+    parts = enumerate(text.split("`"))
+    return Markup("").join(code.format(part) if number % 2 else part for number, part in parts)
+
+
+environment.filters["prose"] = prose
 
 
 def render(name: str, /, **context: Any) -> str:

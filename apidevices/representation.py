@@ -37,7 +37,7 @@ class OwnDeviceJson(ResponseBody):
     Anybody with a token can send the identifier of another device.
     """
 
-    id: int
+    id: int = Field(description="Number of the device in URLs.")
     identifier: str = Field(description="The identifier that the device sends in X-Device-ID.")
     name: str | None = Field(description="The name that an administrator assigned.")
     display_name: str = Field(description="The name, or the identifier if there is no name.")
@@ -65,7 +65,7 @@ class OwnDeviceJson(ResponseBody):
     last_denied_at: Time | None = _activity_field(
         "last_denied_at", "Time of the last request denied because the device was blocked."
     )
-    status: Literal["active", "blocked"]
+    status: Literal["active", "blocked"] = Field(description="Whether requests are denied.")
 
 
 class DeviceJson(OwnDeviceJson):
@@ -86,7 +86,7 @@ class DeviceJson(OwnDeviceJson):
 class DevicePage(ResponseBody):
     """A page of devices, most recently active first."""
 
-    devices: list[DeviceJson]
+    devices: list[DeviceJson] = Field(description="At most 50 devices.")
     next: str | None = Field(
         description="URL of the next page, also sent in the Link header; null on the last page."
     )
@@ -95,8 +95,8 @@ class DevicePage(ResponseBody):
 class ChangeJson(ResponseBody):
     """The old and new value of a field."""
 
-    old: str | None
-    new: str | None
+    old: str | None = Field(description="The value before; null if there was none.")
+    new: str | None = Field(description="The value after.")
 
 
 def _old_and_new(pair: Sequence[str | None]) -> dict[str, str | None]:
@@ -107,8 +107,8 @@ def _old_and_new(pair: Sequence[str | None]) -> dict[str, str | None]:
 class TokenJson(ResponseBody):
     """The token that a request used."""
 
-    id: int
-    name: str
+    id: int = Field(description="Number of the token, for the filter `token`.")
+    name: str = Field(description="The name that an administrator gave it.")
 
 
 class ListedTokenJson(TokenJson):
@@ -138,7 +138,7 @@ class AuditJson(ResponseBody):
 class BlockDetailsJson(ResponseBody):
     """What an administrator said about a block."""
 
-    reason: str | None = None
+    reason: str | None = Field(None, description="The reason for the block.")
     until: Time | None = Field(
         None, description="Time when the block ends by itself; null for a block without an end."
     )
@@ -147,10 +147,14 @@ class BlockDetailsJson(ResponseBody):
 class HistoryJson(ResponseBody):
     """A registration of a device, a change of its details, a block or its end."""
 
-    id: int
-    kind: Literal["registered", "changed", "blocked", "unblocked"]
-    at: Time
-    changes: dict[str, Annotated[ChangeJson, BeforeValidator(_old_and_new)]]
+    id: int = Field(description="Number of the entry.")
+    kind: Literal["registered", "changed", "blocked", "unblocked"] = Field(
+        description="What happened."
+    )
+    at: Time = Field(description="When it happened.")
+    changes: dict[str, Annotated[ChangeJson, BeforeValidator(_old_and_new)]] = Field(
+        description="The changed fields by name."
+    )
     token: TokenJson | None = Field(
         description="The token of the request that reported the change."
     )
@@ -167,7 +171,7 @@ class HistoryJson(ResponseBody):
 class HistoryPage(ResponseBody):
     """A page of a device's history, newest first."""
 
-    history: list[HistoryJson]
+    history: list[HistoryJson] = Field(description="At most 50 entries.")
     next: str | None = Field(
         description="URL of the next page, also sent in the Link header; null on the last page."
     )

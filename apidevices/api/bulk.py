@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from apidevices import clock, devices, state
 from apidevices.api.description import WITH_BODY, described
-from apidevices.api.frame import DEVICES, KEEP_BLOCK, TAG, WRITE, Body, actor, blueprint
+from apidevices.api.frame import DEVICES, KEEP_BLOCK, TAG, WRITE, Body, Reason, actor, blueprint
 from apidevices.api.requests import parse_body
 from apidevices.devices import Chosen, Matching
 from apidevices.fields import DeviceTags, Moment, RowId
@@ -45,8 +45,15 @@ class Devices(Body):
         }
     )
 
-    ids: list[RowId] = Field(default_factory=list, min_length=1, max_length=MAX_IDS)
-    filter: FilterBody = Field(default_factory=FilterBody)
+    ids: list[RowId] = Field(
+        default_factory=list,
+        min_length=1,
+        max_length=MAX_IDS,
+        description="The `id` of each device. Unknown ones are ignored and listed in the response.",
+    )
+    filter: FilterBody = Field(
+        default_factory=FilterBody, description="All devices that match the filter."
+    )
     expected: RowId = Field(
         default_factory=int,
         description="How many devices match the filter. If it is another number, the response is"
@@ -71,7 +78,7 @@ class Devices(Body):
 class BlockDevices(Devices):
     """The devices to block, the reason and the end."""
 
-    reason: str | None = Field(None, max_length=devices.MAX_REASON)
+    reason: Reason = None
     until: Moment | None = Field(
         None, description="Time when the block ends by itself; null for a block without an end."
     )
@@ -86,7 +93,9 @@ class DeleteDevices(Devices):
 class TagDevices(Devices):
     """The devices to tag, and the tags to add or remove."""
 
-    tags: DeviceTags = Field(min_length=1)
+    tags: DeviceTags = Field(
+        min_length=1, description="The tags to add or remove.", examples=[["Main entrance"]]
+    )
 
 
 @blueprint.post(f"{DEVICES}/block")

@@ -1,7 +1,7 @@
 """The blueprint of the management API: what all of its requests have in common."""
 
 import logging
-from typing import Any
+from typing import Annotated, Any
 
 from flask import current_app, request
 from flask.typing import ResponseReturnValue
@@ -45,6 +45,16 @@ KEEP_BLOCK = (
     "Whether the identifier of a blocked device stays blocked, as a new device about which nothing"
     " else is known. Otherwise its next request registers it again."
 )
+
+Reason = Annotated[
+    str | None,
+    Field(
+        max_length=devices.MAX_REASON,
+        description="Why, for administrators.",
+        examples=["Lost"],
+    ),
+]
+"""The reason for a block."""
 
 
 class Request(BaseModel):

@@ -16,6 +16,7 @@ from apidevices.api.frame import (
     TAG,
     WRITE,
     Body,
+    Reason,
     Request,
     blueprint,
     change_args,
@@ -66,7 +67,10 @@ class DeviceChanges(Body):
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     name: str | None = Field(
-        None, max_length=MAX_LENGTH, description="The new name; null or an empty string removes it."
+        None,
+        max_length=MAX_LENGTH,
+        description="The new name; null or an empty string removes it.",
+        examples=["Main entrance"],
     )
     note: str | None = Field(
         None,
@@ -93,7 +97,7 @@ class DeviceChanges(Body):
 class Block(Body):
     """Reason and end of a block, and tokens to revoke with it."""
 
-    reason: str | None = Field(None, max_length=devices.MAX_REASON)
+    reason: Reason = None
     until: Moment | None = Field(
         None,
         description="Time when the block ends by itself; null for a block without an end. For a"

@@ -10,20 +10,23 @@ from itertools import chain
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from flask import Flask
+from flask import Flask, current_app, request
 from flask.globals import app_ctx
 from flask.typing import ResponseReturnValue
 from openapi_pydantic import OpenAPI
 from openapi_pydantic.util import PydanticSchema, construct_open_api_with_schema_class
 from pydantic import BaseModel, Field
 
+from apidevices import state
 from apidevices.api.description import Operation, operation_of
+from apidevices.api.reference import Reference
 from apidevices.fields import MAX_JSON_INTEGER
 from apidevices.problems import CODES
 from apidevices.rendering import render
 
 _VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
 _ROW_ID = {"type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_JSON_INTEGER}
+_PATH_PARAMETERS = {"device_id": "The `id` of the device, a number. Not its identifier."}
 _SERVER_ERRORS = {414: "The URL is too long.", 431: "The headers are too large."}
 _RESPONSE_HEADERS: Mapping[str | int, Mapping[str, str]] = {
     # Keys: the name of a response model, or a status.
@@ -41,33 +44,48 @@ _documents: WeakKeyDictionary[Flask, dict[str, Any]] = WeakKeyDictionary()
 class ProblemJson(BaseModel):
     """An error (RFC 9457). Identify errors by `code`."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str = Field(json_schema_extra={"enum": [*sorted({*chain.from_iterable(CODES.values())})]})
+    type: str = Field(description="A URN with the code.")
+    title: str = Field(description="The kind of error, in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What is wrong, and what to do about it.")
+    code: str = Field(
+        description="The kind of error. It is stable.",
+        json_schema_extra={"enum": [*sorted({*chain.from_iterable(CODES.values())})]},
+    )
 
 
 def document() -> ResponseReturnValue:
     """Return the OpenAPI document as JSON."""
-    app = app_ctx.app
-    if app not in _documents:
-        _documents[app] = _describe(app)
-    return _documents[app]
+    return _document()
 
 
 def docs() -> ResponseReturnValue:
     """Show the OpenAPI document as a page."""
-    return render("api_docs.html")
+    has_admin = "apidevices" in current_app.blueprints
+    return render(
+        "api_docs.html",
+        reference=Reference(_document()),
+        has_admin=has_admin,
+        has_tokens=has_admin and state.current().uses_tokens,
+    )
+
+
+def _document() -> dict[str, Any]:
+    app = app_ctx.app
+    if app not in _documents:
+        _documents[app] = _describe(app)
+    return _documents[app] | {"servers": [{"url": request.url_root.rstrip("/")}]}
 
 
 def _describe(app: Flask) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     tags: dict[str, str] = {}
-    for path, method, name, summary, operation in _operations(app):
+    for path, method, name, text, operation in sorted(_operations(app), key=_order):
+        summary, _, rest = text.partition(". ")
         described = {
             "operationId": name,
-            "summary": summary,
+            "summary": summary.removesuffix("."),
+            "description": " ".join(filter(None, [rest, _scope(operation)])),
             "tags": [operation.tag.name],
             "parameters": [*_path_parameters(path), *_parameters(operation)],
             "responses": _responses(operation),
@@ -86,6 +104,7 @@ def _describe(app: Flask) -> dict[str, Any]:
                 "title": "API Devices",
                 "version": version("apidevices"),
                 "description": "See which devices call the API, and block individual ones.",
+                "license": {"name": "MIT", "identifier": "MIT"},
             },
             "paths": paths,
             "components": {
@@ -106,19 +125,37 @@ def _describe(app: Flask) -> dict[str, Any]:
 
 
 def _operations(app: Flask) -> Iterator[tuple[str, str, str, str, Operation]]:
-    """Yield path, method, name, summary and description of each described view."""
+    """Yield path, method, name, text and description of each described view."""
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
         if operation := operation_of(view):
             path = _VARIABLE.sub(r"{\1}", rule.rule)
-            summary = (view.__doc__ or "").partition("\n")[0]
+            text = (view.__doc__ or "").partition("\n")[0]
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-                yield path, method.lower(), view.__name__, summary, operation
+                yield path, method.lower(), view.__name__, text, operation
+
+
+def _order(described: tuple[str, str, str, str, Operation]) -> tuple[str, str]:
+    """Sort a device's own paths before those of several devices."""
+    path, method, *_ = described
+    return path.replace("{", " "), method
+
+
+def _scope(operation: Operation) -> str:
+    if operation.scope:
+        return f"Needs a token with the scope `{operation.scope}`."
+    return "Needs a token. It needs no scope."
 
 
 def _path_parameters(path: str) -> Iterator[dict[str, Any]]:
     for name in re.findall(r"{(\w+)}", path):
-        yield {"name": name, "in": "path", "required": True, "schema": _ROW_ID}
+        yield {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": _PATH_PARAMETERS[name],
+            "schema": _ROW_ID,
+        }
 
 
 def _parameters(operation: Operation) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
-from pydantic import BaseModel, Field, JsonValue, RootModel, create_model
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel, create_model
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from apidevices.standalone import upload_limits, uploads
@@ -42,12 +42,14 @@ blueprint.after_request(add_api_headers)
 class UploadJson(ResponseBody):
     """A stored upload."""
 
-    id: int
-    received_at: Time
+    id: int = Field(description="Number of the upload.")
+    received_at: Time = Field(description="Time when the server received it.")
 
 
 class AnyJson(RootModel[JsonValue]):
     """Any JSON value."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"sold": 3}]})
 
 
 _DETAILS = {
@@ -69,6 +71,7 @@ def _device_headers() -> type[BaseModel]:
                 alias=DEFAULT_HEADERS["identifier"][0],
                 description=f"Identifier of the device: 1 to {MAX_LENGTH} printable characters,"
                 " no comma.",
+                examples=["phone-1"],
                 max_length=MAX_LENGTH,
                 pattern=r"^[!-+\--~]([ -+\--~]*[!-+\--~])?$",
             ),

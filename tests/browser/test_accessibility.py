@@ -174,6 +174,12 @@ def test_error_page_is_accessible(desktop: Page, monitor: Monitor) -> None:
     assert_accessible(desktop)
 
 
+def test_api_reference_is_accessible(open_page: OpenPage) -> None:
+    page = open_page(signed_in=False)
+    page.goto("/api/docs")
+    assert_accessible(page)
+
+
 def test_network_error_message_is_accessible(site: Site, desktop: Page, monitor: Monitor) -> None:
     monitor.network_may_fail = True
     desktop.goto(f"{LIST}?name={site.device().identifier}")

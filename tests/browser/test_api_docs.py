@@ -1,23 +1,42 @@
-"""The API documentation page. It loads nothing from other hosts."""
+"""The API reference. It needs no JavaScript."""
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.browser.conftest import IN_EVERY_WINDOW, OpenPage
+from tests.browser.measuring import assert_sound_at_all_widths
+from tests.browser.site import LIST
 
 pytestmark = pytest.mark.database("sqlite")
 
-
-@pytest.mark.parametrize("width", [DESKTOP, PHONE])
-def test_api_docs_show_operations_and_their_responses(open_page: OpenPage, width: int) -> None:
-    page = open_page(width=width, signed_in=False)
-    page.goto("/api/docs")
-    page.get_by_text("Rename a device").click()
-    expect(page.get_by_text("precondition_failed")).to_be_visible()
+PATH = "/api/docs"
 
 
-def test_api_docs_link_to_the_description_without_scripts(open_page: OpenPage) -> None:
-    page = open_page(scripts=False, signed_in=False)
-    page.goto("/api/docs")
-    description = page.get_by_role("link", name="/api/openapi.json")
-    expect(description).to_have_attribute("href", "/api/openapi.json")
+@IN_EVERY_WINDOW
+def test_contents_lead_to_an_operation_and_on_to_its_response(
+    open_page: OpenPage, kind: tuple[int, bool]
+) -> None:
+    page = open_page(width=kind[0], scripts=kind[1], signed_in=False)
+    page.goto(PATH)
+    page.get_by_role("navigation").get_by_role("link", name="Get a device").click()
+    operation = page.locator("#get_device")
+    expect(operation.get_by_role("heading", level=3)).to_be_in_viewport()
+    operation.get_by_role("link", name="DeviceJson").click()
+    expect(page.get_by_role("heading", name="DeviceJson")).to_be_in_viewport()
+
+
+def test_admin_pages_and_reference_link_to_each_other(open_page: OpenPage) -> None:
+    page = open_page()
+    page.goto(LIST)
+    page.get_by_role("link", name="API Reference").click()
+    expect(page.get_by_role("heading", name="API reference")).to_be_visible()
+    document = page.get_by_role("link", name="openapi.json")
+    expect(document).to_have_attribute("href", "/api/openapi.json")
+    page.get_by_role("link", name="API Devices").first.click()
+    expect(page.get_by_role("heading", name="API Devices")).to_be_visible()
+
+
+def test_reference_is_sound_at_all_widths(open_page: OpenPage) -> None:
+    page = open_page(signed_in=False)
+    page.goto(PATH)
+    assert_sound_at_all_widths(page)

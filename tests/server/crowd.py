@@ -11,10 +11,7 @@ from harness.real_server import RealServer
 from tests.conftest import UPLOADS
 
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
-LARGE = (  # 1.7 MB
-    b"GET /settings/api-devices/static/vendor/swagger-ui-dist@5.35.0/swagger-ui-bundle.js"
-    b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
-)
+LARGE = b"GET /api/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 60  # responses of 2 MB
 UPLOAD = f"POST {UPLOADS} HTTP/1.1\r\nHost: localhost\r\n".encode()
 
 
