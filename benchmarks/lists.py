@@ -143,11 +143,17 @@ def _positions(db: Database) -> dict[str, Parameters]:
     return {
         "first page": {},
         "second page": {"cursor": str(first.older)},
-        "middle page": {"cursor": str(Cursor("older", *middle))},
-        "last page": {"cursor": str(Cursor("older", *end))},
-        "backwards from the middle": {"cursor": str(Cursor("newer", *middle))},
-        "hide blocked, middle": {"status": "active", "cursor": str(Cursor("older", *middle))},
-        "search: hit, middle": {"name": "iphone", "cursor": str(Cursor("older", *middle))},
+        "middle page": {"cursor": str(Cursor("older", "activity", *middle))},
+        "last page": {"cursor": str(Cursor("older", "activity", *end))},
+        "backwards from the middle": {"cursor": str(Cursor("newer", "activity", *middle))},
+        "hide blocked, middle": {
+            "status": "active",
+            "cursor": str(Cursor("older", "activity", *middle)),
+        },
+        "search: hit, middle": {
+            "name": "iphone",
+            "cursor": str(Cursor("older", "activity", *middle)),
+        },
     }
 
 

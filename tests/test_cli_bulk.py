@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 from apidevices import tokens
 from apidevices.cli import filters
 from apidevices.database import Database
+from apidevices.models import DeviceTag
 from tests.command_line import Cli
 from tests.conftest import DEVICE, NOON, FakeClock, Register, as_device, state_of
 
@@ -48,6 +49,23 @@ def test_list_keeps_devices_of_a_token_and_a_time(cli: Cli, db: Database, flood:
         assert listed(cli, "--token", reference) == every - {"phone-1"}
     cli.succeed("revoke-token", "copied")
     assert listed(cli, "--token", "copied", *AFTER) == every - {"phone-1"}
+
+
+def test_list_takes_every_filter_and_an_order(cli: Cli, db: Database, register: Register) -> None:
+    for number in range(3):
+        version = f"2.{number + 9}"
+        register(f"phone-{number}", application="Box Office", application_version=version)
+    with db.write() as session:
+        session.add_all(
+            DeviceTag(device_id=device_id, key=key, tag=key)
+            for device_id, key in ((1, "a"), (1, "b"), (2, "a"))
+        )
+    older = ("--application", "box office", "--version-below", "2.11")
+    assert listed(cli, *older) == {"phone-0", "phone-1"}
+    assert listed(cli, "--tag", "A", "--tag", "b", "--unnamed") == {"phone-0"}
+    assert listed(cli, "--denied") == set()
+    by_name = [device["identifier"] for device in cli.json("list", "--sort", "-name", *older)]
+    assert by_name == ["phone-1", "phone-0"]
 
 
 def test_flood_is_blocked_unblocked_and_deleted_by_filters(cli: Cli, flood: str) -> None:
@@ -118,6 +136,10 @@ def test_delete_removes_one_device(cli: Cli, register: Register) -> None:
         pytest.param(("list", "--registered-after", "yesterday"), id="not a time"),
         pytest.param(("list", "--registered-after", "2030-05-17T12:00:00"), id="no time zone"),
         pytest.param(("list", "--status", "asleep"), id="unknown status"),
+        pytest.param(("list", "--sort", "price"), id="unknown order"),
+        pytest.param(("list", "--inactive-days", "0"), id="no days"),
+        pytest.param(("list", "--version-below", "2.0"), id="version without an application"),
+        pytest.param(("list", "--tag", ""), id="empty tag"),
     ],
 )
 def test_wrong_choice_of_devices_exits_with_2(

@@ -6,7 +6,7 @@ from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import ConfigDict, Field, model_validator
 
-from apidevices import devices, listing, state
+from apidevices import clock, devices, listing, state
 from apidevices.api.description import WITH_BODY, described
 from apidevices.api.frame import (
     DEVICES,
@@ -23,7 +23,7 @@ from apidevices.api.frame import (
 )
 from apidevices.api.requests import parse_body, parse_query
 from apidevices.fields import DeviceTags, Moment, RowId
-from apidevices.listing import Cursor, Filters
+from apidevices.listing import CURSOR_PATTERN, Cursor, Filters, Sort
 from apidevices.models import Device
 from apidevices.representation import (
     DeviceJson,
@@ -40,19 +40,24 @@ DEVICE = f"{DEVICES}/<int:device_id>"
 MAX_IDS = 1_000
 """The maximum number of ids in a request."""
 
-_ListCursor = Annotated[str, Field(pattern="^(older|newer)-[0-9]{1,17}-[0-9]{1,18}$")]
+_ListCursor = Annotated[str, Field(pattern=CURSOR_PATTERN)]
 _CURSOR = "The cursor of the page, taken from the 'next' URL."
 
 
 class ListQuery(Filters):
-    """Filters and cursor of the device list."""
+    """Filters, order and cursor of the device list."""
 
+    sort: Sort = Field(
+        "activity",
+        description="The order: latest activity first, names from A to Z, or first seen last. With"
+        " '-', the other way round.",
+    )
     cursor: _ListCursor | None = Field(None, description=_CURSOR)
 
     @property
     def filters(self) -> Filters:
         """The filters alone."""
-        return Filters.model_validate(self.model_dump(exclude={"cursor"}))
+        return Filters.model_validate(self.model_dump(exclude={"cursor", "sort"}))
 
 
 class HistoryQuery(Request):
@@ -119,12 +124,14 @@ class DeleteQuery(Request):
 @blueprint.get(DEVICES)
 @described(DevicePage, 400, 422, tag=TAG, scope=READ, query=ListQuery)
 def list_devices() -> ResponseReturnValue:
-    """List devices, most recently active first."""
+    """List devices, by default the most recently active first."""
     query = parse_query(ListQuery)
     page = listing.page(
         state.database(),
         query.filters,
-        Cursor.parse(query.cursor) if query.cursor else None,
+        Cursor.parse(query.cursor, query.sort) if query.cursor else None,
+        sort=query.sort,
+        now=clock.now(),
     )
     return _page_response("devices", [device_json(device) for device in page.devices], page.older)
 
@@ -220,6 +227,10 @@ def _page_response(key: str, rows: list[dict[str, Any]], cursor: object) -> Resp
     """Return a page, with the next page's URL in the body and in the ``Link`` header."""
     if cursor is None:
         return {key: rows, "next": None}
-    arguments = {**(request.view_args or {}), **request.args.to_dict(), "cursor": str(cursor)}
+    arguments = {
+        **(request.view_args or {}),
+        **request.args.to_dict(flat=False),
+        "cursor": str(cursor),
+    }
     next_url = url_for(str(request.endpoint), **arguments, _external=True)
     return {key: rows, "next": next_url}, {"Link": f'<{next_url}>; rel="next"'}

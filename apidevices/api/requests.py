@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 from flask import request
 from pydantic import BaseModel, ValidationError
@@ -33,7 +33,16 @@ def parse_query(model: type[M]) -> M:
     Raises:
         InvalidInput: The values do not match the model.
     """
-    return _validate(model, request.args.to_dict(), unknown="unknown parameter")
+    values = {
+        name: given if _is_list(model, name) else given[0] for name, given in request.args.lists()
+    }
+    return _validate(model, values, unknown="unknown parameter")
+
+
+def _is_list(model: type[BaseModel], name: str) -> bool:
+    """Return whether a parameter can be repeated."""
+    field = model.model_fields.get(name)
+    return field is not None and get_origin(field.annotation) is tuple
 
 
 def parse_body(model: type[M], *, optional: bool = False) -> M:

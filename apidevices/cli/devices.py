@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import get_args
 
 import click
 from tabulate import tabulate
@@ -18,7 +19,7 @@ from apidevices.cli.group import audit_args, commands, existing_database
 from apidevices.cli.moments import Moment
 from apidevices.cli.output import as_json, joined, print_json, print_table, time_text
 from apidevices.identity import DETAILS
-from apidevices.listing import Filters
+from apidevices.listing import Filters, Sort
 from apidevices.models import Device, DeviceHistory
 from apidevices.representation import device_json, history_json
 
@@ -28,12 +29,19 @@ identifier_or_filters = click.argument("identifier", required=False)
 
 @commands.command("list")
 @filter_options
+@click.option(
+    "--sort",
+    type=click.Choice(get_args(Sort)),
+    default="activity",
+    help="The order: latest activity first, names from A to Z, or first seen last. With '-', the"
+    " other way round.",
+)
 @as_json
-def list_devices(filters: Filters, wants_json: bool) -> None:
-    """List devices, most recently active first."""
+def list_devices(filters: Filters, sort: Sort, wants_json: bool) -> None:
+    """List devices, by default the most recently active first."""
     db = existing_database()
     devices.end_blocks_if_possible(db, clock.now())
-    found = listing.find_all(db, filters)
+    found = listing.iterate(db, filters, sort)
     if wants_json:
         print_json([device_json(device) for device in found])
         return

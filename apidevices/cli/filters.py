@@ -26,21 +26,33 @@ def filter_options(command: Command) -> Command:
     @wraps(command)
     def with_filters(**options: Any) -> Any:
         given = {name: options.pop(name) for name in Filters.model_fields}
+        # Options that were not given are None, or empty if they can be repeated.
         return command(
-            filters=_parse({name: value for name, value in given.items() if value is not None}),
+            filters=_parse(
+                {name: value for name, value in given.items() if value not in (None, ())}
+            ),
             **options,
         )
 
     decorated: Any = with_filters
     for name, field in reversed(Filters.model_fields.items()):
-        choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else None
         decorated = click.option(
-            _option(name),
-            type=click.Choice(choices) if choices else str,
-            help=_HELP.get(name, field.description),
+            _option(name), **_type(name), help=_HELP.get(name, field.description)
         )(decorated)
     result: Command = decorated
     return result
+
+
+def _type(name: str) -> dict[str, Any]:
+    """Return the arguments of ``click.option`` for the type of a filter."""
+    annotation = Filters.model_fields[name].annotation
+    if annotation is bool:
+        return {"is_flag": True, "default": None}
+    choices = get_args(annotation) if get_origin(annotation) is Literal else None
+    return {
+        "type": click.Choice(choices) if choices else str,
+        "multiple": Filters.is_list(name),
+    }
 
 
 def bulk_options(command: Command) -> Command:

@@ -44,20 +44,36 @@ defines their limits, which were measured with a million devices.
 """
 
 from apidevices.listing.counts import Count
-from apidevices.listing.cursor import Cursor
+from apidevices.listing.cursor import PATTERN as CURSOR_PATTERN
+from apidevices.listing.cursor import Cursor, Sort, sort_or_default
 from apidevices.listing.filters import Filters, Status
 from apidevices.listing.limits import PAGE_SIZE
-from apidevices.listing.pages import Page, count, find_all, matching_ids, page
+from apidevices.listing.pages import (
+    Page,
+    count,
+    iterate,
+    matching_ids,
+    page,
+    status_counts,
+)
+from apidevices.listing.values import Choice, Choices, choices
 
 __all__ = [
+    "CURSOR_PATTERN",
     "PAGE_SIZE",
+    "Choice",
+    "Choices",
     "Count",
     "Cursor",
     "Filters",
     "Page",
+    "Sort",
     "Status",
+    "choices",
     "count",
-    "find_all",
+    "iterate",
     "matching_ids",
     "page",
+    "sort_or_default",
+    "status_counts",
 ]

@@ -2,12 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy.orm import aliased
 
 from apidevices.listing import search
-from apidevices.models import Device
+from apidevices.models import Device, DeviceActivity
+
+# Aliases, so that a condition can be part of a query of the same table.
+device = aliased(Device)
+activity = aliased(DeviceActivity)
 
 
 class Condition(Protocol):
@@ -47,6 +53,11 @@ class RowCondition:
         return exists().where(self.device_id == row.device_id, self.matches)
 
 
+def has_status(blocked: bool) -> RowCondition:
+    """Return the condition that a device is blocked, or that it isn't."""
+    return RowCondition(activity.device_id, activity.blocked == blocked)
+
+
 @dataclass(frozen=True, slots=True)
 class TextCondition:
     """The condition that a device's name or identifier contains a folded search text."""
@@ -64,7 +75,7 @@ class TextCondition:
 
         It needs only the activity indexes, except for search keys that are too long for them.
         """
-        long_key = select(Device.search_key).where(Device.id == row.device_id)
+        long_key = select(device.search_key).where(device.id == row.device_id)
         key = func.coalesce(row.search_key, long_key.scalar_subquery())
         return search.contains(self.dialect, self.text, key)
 
@@ -75,12 +86,13 @@ class Keeps:
 
     Args:
         device_id: The column of a table with the id of the device.
-        matches: Returns the condition on a row of that table for a value of the field.
+        matches: Returns the condition on a row of that table for a value of the field and the
+            current time.
     """
 
     device_id: Any
-    matches: Callable[[Any], ColumnElement[bool]]
+    matches: Callable[[Any, datetime], ColumnElement[bool]]
 
-    def condition(self, value: Any) -> RowCondition:
+    def condition(self, value: Any, now: datetime) -> RowCondition:
         """Return the condition for a value of the field."""
-        return RowCondition(self.device_id, self.matches(value))
+        return RowCondition(self.device_id, self.matches(value, now))

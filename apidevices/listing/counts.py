@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from apidevices.listing import limits, search
 from apidevices.listing.conditions import Condition, TextCondition
-from apidevices.listing.query import ListQuery, activity
+from apidevices.listing.order import activity
+from apidevices.listing.query import ListQuery
 from apidevices.models import Device
 
 
@@ -43,7 +44,8 @@ def is_common(query: ListQuery, condition: Condition) -> bool:
 
 def _count_in_sample(query: ListQuery, size: int) -> int:
     latest = select(activity.search_key).where(~activity.blocked)
-    sample = query.ordered(latest, activity).limit(size).subquery()
+    first = latest.order_by(activity.last_activity_at.desc(), activity.device_id.desc())
+    sample = first.limit(size).subquery()
     matches_text = search.contains(query.dialect, query.text, sample.c.search_key)
     return query.count_rows(select(sample).where(matches_text))
 
@@ -60,7 +62,8 @@ def count_common(query: ListQuery, found: Sequence[Device]) -> Count:
     if not query.text or len(query.conditions) > 1 or query.blocked_count > limits.COUNT_LIMIT:
         if len(found) <= limits.PAGE_SIZE and query.cursor is None:
             return Count(len(found), exact=True)  # the search has reached the end of the list
-        return Count(limits.PAGE_SIZE, exact=False)
+        before = query.cursor.number if query.cursor else 0
+        return Count(max(limits.PAGE_SIZE, before), exact=False)
     blocked = select(activity.device_id).where(activity.blocked, *query.matches(activity))
     number = query.count_rows(blocked)
     if query.blocked[0]:

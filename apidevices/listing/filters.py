@@ -1,45 +1,183 @@
 """The filters of the list."""
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal, Self, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from sqlalchemy import and_, or_
+from werkzeug.datastructures import MultiDict
 
-from apidevices.fields import Moment, RowId
+from apidevices.clock import rfc3339
+from apidevices.fields import Days, Moment, RowId
 from apidevices.listing import search
-from apidevices.listing.conditions import Keeps, RowCondition
-from apidevices.models import Device, DeviceToken
-from apidevices.text import clean_text
+from apidevices.listing.conditions import Keeps, RowCondition, activity, device
+from apidevices.models import DeviceTag, DeviceToken
+from apidevices.text import MAX_LENGTH, clean_text
 
 Status = Literal["all", "active", "blocked"]
+
+MAX_TAGS = 20
+"""The maximum number of tags in one filter."""
+
+ANY_CASE = ("application", "os", "manufacturer", "model")
+"""The details that a filter compares without regard to case."""
+
+EXACT = ("application_version", "os_version")
+"""The details that a filter compares exactly."""
+
+
+def _tuple(values: object) -> object:
+    return tuple(values) if isinstance(values, list) else values
+
+
+Tags = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=MAX_LENGTH)], ...],
+    Field(max_length=MAX_TAGS),
+    BeforeValidator(_tuple),
+]
+
+_DIGIT = re.compile("[0-9]")
+
+
+def _has_tag(tag: str, _now: datetime) -> Any:
+    return DeviceTag.key == search.fold(clean_text(tag))
+
+
+def _is_inactive(days: int, now: datetime) -> Any:
+    return activity.last_active_at < now - timedelta(days=days)
+
+
+def _has_no_upload(days: int, now: datetime) -> Any:
+    since = now - timedelta(days=days)
+    no_upload = or_(activity.last_upload_at.is_(None), activity.last_upload_at < since)
+    return and_(activity.last_active_at >= since, no_upload)
+
+
+def _is_denied(_: bool, _now: datetime) -> Any:
+    # last_activity_at is the time of the block.
+    return and_(activity.blocked, activity.last_denied_at >= activity.last_activity_at)
 
 
 class Filters(BaseModel):
     """Filters of the device list. Devices must match all of them.
 
-    Each field is a parameter of the API, with the same name, and an option of the command ``list``.
-    To add a filter, add a field with ``Keeps`` here; its condition needs an index.
+    Each field is a parameter of the API and of the page, with the same name, and an option of the
+    commands. The default of a field means that the filter is not set. To add a filter, add a field
+    with ``Keeps`` here; its condition needs an index.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={
+            "if": {
+                "required": ["version_below"],
+                "properties": {"version_below": {"minLength": 1}},
+            },
+            "then": {"required": ["application"], "properties": {"application": {"minLength": 1}}},
+        },
+    )
 
     name: str = Field(default="", description="Part of the name or identifier, not case-sensitive.")
     status: Status = Field(default="all", description="'active' excludes blocked devices.")
+    application: str = Field(default="", description="The application, not case-sensitive.")
+    application_version: str = Field(default="", description="Exactly this application version.")
+    version_below: str = Field(
+        default="",
+        json_schema_extra={"pattern": "^$|[0-9]"},
+        description="Keeps devices whose application version is lower: 2.9 is lower than 2.10."
+        " Needs 'application'.",
+    )
+    os: str = Field(default="", description="The operating system, not case-sensitive.")
+    os_version: str = Field(default="", description="Exactly this version of the system.")
+    manufacturer: str = Field(default="", description="The manufacturer, not case-sensitive.")
+    model: str = Field(default="", description="The model, not case-sensitive.")
+    tag: Annotated[Tags, Keeps(DeviceTag.device_id, _has_tag)] = Field(
+        default=(),
+        description="A tag, not case-sensitive. Repeat it to keep devices that have all of them.",
+    )
     token: Annotated[
-        RowId | None, Keeps(DeviceToken.device_id, lambda token: DeviceToken.token_id == token)
+        RowId | None,
+        Keeps(DeviceToken.device_id, lambda token, _now: DeviceToken.token_id == token),
     ] = Field(default=None, description="Id of a token: keeps devices that have used it.")
     registered_after: Annotated[
-        Moment | None, Keeps(Device.id, lambda moment: Device.first_seen_at > moment)
+        Moment | None, Keeps(device.id, lambda moment, _now: device.first_seen_at > moment)
     ] = Field(
         default=None,
         description="Keeps devices first seen after this time: RFC 3339 with a time zone.",
     )
+    inactive_days: Annotated[Days | None, Keeps(activity.device_id, _is_inactive)] = Field(
+        default=None, description="Keeps devices that have not been active for this many days."
+    )
+    no_upload_days: Annotated[Days | None, Keeps(activity.device_id, _has_no_upload)] = Field(
+        default=None,
+        description="Keeps devices that have been active in this many days, without an upload.",
+    )
+    unnamed: Annotated[bool, Keeps(device.id, lambda _, _now: device.name.is_(None))] = Field(
+        default=False, description="Keeps devices that have no name of their own."
+    )
+    denied: Annotated[bool, Keeps(activity.device_id, _is_denied)] = Field(
+        default=False,
+        description="Keeps blocked devices that have sent a request since they were blocked.",
+    )
+
+    @field_validator("version_below")
+    @classmethod
+    def _check_version(cls, version: str, info: ValidationInfo) -> str:
+        if version and not info.data.get("application"):
+            raise ValueError("needs 'application'")
+        if version and not _DIGIT.search(version):
+            raise ValueError("must contain a number")
+        return version
+
+    @classmethod
+    def lenient(cls, parameters: MultiDict[str, str]) -> Self:
+        """Return the filters in the URL of a page. Whatever is unknown or invalid is left out."""
+        filters = cls()
+        for name in cls.model_fields:
+            values = parameters.getlist(name)
+            # Tags are added one by one, so that an invalid one doesn't remove the others.
+            for value in values if cls.is_list(name) else values[:1]:
+                filters = filters._with(name, value)
+        return filters
+
+    def _with(self, name: str, value: str) -> Self:
+        """Return these filters and another one, unless that is invalid."""
+        given = self.model_dump(exclude_defaults=True)
+        cleaned = clean_text(value)[: MAX_LENGTH + 1]
+        given[name] = [*given.get(name, ()), cleaned] if self.is_list(name) else cleaned
+        try:
+            return type(self).model_validate(given)
+        except ValidationError:
+            return self
+
+    @classmethod
+    def is_list(cls, name: str) -> bool:
+        """Return whether a filter can have several values."""
+        return get_origin(cls.model_fields[name].annotation) is tuple
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The parameters of a URL with these filters; those that are not set are left out."""
+        return [
+            (name, _as_parameter(each))
+            for name, value in self._set_fields()
+            for each in (value if isinstance(value, tuple) else (value,))
+        ]
 
     def __bool__(self) -> bool:
         """Return whether any filter is set."""
-        return any(
-            getattr(self, name) != field.default for name, field in type(self).model_fields.items()
-        )
+        return any(True for _ in self._set_fields())
 
     @property
     def text(self) -> str:
@@ -47,10 +185,26 @@ class Filters(BaseModel):
         return search.fold(clean_text(self.name))
 
     @property
-    def conditions(self) -> Iterator[RowCondition]:
-        """The conditions of the filters that are set, except for ``name`` and ``status``."""
+    def details(self) -> Mapping[str, str]:
+        """The filters for details that are set, without ``version_below``: field -> value."""
+        wanted = {name: getattr(self, name) for name in (*ANY_CASE, *EXACT)}
+        return {name: clean_text(value) for name, value in wanted.items() if value}
+
+    def conditions(self, now: datetime) -> Iterator[RowCondition]:
+        """Return the conditions of filters that are set, except name, status and details."""
+        for name, value in self._set_fields():
+            for keeps in type(self).model_fields[name].metadata:
+                if isinstance(keeps, Keeps):
+                    for each in value if isinstance(value, tuple) else (value,):
+                        yield keeps.condition(each, now)
+
+    def _set_fields(self) -> Iterator[tuple[str, Any]]:
         for name, field in type(self).model_fields.items():
-            value = getattr(self, name)
-            for keeps in field.metadata:
-                if isinstance(keeps, Keeps) and value is not None:
-                    yield keeps.condition(value)
+            if (value := getattr(self, name)) != field.default:
+                yield name, value
+
+
+def _as_parameter(value: object) -> str:
+    if isinstance(value, datetime):
+        return rfc3339(value) or ""
+    return "1" if value is True else str(value)

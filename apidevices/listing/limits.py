@@ -17,3 +17,12 @@ FIRST_SAMPLE = 1_000
 
 COMMON_MATCHES = 80
 """Matches in the first sample that suggest that the text is common."""
+
+MAX_CHOICES = 1_000
+"""Maximum number of values to choose from per filter: those that most devices have."""
+
+CHOICES_PATIENCE = 0.05
+"""Seconds that a page waits for new choices. After that, it shows the previous ones."""
+
+CHOICES_REST = 50
+"""Choices are kept for this many times as long as it took to collect them."""

@@ -1,89 +1,167 @@
 """Pages of the list, and the choice of strategy for finding them."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from apidevices import clock
 from apidevices.database import Database
+from apidevices.errors import InvalidInput
 from apidevices.listing import limits, strategies
 from apidevices.listing.conditions import RowCondition
 from apidevices.listing.counts import Count, count_common, count_status, is_common
-from apidevices.listing.cursor import Cursor
-from apidevices.listing.filters import Filters
-from apidevices.listing.query import ListQuery, activity
+from apidevices.listing.cursor import Cursor, Sort
+from apidevices.listing.filters import Filters, Status
+from apidevices.listing.order import activity
+from apidevices.listing.query import ListQuery, Wanted
 from apidevices.models import Device
+
+_STATUSES: Sequence[Status] = ("all", "active", "blocked")
+
+LOADED = 1_000
+"""How many devices ``iterate`` loads at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the list, most recently active device first.
+    """A page of the list.
 
-    ``newer`` and ``older`` are the cursors of the adjacent pages, or None if there is none.
+    Args:
+        devices: The devices, in the order of the list.
+        count: How many devices match the filters.
+        first: The number of the first device in the list, starting with 1. It may be off by the
+            devices that have moved since the cursor was made.
+        newer: The cursor of the page before, or None if there is none.
+        older: The cursor of the page that follows, or None if there is none.
     """
 
     devices: Sequence[Device]
     count: Count
+    first: int
     newer: Cursor | None
     older: Cursor | None
 
 
-def page(db: Database, filters: Filters, cursor: Cursor | None = None) -> Page:
-    """Return a page of the list, sorted by latest activity; ``id`` breaks ties."""
+def page(
+    db: Database,
+    filters: Filters,
+    cursor: Cursor | None = None,
+    *,
+    sort: Sort = "activity",
+    now: datetime | None = None,
+) -> Page:
+    """Return a page of the list.
+
+    Args:
+        db: The database.
+        filters: Which devices to list.
+        cursor: The cursor of the page; None for the first page.
+        sort: The order; ``id`` breaks ties.
+        now: The current time.
+
+    Raises:
+        InvalidInput: The cursor belongs to a list in another order.
+    """
+    if cursor is not None and cursor.sort != sort:
+        raise InvalidInput("cursor", "The cursor belongs to a list in another order.")
+    wanted = Wanted(filters, sort, now or clock.now())
+    size = limits.PAGE_SIZE
     # Without a snapshot, a device that moves to the top between two queries could appear twice or
     # hide another device.
     with db.snapshot() as session:
-        found, count = _find(session, filters, cursor)
-        size = limits.PAGE_SIZE
+        found, count = _find(session, wanted, cursor)
         if cursor is not None and cursor.direction == "newer":
             if len(found) > size:
-                shown = found[:size][::-1]
-                newer, older = Cursor.at("newer", shown[0]), Cursor.at("older", shown[-1])
-                return Page(shown, count, newer, older)
+                first = max(cursor.number - size, 1)
+                return _page(found[:size][::-1], count, first, sort, is_first=False, is_last=False)
             cursor = None  # this is the first page: fill it up
-            found, count = _find(session, filters, cursor)
-    shown = found[:size]
-    return Page(
-        shown,
-        count,
-        newer=Cursor.at("newer", shown[0]) if cursor and shown else None,
-        older=Cursor.at("older", shown[-1]) if len(found) > size else None,
+            found, count = _find(session, wanted, cursor)
+    first = cursor.number + 1 if cursor else 1
+    return _page(
+        found[:size], count, first, sort, is_first=cursor is None, is_last=len(found) <= size
     )
 
 
-def find_all(db: Database, filters: Filters) -> Sequence[Device]:
-    """Return all devices that match the filters, most recently active first."""
+def _page(
+    shown: Sequence[Device], count: Count, first: int, sort: Sort, *, is_first: bool, is_last: bool
+) -> Page:
+    last = first + len(shown) - 1
+    return Page(
+        shown,
+        count,
+        first,
+        newer=None if is_first or not shown else Cursor.at("newer", sort, shown[0], first),
+        older=None if is_last else Cursor.at("older", sort, shown[-1], last),
+    )
+
+
+def iterate(
+    db: Database, filters: Filters, sort: Sort = "activity", *, now: datetime | None = None
+) -> Iterator[Device]:
+    """Yield all devices that match the filters, in the order of the list.
+
+    The devices and their order are those at the beginning; only their ids are kept in memory. Each
+    device is as it is when it is loaded, some at a time; deleted devices are left out.
+    """
     with db.read() as session:
-        return _find_everywhere(ListQuery(session, filters, cursor=None, limit=None))
+        query = ListQuery(session, Wanted(filters, sort, now or clock.now()))
+        found = query.all_matches(*query.position).subquery()
+        ids = array("q", session.scalars(query.order.sorted(select(found.c.device_id), found.c)))
+    for start in range(0, len(ids), LOADED):
+        some = ids[start : start + LOADED]
+        with db.read() as session:
+            loaded = session.scalars(select(Device).where(Device.id.in_(db.id_list(some))))
+            by_id = {device.id: device for device in loaded}
+        yield from (by_id[device_id] for device_id in some if device_id in by_id)
 
 
-def count(db: Database, filters: Filters) -> int:
+def count(db: Database, filters: Filters, *, now: datetime | None = None) -> int:
     """Return how many devices match the filters, exactly. That is slower than the count of a page.
 
     A million devices take up to some seconds.
     """
     with db.read() as session:
-        matching = _matching(session, filters).subquery()
+        query = ListQuery(session, Wanted(filters, "activity", now or clock.now()))
+        matching = query.all_matches(activity.device_id).subquery()
         return session.scalar(select(func.count()).select_from(matching)) or 0
 
 
-def matching_ids(session: Session, filters: Filters) -> Sequence[int]:
+def status_counts(
+    db: Database, filters: Filters, *, now: datetime | None = None
+) -> Mapping[Status, Count]:
+    """Return how many devices match the filters with each status, instead of that in the filters.
+
+    The counts are like that of a page.
+    """
+    now = now or clock.now()
+    with db.snapshot() as session:
+        return {
+            status: _find(
+                session,
+                Wanted(filters.model_copy(update={"status": status}), "activity", now),
+                cursor=None,
+            )[1]
+            for status in _STATUSES
+        }
+
+
+def matching_ids(
+    session: Session, filters: Filters, *, now: datetime | None = None
+) -> Sequence[int]:
     """Return the ids of all devices that match the filters, in order."""
-    return sorted(session.scalars(_matching(session, filters)))
-
-
-def _matching(session: Session, filters: Filters) -> Select[Any]:
-    query = ListQuery(session, filters, cursor=None, limit=None)
-    return select(activity.device_id).where(*query.all_conditions)
+    query = ListQuery(session, Wanted(filters, "activity", now or clock.now()))
+    return sorted(session.scalars(query.all_matches(activity.device_id)))
 
 
 def _find(
-    session: Session, filters: Filters, cursor: Cursor | None
+    session: Session, wanted: Wanted, cursor: Cursor | None
 ) -> tuple[Sequence[Device], Count]:
     """Return the devices of a page, plus one if there are more, and the total count."""
-    query = ListQuery(session, filters, cursor, limits.PAGE_SIZE + 1)
+    query = ListQuery(session, wanted, cursor, limits.PAGE_SIZE + 1)
     if not query.conditions:
         return strategies.scan(query), count_status(query)
     for condition in query.conditions:
@@ -98,14 +176,10 @@ def _find(
 
 
 def _find_inactive(query: ListQuery) -> Sequence[Device]:
-    """Return the devices of a page if the most recently active devices don't fill it."""
+    """Return the devices of a page if the first devices of the list don't fill it."""
     for condition in query.conditions:
         inactive = strategies.sort_matches(query, condition, limits.SORT_LIMIT)
         if inactive.matches <= limits.SORT_LIMIT:
             return inactive.devices
-    return _find_everywhere(query)
-
-
-def _find_everywhere(query: ListQuery) -> Sequence[Device]:
     is_indexed = any(isinstance(condition, RowCondition) for condition in query.conditions)
     return strategies.sort_all(query) if is_indexed else strategies.scan(query)

@@ -1,31 +1,31 @@
 """One query of the list, and the SQL that all strategies build on."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Select,
     Subquery,
-    and_,
     func,
-    literal,
     or_,
     select,
-    tuple_,
+    true,
     union_all,
 )
 from sqlalchemy.orm import Session, contains_eager
 
 from apidevices.listing import limits
-from apidevices.listing.conditions import Condition, TextCondition
-from apidevices.listing.cursor import Cursor
+from apidevices.listing.conditions import Condition, TextCondition, has_status
+from apidevices.listing.cursor import Cursor, Sort
+from apidevices.listing.details import details_condition
 from apidevices.listing.filters import Filters, Status
-from apidevices.models import Device, DeviceActivity, UTCDateTime
-
-activity = DeviceActivity.__table__.c
+from apidevices.listing.order import Order, activity
+from apidevices.listing.order import devices as device_columns
+from apidevices.models import Device
 
 # status -> values of "blocked"
 _BLOCKED: Mapping[Status, Sequence[bool]] = {
@@ -34,7 +34,13 @@ _BLOCKED: Mapping[Status, Sequence[bool]] = {
     "blocked": (True,),
 }
 
-Ordered = TypeVar("Ordered", Select[Any], CompoundSelect[Any])
+
+class Wanted(NamedTuple):
+    """What a query looks for: filters, in an order, at a time that ends are compared with."""
+
+    filters: Filters
+    sort: Sort
+    now: datetime
 
 
 class ListQuery:
@@ -42,30 +48,40 @@ class ListQuery:
 
     Args:
         session: The session to run in; for a page, all its queries must see one snapshot.
-        filters: Which devices to return.
-        cursor: Where to start; None for the most recently active device.
+        wanted: Which devices to return, and in which order.
+        cursor: Where to start; None for the beginning of the list.
         limit: How many devices to return at most; None for all.
     """
 
     def __init__(
-        self, session: Session, filters: Filters, cursor: Cursor | None, limit: int | None
+        self,
+        session: Session,
+        wanted: Wanted,
+        cursor: Cursor | None = None,
+        limit: int | None = None,
     ) -> None:
         self.session = session
         self.limit = limit
         self.cursor = cursor
         self.dialect = session.get_bind().dialect.name
+        filters = wanted.filters
+        self.order = Order.of(self.dialect, wanted.sort, cursor)
         self.blocked = _BLOCKED[filters.status]
         self.text = filters.text
+        details = details_condition(session, filters)
         self.conditions: Sequence[Condition] = [
-            *filters.conditions,
+            *([details] if details else []),
+            *filters.conditions(wanted.now),
             *([TextCondition(self.dialect, self.text)] if self.text else []),
         ]
+        if len(self.blocked) == 1 and not self.order.by_activity:
+            self.conditions = [*self.conditions, has_status(self.blocked[0])]
 
     def matches(self, row: Any, known: Condition | None = None) -> Sequence[ColumnElement[bool]]:
         """Return the conditions that a row fulfills all filters but ``status``.
 
         Args:
-            row: The columns ``device_id`` and ``search_key`` of the activity.
+            row: The columns ``device_id`` and ``search_key``.
             known: A condition that the row is known to fulfill, to leave out.
         """
         return [condition.holds_for(row) for condition in self.conditions if condition is not known]
@@ -75,19 +91,26 @@ class ListQuery:
         """The condition that a device has the status."""
         return or_(*map(_is_blocked, self.blocked))
 
-    @property
-    def all_conditions(self) -> Sequence[ColumnElement[bool]]:
-        """The conditions of all filters on a row of the activity, to find every match.
+    def all_matches(self, *columns: Any) -> Select[Any]:
+        """Return a query for columns of all matching devices.
 
         The database decides in which order it uses the indexes.
         """
         status = [self.matches_status] if len(self.blocked) == 1 else []
-        return status + [
+        conditions = [
             condition.holds_for(activity)
             if isinstance(condition, TextCondition)
             else activity.device_id.in_(condition.ids)
             for condition in self.conditions
         ]
+        matches = select(*columns).select_from(activity.device_id.table)
+        return self.with_key(matches).where(*status, *conditions)
+
+    def with_key(self, query: Select[Any]) -> Select[Any]:
+        """Join the table with the key of the order to a query of the activity."""
+        if self.order.by_activity:
+            return query
+        return query.join(Device, device_columns.id == activity.device_id)
 
     @cached_property
     def blocked_count(self) -> int:
@@ -99,18 +122,21 @@ class ListQuery:
         limited = query.limit(limits.COUNT_LIMIT + 1).subquery()
         return self.session.scalar(select(func.count()).select_from(limited)) or 0
 
+    @property
+    def position(self) -> Sequence[ColumnElement[Any]]:
+        """The columns of a position in the list."""
+        return self.order.device_id.label("device_id"), self.order.key.label("key")
+
     def positions(self) -> Subquery:
-        """Return a subquery for ids and times of the matching devices, from the activity indexes.
+        """Return a subquery for the positions of the matching devices, from the list's indexes.
 
         The database reads each index in its order and stops when the limit is reached.
         """
         parts = []
-        for condition in self._ranges():
-            part = select(activity.device_id, activity.last_activity_at).where(
-                condition, *self.matches(activity)
-            )
+        for conditions in self._ranges():
+            part = select(*self.position).where(*conditions, *self.matches(self._row))
             # Each part needs a limit, or PostgreSQL sorts all rows of the union.
-            parts.append(select(self.ordered(part, activity).limit(self.limit).subquery()))
+            parts.append(select(self._sorted_by_index(part).limit(self.limit).subquery()))
         return self._merged(parts, self.limit).subquery("positions")
 
     def next_positions(self, number: int) -> Subquery:
@@ -120,8 +146,8 @@ class ListQuery:
             number: How many devices to read, matching or not.
         """
         rows = self._next_devices(number)
-        matching = select(rows.c.device_id, rows.c.last_activity_at).where(*self.matches(rows.c))
-        return self.ordered(matching, rows.c).limit(self.limit).subquery("positions")
+        matching = select(rows.c.device_id, rows.c.key).where(*self.matches(rows.c))
+        return self.order.sorted(matching, rows.c).limit(self.limit).subquery("positions")
 
     def has_more_than(self, number: int) -> bool:
         """Return whether more than this many devices follow in the list, matching or not."""
@@ -130,34 +156,36 @@ class ListQuery:
 
     def _next_devices(self, number: int) -> Subquery:
         parts: list[Select[Any]] = []
-        for condition in self._ranges():
-            part = select(activity.device_id, activity.last_activity_at, activity.search_key)
-            part = part.where(condition)
+        for conditions in self._ranges():
+            part = select(*self.position, self.order.search_key.label("search_key"))
+            part = part.where(*conditions)
             if self.dialect == "postgresql":  # see positions(); SQLite would sort each part
-                part = select(self.ordered(part, activity).limit(number).subquery())
+                part = select(self._sorted_by_index(part).limit(number).subquery())
             parts.append(part)
         return self._merged(parts, number).subquery("rows")
 
+    @property
+    def _row(self) -> Any:
+        return _Row(self.order.device_id, self.order.search_key)
+
+    def _sorted_by_index(self, query: Select[Any]) -> Select[Any]:
+        return self.order.sorted(query, _Position(self.order.key, self.order.device_id))
+
     def _merged(self, parts: Sequence[Select[Any]], limit: int | None) -> CompoundSelect[Any]:
         union = union_all(*parts)
-        return self.ordered(union, union.selected_columns).limit(limit)
+        return self.order.sorted(union, union.selected_columns).limit(limit)
 
-    def _ranges(self) -> Iterator[ColumnElement[bool]]:
-        """Return the conditions for the ranges of the activity indexes that make up the list.
+    def _ranges(self) -> Iterator[Sequence[ColumnElement[bool]]]:
+        """Return the conditions for the ranges of the indexes that make up the list.
 
-        With ``from_cursor``, one range per status would do, but SQLite would compare it with each
-        row.
+        By activity, that is one index per status. For other orders, the status is a condition.
         """
-        time, device_id = activity.last_activity_at, activity.device_id
-        for status in map(_is_blocked, self.blocked):
-            if self.cursor is None:
-                yield status
-            elif self.cursor.direction == "newer":
-                yield and_(status, time == self.cursor.moment, device_id > self.cursor.device_id)
-                yield and_(status, time > self.cursor.moment)
-            else:
-                yield and_(status, time == self.cursor.moment, device_id < self.cursor.device_id)
-                yield and_(status, time < self.cursor.moment)
+        ranges = self.order.ranges() or [true()]
+        if self.order.by_activity:
+            for status in map(_is_blocked, self.blocked):
+                yield from ([status, each] for each in ranges)
+        else:
+            yield from ([each] for each in ranges)
 
     def devices(
         self, query: Select[Any], positions: Subquery, isouter: bool = False
@@ -168,23 +196,17 @@ class ListQuery:
             .join(Device.activity, isouter=isouter)
             .options(contains_eager(Device.activity))
         )
-        return self.ordered(query, positions.c)
+        return self.order.sorted(query, positions.c)
 
-    def from_cursor(self, columns: Any) -> Sequence[ColumnElement[bool]]:
-        """Return the condition for rows beyond the cursor, in its direction."""
-        if self.cursor is None:
-            return ()
-        row = tuple_(columns.last_activity_at, columns.device_id)
-        cursor = tuple_(literal(self.cursor.moment, UTCDateTime), literal(self.cursor.device_id))
-        return [row > cursor if self.cursor.direction == "newer" else row < cursor]
 
-    def ordered(self, query: Ordered, columns: Any) -> Ordered:
-        """Sort a query by latest activity: descending, or ascending to find newer pages."""
-        position = (columns.last_activity_at, columns.device_id)
-        backwards = self.cursor is not None and self.cursor.direction == "newer"
-        return query.order_by(
-            *(column.asc() if backwards else column.desc() for column in position)
-        )
+class _Row(NamedTuple):
+    device_id: Any
+    search_key: Any
+
+
+class _Position(NamedTuple):
+    key: Any
+    device_id: Any
 
 
 def _is_blocked(blocked: bool) -> ColumnElement[bool]:

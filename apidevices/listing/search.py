@@ -20,6 +20,7 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
+    collate,
     column,
     delete,
     func,
@@ -46,6 +47,9 @@ writes wait."""
 
 REMOVE_PAUSE = 0.01
 """Seconds between these transactions, for other writes."""
+
+SORT_KEY = 255
+"""Length of the longest sort key, in characters, so that it fits into an index entry."""
 
 _WILDCARD = re.compile(r"[\\%_]")
 
@@ -85,6 +89,20 @@ def search_key(identifier: str, name: str | None) -> str:
 def short_key(key: str) -> str | None:
     """Return the search key for the activity indexes, or None if it is too long for them."""
     return key if len(key) <= SHORT_KEY else None
+
+
+def sort_key(key: str) -> str:
+    """Return what the list is sorted by for a search key: the folded name, or else identifier."""
+    return key.partition("\n")[0][:SORT_KEY]
+
+
+def sort_key_of(dialect: str, key: Any) -> ColumnElement[str]:
+    """Return the SQL expression for ``sort_key``. It sorts by code points on both databases."""
+    if dialect == "sqlite":
+        length = func.instr(key + literal("\n"), literal("\n")) - 1
+        return func.substr(key, 1, func.min(length, SORT_KEY), type_=Text)
+    name = func.split_part(key, literal("\n"), 1)
+    return collate(func.left(name, SORT_KEY, type_=Text), "C")
 
 
 def contains(dialect: str, text: str, key: Any) -> ColumnElement[bool]:

@@ -11,7 +11,8 @@ from sqlalchemy import Subquery, func, select, true
 
 from apidevices.listing import limits
 from apidevices.listing.conditions import Condition
-from apidevices.listing.query import ListQuery, activity
+from apidevices.listing.order import activity
+from apidevices.listing.query import ListQuery
 from apidevices.models import Device
 
 
@@ -37,10 +38,10 @@ def scan(query: ListQuery) -> Sequence[Device]:
 
 def sort_all(query: ListQuery) -> Sequence[Device]:
     """Find all matches by the indexes of the conditions, and sort them."""
-    matching = select(activity.device_id, activity.last_activity_at).where(
-        *query.all_conditions, *query.from_cursor(activity)
-    )
-    return _devices_at(query, query.ordered(matching, activity).limit(query.limit).subquery())
+    order = query.order
+    found = query.all_matches(*query.position).subquery()
+    first = select(found).where(*order.from_cursor(found.c))
+    return _devices_at(query, order.sorted(first, found.c).limit(query.limit).subquery())
 
 
 def _devices_at(query: ListQuery, positions: Subquery) -> Sequence[Device]:
@@ -56,9 +57,11 @@ def sort_matches(query: ListQuery, condition: Condition, limit: int) -> SortedMa
     found = condition.ids.limit(limit + 1).cte("matches").prefix_with("MATERIALIZED")
     matches = select(func.count()).select_from(found).scalar_subquery()
     # Materialized, because the planner might otherwise start from all devices with the status.
+    rows = select(*query.position, activity.blocked).join_from(
+        activity.device_id.table, found, found.c.id == activity.device_id
+    )
     positions = (
-        select(activity.device_id, activity.last_activity_at, activity.blocked)
-        .join(found, found.c.id == activity.device_id)
+        query.with_key(rows)
         .where(matches <= limit, *query.matches(activity, known=condition))
         .cte("positions")
         .prefix_with("MATERIALIZED")
@@ -70,11 +73,11 @@ def sort_matches(query: ListQuery, condition: Condition, limit: int) -> SortedMa
         matches.label("matches"),
         select(func.count()).select_from(in_status.subquery()).scalar_subquery().label("listed"),
     ).subquery("totals")
-    in_status = in_status.where(*query.from_cursor(positions.c))
-    first = query.ordered(in_status, positions.c).limit(query.limit).subquery("first")
+    in_status = in_status.where(*query.order.from_cursor(positions.c))
+    first = query.order.sorted(in_status, positions.c).limit(query.limit).subquery("first")
     devices = query.devices(
         select(totals, Device).outerjoin_from(totals, first, true()), first, isouter=True
     )
-    rows = query.session.execute(devices).all()
-    found_devices = [row.Device for row in rows if row.Device]
-    return SortedMatches(rows[0].matches, rows[0].listed, found_devices)
+    rows_found = query.session.execute(devices).all()
+    found_devices = [row.Device for row in rows_found if row.Device]
+    return SortedMatches(rows_found[0].matches, rows_found[0].listed, found_devices)

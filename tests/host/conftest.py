@@ -131,7 +131,7 @@ def client(app: Flask) -> FlaskClient:
 
 
 def known_identifiers(app: Flask) -> list[str]:
-    return [device.identifier for device in listing.find_all(state_of(app).db, Filters())]
+    return [device.identifier for device in listing.iterate(state_of(app).db, Filters())]
 
 
 def register_phone(app: Flask, identifier: str = "phone-1") -> None:

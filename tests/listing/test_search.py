@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from apidevices import devices, listing, tokens
 from apidevices.database import Database
 from apidevices.listing import Count, Cursor, Filters, Status, limits, search, strategies
-from apidevices.listing.query import ListQuery
+from apidevices.listing.query import ListQuery, Wanted
 from apidevices.models import Device, DeviceActivity, DeviceToken
 from tests.conftest import NOON, Register
 from tests.listing.conftest import LATER, found, identifiers
@@ -119,13 +119,13 @@ def test_pages_and_counts_match_a_filter_in_python(
     filters = Filters(name=text, status=status, token=token, registered_after=registered_after)
     expected = [
         device.identifier
-        for device in listing.find_all(db, Filters())
+        for device in listing.iterate(db, Filters())
         if search.fold(text) in search.search_key(device.identifier, device.name)
         and status in ("all", device.status)
         and (token != UNUSED_TOKEN and (token is None or device.id % 2 == 1))
         and (registered_after is None or device.first_seen_at > registered_after)
     ]
-    assert [device.identifier for device in listing.find_all(db, filters)] == expected
+    assert [device.identifier for device in listing.iterate(db, filters)] == expected
     assert listing.count(db, filters) == len(expected)
 
     page = listing.page(db, filters)
@@ -163,9 +163,10 @@ def test_page_and_count_are_read_in_one_snapshot(
 
 @pytest.mark.database("sqlite")
 def test_search_in_order_reads_no_table(db: Database) -> None:
-    cursor = Cursor("older", NOON, 1)
+    cursor = Cursor("older", "activity", NOON, 1)
     with db.read() as session:
-        query = ListQuery(session, Filters(name="phone"), cursor, limit=51)
+        wanted = Wanted(Filters(name="phone"), "activity", NOON)
+        query = ListQuery(session, wanted, cursor, limit=51)
         sql = select(query.positions()).compile(
             session.get_bind(), compile_kwargs={"literal_binds": True}
         )

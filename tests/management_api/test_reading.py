@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import DEVICES, NOON, Administrator, Register
+from apidevices import devices
+from apidevices.database import Database
+from apidevices.models import DeviceTag
+from tests.conftest import DEVICES, NOON, Administrator, FakeClock, Register
 from tests.management_api.conftest import HISTORY, ONE
 
 
@@ -80,14 +83,84 @@ def test_list_filters_by_name_and_status(
     assert {device["identifier"] for device in administrator.devices(query)} == found
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("application=BOX%20OFFICE", {"a", "b"}),
+        ("application=box%20office&version_below=2.10", {"a"}),
+        ("application_version=2.10", {"b"}),
+        ("os=ios&os_version=17", {"a"}),
+        ("manufacturer=apple&model=IPAD", {"a"}),
+        ("tag=vip", {"a", "b"}),
+        ("tag=VIP&tag=foyer", {"b"}),
+        ("inactive_days=2", {"a"}),
+        ("no_upload_days=2", {"b", "c"}),
+        ("unnamed=1", {"a", "c"}),
+        ("unnamed=true&denied=0", {"a", "c"}),
+        ("denied=1", set()),
+        ("application=", {"a", "b", "c"}),
+        ("application=%00", set()),
+        ("tag=%00", set()),
+    ],
+)
+def test_list_filters_by_details_tags_and_activity(
+    administrator: Administrator,
+    db: Database,
+    register: Register,
+    fake_clock: FakeClock,
+    query: str,
+    found: set[str],
+) -> None:
+    fake_clock.set(NOON)
+    three_days_ago = NOON - timedelta(days=3)
+    apple = {"os": "iOS", "os_version": "17", "manufacturer": "Apple", "model": "iPad"}
+    register("a", three_days_ago, application="Box Office", application_version="2.9", **apple)
+    second = register("b", application="box office", application_version="2.10")
+    register("c")
+    devices.rename(db, second, "Door", actor="ann", now=NOON)
+    with db.write() as session:
+        for device_id, tag in ((1, "VIP"), (2, "vip"), (2, "Foyer")):
+            session.add(DeviceTag(device_id=device_id, key=tag.casefold(), tag=tag))
+    assert {device["identifier"] for device in administrator.devices(f"?{query}")} == found
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("sort", ["name", "-name", "first_seen", "-first_seen"])
+def test_list_pages_keep_their_order_and_filters(
+    administrator: Administrator, db: Database, register: Register, sort: str
+) -> None:
+    ids = [register(f"phone-{number:02}", NOON + timedelta(hours=number)) for number in range(60)]
+    with db.write() as session:
+        session.add_all(
+            DeviceTag(device_id=device_id, key=key, tag=key) for device_id in ids for key in "ab"
+        )
+    pages = follow(administrator, f"{DEVICES}?tag=a&tag=b&sort={sort}", "devices")
+    listed = [device["identifier"] for page in pages for device in page]
+    is_reverse = sort in ("-name", "first_seen")
+    assert listed == sorted((f"phone-{number:02}" for number in range(60)), reverse=is_reverse)
+
+
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize(
     "path",
     [
+        f"{DEVICES}?sort=price",
+        f"{DEVICES}?sort=name&cursor=older.activity.50.1.1",
+        f"{DEVICES}?version_below=2.0",
+        f"{DEVICES}?application=a&version_below=new",
+        f"{DEVICES}?tag=",
+        f"{DEVICES}?tag=a&tag=",
+        f"{DEVICES}?{'&'.join(f'tag={number}' for number in range(21))}",
+        f"{DEVICES}?inactive_days=0",
+        f"{DEVICES}?inactive_days=36501",
+        f"{DEVICES}?no_upload_days=soon",
+        f"{DEVICES}?unnamed=2",
+        f"{DEVICES}?denied=",
         f"{DEVICES}?status=asleep",
         f"{DEVICES}?status=",
         f"{DEVICES}?cursor=nonsense",
-        f"{DEVICES}?cursor=older-1-99999999999999999999",
+        f"{DEVICES}?cursor=older.activity.1.99999999999999999999.1",
+        f"{DEVICES}?cursor=older.activity.1.1.99999999999999999999",
         f"{DEVICES}?page=2",
         f"{HISTORY}?cursor=nonsense",
         f"{HISTORY}?cursor=-1",

@@ -1,0 +1,149 @@
+"""The values that filters can have: what the devices report, and their tags."""
+
+import logging
+import threading
+import time
+import weakref
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from apidevices.database import Database
+from apidevices.listing import limits
+from apidevices.listing.filters import ANY_CASE
+from apidevices.listing.search import fold
+from apidevices.models import Device, DeviceTag
+
+logger = logging.getLogger(__name__)
+
+_DETAILS = ("application", "application_version", "os", "os_version", "manufacturer", "model")
+
+
+class Choice(NamedTuple):
+    """A value of a filter, and how many devices it matches without other filters."""
+
+    value: str
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The values that each filter can have, in alphabetical order.
+
+    Where a filter ignores case, each value is in the spelling that most devices have.
+    ``application_version`` has the versions of each application, by the application's value.
+    """
+
+    application: Sequence[Choice] = ()
+    application_version: Mapping[str, Sequence[Choice]] = field(default_factory=dict)
+    os: Sequence[Choice] = ()
+    os_version: Sequence[Choice] = ()
+    manufacturer: Sequence[Choice] = ()
+    model: Sequence[Choice] = ()
+    tag: Sequence[Choice] = ()
+
+
+def choices(db: Database) -> Choices:
+    """Return the values that filters can have.
+
+    They may be out of date, by a few seconds with a million devices, because a thread collects
+    them. If the first ones take longer than ``CHOICES_PATIENCE``, they are empty.
+    """
+    with _lock:
+        collector = _collectors.setdefault(db, _Collector(db))
+    return collector.latest()
+
+
+class _Collector:
+    """Collects the choices of a database in a thread, and keeps them."""
+
+    def __init__(self, db: Database) -> None:
+        # The collector must not keep the database alive.
+        self._database = weakref.ref(db)
+        self._lock = threading.Lock()
+        self._choices = Choices()
+        self._expires = 0.0
+        self._thread: threading.Thread | None = None
+
+    def latest(self) -> Choices:
+        """Return the choices, new ones if there is enough time to collect them."""
+        with self._lock:
+            if time.monotonic() < self._expires:
+                return self._choices
+            # In a forked process, a thread of the parent process is not alive.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._collect, daemon=True)
+                self._thread.start()
+            thread = self._thread
+        thread.join(limits.CHOICES_PATIENCE)
+        return self._choices
+
+    def _collect(self) -> None:
+        db = self._database()
+        if db is None:
+            return
+        started = time.monotonic()
+        try:
+            with db.read() as session:
+                self._choices = collect(session)
+        except SQLAlchemyError as error:  # pages work without choices
+            logger.warning("Could not collect the values of the filters: %s", error)
+        now = time.monotonic()
+        self._expires = now + limits.CHOICES_REST * (now - started)
+
+
+_lock = threading.Lock()
+_collectors: WeakKeyDictionary[Database, _Collector] = WeakKeyDictionary()
+
+
+def collect(session: Session) -> Choices:
+    """Collect the values from the database."""
+    columns = [getattr(Device, name) for name in _DETAILS]
+    rows = session.execute(select(*columns, func.count()).group_by(*columns)).all()
+    totals: dict[str, Counter[str]] = {name: Counter() for name in _DETAILS}
+    versions: dict[str, Counter[str]] = defaultdict(Counter)
+    for *values, devices in rows:
+        details = dict(zip(_DETAILS, values, strict=True))
+        for name, value in details.items():
+            if value is not None:
+                totals[name][value] += devices
+        application, version = details["application"], details["application_version"]
+        if application is not None and version is not None:
+            versions[fold(application)][version] += devices
+    found = {
+        name: _merged(totals[name].items()) if name in ANY_CASE else _sorted(totals[name].items())
+        for name in _DETAILS
+    }
+    tags = session.execute(
+        select(func.min(DeviceTag.tag), func.count()).group_by(DeviceTag.key)
+    ).all()
+    return Choices(
+        **{name: value for name, value in found.items() if name != "application_version"},
+        application_version={
+            choice.value: _sorted(versions[fold(choice.value)].items())
+            for choice in found["application"]
+        },
+        tag=_sorted((tag, devices) for tag, devices in tags),
+    )
+
+
+def _merged(counts: Iterable[tuple[str, int]]) -> Sequence[Choice]:
+    """Return choices that don't differ in case only, each in its most common spelling."""
+    spellings: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for value, devices in counts:
+        spellings[fold(value)].append((value, devices))
+    return _sorted(
+        (max(same, key=lambda pair: pair[1])[0], sum(devices for _, devices in same))
+        for same in spellings.values()
+    )
+
+
+def _sorted(counts: Iterable[tuple[str, int]]) -> Sequence[Choice]:
+    most = sorted(counts, key=lambda pair: -pair[1])[: limits.MAX_CHOICES]
+    return sorted((Choice(*pair) for pair in most), key=lambda choice: fold(choice.value))
