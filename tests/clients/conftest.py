@@ -16,6 +16,7 @@ import pytest
 from tests.clients.driver import call_with_python
 from tests.clients.scenarios import Call, Client
 from tests.clients.snippets import go_snippet, javascript, kotlin_snippet, python, shell_function
+from tests.programs import install_npm_packages, require, skip_or_fail
 
 HERE = Path(__file__).parent
 JARS = ("okhttp.jar", "okio.jar", "com.android.json.jar", "kotlin-stdlib.jar")
@@ -30,20 +31,6 @@ import {{ readFileSync }} from "node:fs";
 const result = await drive(snippet, JSON.parse(readFileSync(0, "utf-8")));
 console.log(JSON.stringify(result));
 """
-
-
-def require(program: str) -> str:
-    """Return the path of a program. Skip the test without it, except in CI."""
-    found = shutil.which(program)
-    if found is None:
-        _skip_or_fail(f"{program} is not installed.")
-    return str(found)
-
-
-def _skip_or_fail(reason: str) -> None:
-    if "CI" in os.environ:
-        pytest.fail(f"{reason} These tests must run in CI.", pytrace=False)
-    pytest.skip(reason)
 
 
 def run(*command: str | Path, call: Call | None = None, cwd: Path | None = None) -> str:
@@ -86,7 +73,7 @@ def _python_client(library: str) -> Client:
         try:
             importlib.import_module(module)
         except ImportError:
-            _skip_or_fail(f"{module} is not installed.")
+            skip_or_fail(f"{module} is not installed.")
     return lambda call: call_with_python(library, python(library), call)
 
 
@@ -94,8 +81,7 @@ def _node_client(name: str, folder: Path) -> Client:
     node = require("node")
     shutil.copy(HERE / "driver.mjs", folder)
     if name == "axios":
-        shutil.copy(HERE / "package.json", folder)
-        run(require("npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", cwd=folder)
+        install_npm_packages(HERE / "package.json", folder)
     (folder / f"{name}.mjs").write_text(javascript(name))
     (folder / "main.mjs").write_text(RUN_MODULE.format(name=name))
     return _command_client([node, folder / "main.mjs"])
@@ -116,7 +102,7 @@ def _kotlin_client(folder: Path) -> Iterator[Client]:
     jars = [JAVA / jar for jar in JARS]
     for jar in jars:
         if not jar.exists():
-            _skip_or_fail(f"{jar} is not installed.")
+            skip_or_fail(f"{jar} is not installed.")
     classpath = ":".join(map(str, [folder, *jars]))
     (folder / "Client.kt").write_text(kotlin_snippet())
     shutil.copy(HERE / "driver.kt", folder / "Driver.kt")

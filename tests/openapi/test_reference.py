@@ -1,7 +1,6 @@
 """The page that shows the OpenAPI document, and the texts in the document."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from flask.testing import FlaskClient
 from apidevices import APIDevices
 from tests.conftest import DEVICE, StartServer, as_device, state_of
 from tests.pages.markup import Node
+from tests.programs import require
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -70,11 +70,8 @@ def test_links_within_the_page_have_targets(page: Node) -> None:
 
 
 def test_curl_commands_of_the_page_succeed(make_server: StartServer) -> None:
-    bash = shutil.which("bash")
-    if bash is None or shutil.which("curl") is None:
-        if "CI" in os.environ:
-            pytest.fail("curl is not installed. CI must run this test.", pytrace=False)
-        pytest.skip("curl is not installed.")
+    bash = require("bash")
+    require("curl")
     with make_server() as server:
         token = server.create_token("curl", "devices:read", "devices:write")
         server.call("GET", DEVICE, as_device(token, "phone-1"))
