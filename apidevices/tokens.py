@@ -174,6 +174,19 @@ def all_tokens(db: Database) -> Sequence[ApiToken]:
         ).all()
 
 
+def get(db: Database, token_id: int) -> ApiToken:
+    """Return a token by its id.
+
+    Raises:
+        TokenNotFound: No token has this id.
+    """
+    with db.read() as session:
+        token = session.get(ApiToken, token_id)
+    if token is None:
+        raise TokenNotFound
+    return token
+
+
 def find(db: Database, reference: str) -> ApiToken:
     """Return the unrevoked token with this name, prefix or plain text.
 

@@ -21,14 +21,6 @@
     showCopyButtons();
   });
 
-  // --- confirmation dialogs ---
-
-  // The browser lets Tab leave a popover, whose backdrop would then cover the focused element.
-  document.addEventListener("focusout", ({ target, relatedTarget }) => {
-    const dialog = target.closest?.(".dialog:popover-open");
-    if (dialog && relatedTarget && !dialog.contains(relatedTarget)) dialog.hidePopover();
-  });
-
   // --- status messages ---
 
   const announce = (text) => {
@@ -54,18 +46,12 @@
     focusBefore = document.activeElement;
   });
 
-  const fail = () => {
+  document.addEventListener("htmx:response:error", () => {
     failed = true;
-    const dialog = document.querySelector(".dialog:popover-open");
-    if (!dialog) return;
-    dialog.hidePopover(); // its backdrop would cover the message
-    focusBefore = document.querySelector(`[popovertarget="${dialog.id}"]`);
-  };
-
-  document.addEventListener("htmx:response:error", fail);
+  });
 
   document.addEventListener("htmx:error", () => {
-    fail();
+    failed = true;
     announce("The server did not respond. Reload the page to see the current state.");
   });
 
@@ -75,30 +61,6 @@
     setTimeout(() => {
       if (document.activeElement === document.body) focusBefore?.focus({ preventScroll: true });
     });
-  });
-
-  // --- renaming in the list: opening focuses the field, Escape closes it ---
-
-  document.addEventListener(
-    "toggle",
-    (event) => {
-      if (event.target.matches("details.rename[open]")) {
-        const field = event.target.querySelector("input[name=name]");
-        field.focus();
-        field.select();
-      } else if (event.target.matches("details.rename")) {
-        event.target.querySelector("form").reset();
-      }
-    },
-    true,
-  );
-
-  document.addEventListener("keydown", (event) => {
-    const open = event.key === "Escape" && event.target.closest?.("details.rename[open]");
-    if (open) {
-      open.open = false;
-      open.querySelector("summary").focus();
-    }
   });
 
   // --- copy buttons ---

@@ -6,6 +6,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from apidevices import clock, devices, lookalikes, state
+from apidevices.admin.device_list import list_args
 from apidevices.admin.frame import blueprint
 from apidevices.models import MAX_ID, Device
 from apidevices.rendering import render
@@ -27,7 +28,8 @@ def device_history(device_id: int) -> ResponseReturnValue:
     found = devices.get(state.database(), device_id)
     before = request.args.get("before", type=_row_id)
     history = _history_context(found, before)
-    return render("devices/history.html", device=found, now=clock.now(), **history)
+    context = {"device": found, "list_args": list_args(), "now": clock.now()}
+    return render("devices/history.html", **context, **history)
 
 
 def device_context(found: Device) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def device_context(found: Device) -> dict[str, Any]:
         "device": found,
         "lookalikes": lookalikes.of_device(found),
         "tokens_used": devices.tokens_used(db, found.id),
+        "list_args": list_args(),
         "panels": state.current().slots.device_panels(found),
         "now": clock.now(),
         **_history_context(found),

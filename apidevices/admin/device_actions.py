@@ -1,4 +1,7 @@
-"""The actions on a device, on its page and in the list."""
+"""The actions on a device, on its page and in the list.
+
+Each action has one URL: GET shows its form, and POST submits it.
+"""
 
 from typing import Any
 
@@ -9,22 +12,35 @@ from flask_wtf import FlaskForm
 from apidevices import clock, devices, state
 from apidevices.admin.device import DEVICE, device_context
 from apidevices.admin.device_list import list_args
+from apidevices.admin.dialogs import is_submitted, show_form
 from apidevices.admin.forms import BlockForm, RenameForm
-from apidevices.admin.frame import INVALID_FORM, blueprint, error_page
+from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import wants_fragment
 from apidevices.admin.messages import flash
-from apidevices.errors import DeviceNotFound, InvalidInput
+from apidevices.errors import InvalidInput
 from apidevices.models import Device
 from apidevices.rendering import render
 
+METHODS = ("GET", "POST")
 
-@blueprint.post(f"{DEVICE}/name")
+
+@blueprint.route(f"{DEVICE}/name", methods=METHODS)
 def rename_device(device_id: int) -> ResponseReturnValue:
     """Set or remove the name of a device."""
-    form = _validated(RenameForm())
-    if form.name.data is None:
+    found = devices.get(state.database(), device_id)
+    form = RenameForm(data={"name": found.name})
+    if is_submitted(form):
+        try:
+            return _renamed(device_id, form)
+        except InvalidInput as error:
+            form.name.errors = [str(error)]
+    return _show("rename", found, form)
+
+
+def _renamed(device_id: int, form: RenameForm) -> ResponseReturnValue:
+    if not form.name.raw_data:
         raise InvalidInput("name", "The form has no name field. Reload the page and try again.")
-    renamed = devices.rename(state.database(), device_id, form.name.data, **_audit_args())
+    renamed = devices.rename(state.database(), device_id, form.name.data or "", **_audit_args())
     if renamed.name:
         flash(f"The device is now named “{renamed.name}”.")
     else:
@@ -32,71 +48,69 @@ def rename_device(device_id: int) -> ResponseReturnValue:
     return _respond(renamed)
 
 
-@blueprint.post(f"{DEVICE}/block")
+@blueprint.route(f"{DEVICE}/block", methods=METHODS)
 def block_device(device_id: int) -> ResponseReturnValue:
     """Block a device."""
-    form = _validated(BlockForm())
-    blocked = devices.block(state.database(), device_id, reason=form.reason.data, **_audit_args())
-    flash(f"“{blocked.display_name}” is blocked. Its requests are denied from now on.")
-    return _respond(blocked)
+    found = devices.get(state.database(), device_id)
+    form = BlockForm()
+    if is_submitted(form):
+        reason = form.reason.data
+        try:
+            blocked = devices.block(state.database(), device_id, reason=reason, **_audit_args())
+        except InvalidInput as error:
+            form.reason.errors = [str(error)]
+        else:
+            flash(f"“{blocked.display_name}” is blocked. Its requests are denied from now on.")
+            return _respond(blocked)
+    return _show("block", found, form)
 
 
-@blueprint.post(f"{DEVICE}/unblock")
+@blueprint.route(f"{DEVICE}/unblock", methods=METHODS)
 def unblock_device(device_id: int) -> ResponseReturnValue:
     """Unblock a device."""
-    _validated(FlaskForm())
-    unblocked = devices.unblock(state.database(), device_id, **_audit_args())
-    flash(f"“{unblocked.display_name}” is unblocked. Its requests are allowed from now on.")
-    return _respond(unblocked)
-
-
-@blueprint.errorhandler(InvalidInput)
-def _invalid_input(error: InvalidInput) -> ResponseReturnValue:
-    device_id = (request.view_args or {}).get("device_id")
-    if device_id is None:
-        return error_page(error)
-    try:
-        found = devices.get(state.database(), device_id)
-    except DeviceNotFound as missing:
-        return error_page(missing)
-    if error.field != "name":
-        flash(str(error))
-        return _respond(found, INVALID_FORM)
-    return _respond(found, INVALID_FORM, error=str(error), typed=request.form.get("name", ""))
+    found = devices.get(state.database(), device_id)
+    form = FlaskForm()
+    if is_submitted(form):
+        unblocked = devices.unblock(state.database(), device_id, **_audit_args())
+        flash(f"“{unblocked.display_name}” is unblocked. Its requests are allowed from now on.")
+        return _respond(unblocked)
+    return _show("unblock", found, form)
 
 
 def _audit_args() -> dict[str, Any]:
     return {"actor": state.current().actor(), "now": clock.now()}
 
 
-def _validated(form: Any) -> Any:
-    """Validate a form, including its CSRF token, and return it.
-
-    Raises:
-        InvalidInput: The form is invalid.
-    """
-    if not form.validate():
-        field, errors = next(iter(form.errors.items()))
-        raise InvalidInput(field, str(errors[0]))
-    return form
+def _in_list() -> bool:
+    """Return whether the form was opened in the list, not on the device's page."""
+    return request.args.get("from") == "list"
 
 
-def _respond(found: Device, status: int = 200, **invalid: Any) -> ResponseReturnValue:
-    """Respond to a form with the device, as shown on the page that contains the form.
+def _origin(found: Device) -> str:
+    """Return the URL of the page on which the form was opened."""
+    if _in_list():
+        return url_for(".device_list", **list_args(), _anchor=f"device-{found.id}")
+    return url_for(".device", device_id=found.id, **list_args())
 
-    If the name was invalid, ``invalid`` contains the ``error`` and the ``typed`` name.
-    """
-    in_list = request.args.get("from") == "list"
-    if in_list and wants_fragment():
-        row = {
-            "device": found,
-            "list_args": {"from": "list", **list_args()},
-            "now": clock.now(),
-        }
-        return render("devices/_changed_row.html", **row, **invalid), status
-    if status != 200 or wants_fragment():
-        name = "_changed_device.html" if wants_fragment() else "detail.html"
-        return render(f"devices/{name}", **device_context(found), **invalid), status
-    if in_list:
-        return redirect(url_for(".device_list", **list_args(), _anchor=f"device-{found.id}"), 303)
-    return redirect(url_for(".device", device_id=found.id), 303)
+
+def _show(action: str, found: Device, form: FlaskForm) -> ResponseReturnValue:
+    origin: dict[str, Any] = {"from": "list"} if _in_list() else {}
+    return show_form(
+        f"devices/_{action}.html",
+        title=f"{action.capitalize()} {found.display_name}",
+        back=_origin(found),
+        back_label="API Devices" if _in_list() else found.display_name,
+        action=url_for(f".{action}_device", device_id=found.id, **origin, **list_args()),
+        device=found,
+        form=form,
+    )
+
+
+def _respond(changed: Device) -> ResponseReturnValue:
+    """Respond to a form with the device, as shown on the page on which the form was opened."""
+    if not wants_fragment():
+        return redirect(_origin(changed), 303)
+    if not _in_list():
+        return render("devices/_changed_device.html", **device_context(changed))
+    row = {"device": changed, "list_args": list_args(), "now": clock.now()}
+    return render("devices/_changed_row.html", **row)

@@ -28,7 +28,7 @@ def device_list() -> ResponseReturnValue:
         "form": form,
         "filters": filters,
         "page": page,
-        "list_args": {"from": "list", **list_args()},
+        "list_args": list_args(),
         "now": clock.now(),
     }
     if not wants_fragment():

@@ -15,7 +15,7 @@ from wtforms import (
 from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
-from apidevices import tokens
+from apidevices import devices, tokens
 from apidevices.listing import Filters, Status
 from apidevices.text import MAX_LENGTH, clean_text
 
@@ -68,13 +68,13 @@ class FilterForm(FlaskForm):
 class RenameForm(FlaskForm):
     """The name of a device. ``devices.rename`` validates it."""
 
-    name = StringField("Name")
+    name = StringField("Name", id="device-name", render_kw={"maxlength": MAX_LENGTH})
 
 
 class BlockForm(FlaskForm):
     """The reason for a block. ``devices.block`` validates it."""
 
-    reason = StringField("Reason")
+    reason = StringField("Reason", id="block-reason", render_kw={"maxlength": devices.MAX_REASON})
 
 
 class TokenForm(FlaskForm):

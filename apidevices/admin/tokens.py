@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 
 from apidevices import clock, state, tokens
+from apidevices.admin.dialogs import is_submitted, show_form
 from apidevices.admin.forms import TokenForm
 from apidevices.admin.frame import INVALID_FORM, blueprint
 from apidevices.admin.htmx import wants_fragment
@@ -63,15 +64,21 @@ def create_token() -> ResponseReturnValue:
     return redirect(url_for(".token_list"), 303)
 
 
-@blueprint.post(f"/api-tokens/<int(max={MAX_ID}):token_id>/revoke")
+@blueprint.route(f"/api-tokens/<int(max={MAX_ID}):token_id>/revoke", methods=["GET", "POST"])
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """Revoke a token."""
-    if not FlaskForm().validate():
-        abort(400, "The page has expired and nothing was changed. Reload it and try again.")
-    revoked = tokens.revoke(
-        state.database(), token_id, actor=state.current().actor(), now=clock.now()
-    )
-    flash(f"The token “{revoked.name}” is revoked. Requests with it are denied from now on.")
+    token = tokens.get(state.database(), token_id)
+    form = FlaskForm()
+    if not is_submitted(form):
+        return show_form(
+            "tokens/_revoke.html",
+            title=f"Revoke {token.name}",
+            back=url_for(".token_list"),
+            back_label="API Tokens",
+            token=token,
+        )
+    tokens.revoke(state.database(), token_id, actor=state.current().actor(), now=clock.now())
+    flash(f"The token “{token.name}” is revoked. Requests with it are denied from now on.")
     if wants_fragment():
         return _respond(_context(None))
     return redirect(url_for(".token_list"), 303)

@@ -37,12 +37,17 @@ def open_details(page: Page, device: Device) -> Locator:
     return details
 
 
-def open_dialog(page: Page, container: Locator, action: str) -> Locator:
-    """Click a button that asks for confirmation, and return its dialog."""
-    container.get_by_role("button", name=action).first.click()
-    dialog = page.get_by_role("dialog")
+def open_dialog(page: Page, container: Locator, action: str, *, scripts: bool = True) -> Locator:
+    """Follow a link to a form, and return its dialog, or the page of the form without scripts."""
+    container.get_by_role("link", name=action).first.click()
+    dialog = page.get_by_role("dialog" if scripts else "main")
     expect(dialog).to_contain_text(f"{action} ")
     return dialog
+
+
+def open_rename(container: Locator) -> None:
+    """Open the form that renames a device, in the list or on the device's page."""
+    container.get_by_role("link", name="Rename").click()
 
 
 def set_up(page: Page, server: RealServer) -> None:

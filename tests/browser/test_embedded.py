@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
 from examples.themed_host.app import create_app
+from tests.browser.actions import open_rename
 from tests.browser.conftest import DESKTOP, HEIGHT, PHONE, TIMEOUT_MS
 from tests.browser.site import LIST
 from tests.conftest import state_of
@@ -98,6 +99,7 @@ def test_admin_pages_follow_the_color_scheme_of_the_host_layout(page: Page, sche
 def test_rename_updates_the_page_in_place(page: Page) -> None:
     page.goto(f"{LIST}/1")
     page.evaluate("window.wasNotReloaded = true")
+    open_rename(page.get_by_role("article"))
     page.get_by_label("Name of").fill("Front desk")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#apidevices-status")).to_have_text("The device is now named “Front desk”.")
@@ -115,6 +117,7 @@ def test_htmx_is_loaded_only_if_the_host_has_not_loaded_it(page: Page, script: s
     page.on("request", lambda sent: loaded.append(sent.url) if "htmx" in sent.url else None)
     page.goto(f"{LIST}/2", wait_until="networkidle")
     assert len(loaded) == (0 if script else 1)
+    open_rename(page.get_by_role("article"))
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#apidevices-status")).to_contain_text("The name was removed.")
 

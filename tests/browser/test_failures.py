@@ -6,7 +6,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from harness.real_server import RealServer
-from tests.browser.actions import expect_status, open_dialog, open_list, set_up, without_page_load
+from tests.browser.actions import (
+    expect_status,
+    open_dialog,
+    open_list,
+    open_rename,
+    set_up,
+    without_page_load,
+)
 from tests.browser.conftest import Monitor, OpenPage, sign_in
 from tests.browser.site import BOB, LIST, Site
 from tests.conftest import DEVICE, as_device
@@ -45,15 +52,13 @@ def test_failed_block_shows_an_error_and_can_be_retried(
         dialog.get_by_label("Reason").fill("Lost")
         desktop.context.set_offline(True)
         dialog.get_by_role("button", name="Block device").click()
-        expect_status(desktop, NO_RESPONSE)
-        expect(dialog).to_be_hidden()  # its backdrop would cover the message
-        expect(row.get_by_role("button", name="Block")).to_be_focused()
-        expect(row).not_to_contain_text("Blocked")
+        expect(dialog.get_by_role("alert")).to_contain_text(NO_RESPONSE)
+        expect(dialog.get_by_role("button", name="Block device")).to_be_focused()
         assert site.state(device)["status"] == "active"
         desktop.context.set_offline(False)
-        dialog = open_dialog(desktop, row, "Block")
         dialog.get_by_role("button", name="Block device").click()
         expect(row).to_contain_text("Blocked")
+        expect(dialog).to_be_hidden()
     assert site.state(device)["block_reason"] == "Lost"
 
 
@@ -61,11 +66,11 @@ def test_failed_rename_keeps_the_typed_name(site: Site, desktop: Page, monitor: 
     monitor.network_may_fail = True
     device = site.device(name="Before")
     row = open_list(desktop, device)
-    row.get_by_title("Rename", exact=True).click()
+    open_rename(row)
     desktop.context.set_offline(True)
     row.get_by_label("Name of").fill("After")
     row.get_by_role("button", name="Save").click()
-    expect_status(desktop, NO_RESPONSE)
+    expect(row.get_by_role("alert")).to_contain_text(NO_RESPONSE)
     expect(row.get_by_label("Name of")).to_have_value("After")
     expect(row.get_by_role("button", name="Save")).to_be_focused()
     assert site.state(device)["name"] == "Before"
@@ -94,7 +99,8 @@ def test_block_on_a_stopped_server_shows_an_error(
     dialog = open_dialog(page, row, "Block")
     bare_server.stop()
     dialog.get_by_role("button", name="Block device").click()
-    expect_status(page, NO_RESPONSE)
+    expect(dialog.get_by_role("alert")).to_contain_text(NO_RESPONSE)
+    dialog.get_by_role("button", name="Cancel").click()
     expect(row).not_to_contain_text("Blocked")
 
 
@@ -107,9 +113,13 @@ def test_block_after_the_session_ended_returns_to_the_list_after_sign_in(
     monitor.expected_statuses.add(401)
     device = site.device()
     bob_page.goto(f"{LIST}?name={device.identifier}")
-    sign_out_elsewhere(bob_page)
     dialog = open_dialog(bob_page, bob_page.locator(device.element), "Block")
+    dialog.get_by_label("Reason").fill("Lost")
+    sign_out_elsewhere(bob_page)
     dialog.get_by_role("button", name="Block device").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Your session has ended")
+    expect(dialog.get_by_label("Reason")).to_have_value("Lost")
+    dialog.get_by_role("link", name="Sign in").click()
     expect(bob_page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert site.state(device)["status"] == "active"
     sign_in(bob_page, BOB, path=None)
@@ -133,11 +143,11 @@ def test_page_of_an_earlier_session_asks_to_reload(
     monitor.expected_statuses.add(400)
     device = site.device()
     row = open_list(bob_page, device)
+    dialog = open_dialog(bob_page, row, "Block")
     sign_in(sign_out_elsewhere(bob_page), BOB)
     with without_page_load(bob_page):
-        dialog = open_dialog(bob_page, row, "Block")
         dialog.get_by_role("button", name="Block device").click()
-        expect_status(bob_page, "Reload it and try again.")
+        expect(dialog.get_by_role("alert")).to_contain_text("Reload it and try again.")
         expect(row).not_to_contain_text("Blocked")
     assert site.state(device)["status"] == "active"
 
@@ -150,8 +160,8 @@ def test_blocking_a_device_that_another_user_blocked_keeps_the_first_reason(
 ) -> None:
     device = site.device()
     row = open_list(desktop, device)
-    site.block(device, reason="First")
     dialog = open_dialog(desktop, row, "Block")
+    site.block(device, reason="First")
     dialog.get_by_label("Reason").fill("Second")
     dialog.get_by_role("button", name="Block device").click()
     expect(row).to_contain_text("Blocked")

@@ -30,7 +30,8 @@ def test_keyboard_can_block_a_device_and_cancel_unblocking(
     device = site.device()
     page.goto(f"{LIST}?name={device.identifier}")
     row = page.locator(device.element)
-    tab_to(page, row.get_by_role("button", name="Block"))
+    block = row.get_by_role("link", name="Block")
+    tab_to(page, block)
     with without_page_load(page, scripts):
         page.keyboard.press("Enter")
         expect(page.get_by_label("Reason")).to_be_focused()
@@ -39,40 +40,45 @@ def test_keyboard_can_block_a_device_and_cancel_unblocking(
         expect_status(page, "is blocked.")
     assert site.state(device)["block_reason"] == "Lost on the train"
 
-    unblock = row.get_by_role("button", name="Unblock")
+    unblock = row.get_by_role("link", name="Unblock")
     if scripts:
         expect(unblock).to_be_focused()
     else:
         tab_to(page, unblock)
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Unblock device")).to_be_focused()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_be_hidden()
-    expect(unblock).to_be_focused()
+    if scripts:
+        page.keyboard.press("Escape")
+    else:
+        page.go_back()
+    expect(row).to_be_visible()
+    if scripts:
+        expect(unblock).to_be_focused()
     assert site.call(device.identifier) == 403
 
 
-@pytest.mark.parametrize(("key", "presses"), [("Tab", 3), ("Shift+Tab", 1)])
-def test_tab_out_of_a_dialog_closes_it(site: Site, desktop: Page, key: str, presses: int) -> None:
+@pytest.mark.parametrize("key", ["Tab", "Shift+Tab"])
+def test_tab_stays_in_an_open_dialog(site: Site, desktop: Page, key: str) -> None:
     site.device()
     upper = site.device()  # devices that called last come first
     desktop.goto(LIST)
     dialog = open_dialog(desktop, desktop.locator(upper.element), "Block")
     expect(dialog.get_by_label("Reason")).to_be_focused()
-    for _ in range(presses):
-        expect(dialog).to_be_visible()
+    for _ in range(8):
         desktop.keyboard.press(key)
-    expect(dialog).to_be_hidden()
-    assert desktop.evaluate("document.activeElement !== document.body")
+        # After the last element, Tab leaves the page for the browser, and then returns.
+        focused = desktop.evaluate("document.activeElement.closest('body > div, dialog')?.id")
+        assert focused in (None, "apidevices-dialog")
 
 
 def test_keyboard_can_unblock_a_device(site: Site, desktop: Page) -> None:
     device = site.device()
     site.block(device)
     desktop.goto(f"{LIST}?status=blocked&name={device.identifier}")
-    tab_to(desktop, desktop.get_by_role("button", name=re.compile("^Unblock")))
-    for _ in ("open", "confirm"):
-        desktop.keyboard.press("Enter")
+    tab_to(desktop, desktop.get_by_role("link", name=re.compile("^Unblock")))
+    desktop.keyboard.press("Enter")
+    expect(desktop.get_by_role("button", name="Unblock device")).to_be_focused()
+    desktop.keyboard.press("Enter")
     expect_status(desktop, "is unblocked.")
     assert site.call(device.identifier) == 200
 
@@ -81,14 +87,14 @@ def test_keyboard_can_rename_a_device_in_the_list(site: Site, desktop: Page) -> 
     device = site.device(name="Before")
     desktop.goto(f"{LIST}?name={device.identifier}")
     row = desktop.locator(device.element)
-    pencil = row.get_by_title("Rename", exact=True)
+    pencil = row.get_by_role("link", name="Rename")
     tab_to(desktop, pencil)
     with without_page_load(desktop):
         desktop.keyboard.press("Enter")
         expect(row.get_by_label("Name of")).to_be_focused()
         desktop.keyboard.type("After")  # the old name is selected, so typing replaces it
         desktop.keyboard.press("Enter")
-        expect(row.get_by_role("link")).to_have_text("After")
+        expect(row.get_by_role("link").first).to_have_text("After")
         expect(pencil).to_be_focused()
     assert site.state(device)["name"] == "After"
 
@@ -97,25 +103,28 @@ def test_escape_cancels_renaming(site: Site, desktop: Page) -> None:
     device = site.device(name="Before")
     desktop.goto(f"{LIST}?name={device.identifier}")
     row = desktop.locator(device.element)
-    tab_to(desktop, row.get_by_title("Rename", exact=True))
+    tab_to(desktop, row.get_by_role("link", name="Rename"))
     desktop.keyboard.press("Enter")
+    expect(row.get_by_label("Name of")).to_be_focused()
     desktop.keyboard.type("After")
     desktop.keyboard.press("Escape")
     expect(row.get_by_label("Name of")).to_be_hidden()
-    expect(row.get_by_title("Rename", exact=True)).to_be_focused()
-    expect(row.get_by_role("link")).to_have_text("Before")
+    expect(row.get_by_role("link", name="Rename")).to_be_focused()
+    expect(row.get_by_role("link").first).to_have_text("Before")
     assert site.state(device)["name"] == "Before"
 
 
 def test_rename_on_the_device_page_keeps_the_focus_position(site: Site, desktop: Page) -> None:
     device = site.device()
     desktop.goto(device.path)
-    tab_to(desktop, desktop.get_by_label("Name of"))
+    rename = desktop.get_by_role("link", name="Rename")
+    tab_to(desktop, rename)
+    desktop.keyboard.press("Enter")
+    expect(desktop.get_by_label("Name of")).to_be_focused()
     desktop.keyboard.type("After")
     desktop.keyboard.press("Enter")
     expect_status(desktop, "The device is now named")
-    desktop.keyboard.press("Tab")
-    expect(desktop.get_by_label("Name of After")).to_be_focused()
+    expect(rename).to_be_focused()
 
 
 def test_filter_field_keeps_focus_while_the_list_updates(site: Site, desktop: Page) -> None:
@@ -168,7 +177,7 @@ def test_keyboard_can_create_and_revoke_a_token(site: Site, desktop: Page) -> No
     expect(desktop.get_by_role("heading", name="Your new token")).to_be_focused()
     token = desktop.get_by_label("API token", exact=True).inner_text()
     assert site.call("keyboard", token=token) == 200
-    tab_to(desktop, desktop.get_by_role("button", name="Revoke by keyboard"))
+    tab_to(desktop, desktop.get_by_role("link", name="Revoke by keyboard"))
     desktop.keyboard.press("Enter")
     expect(desktop.get_by_role("dialog").locator(":focus")).to_be_visible()
     desktop.get_by_role("button", name="Revoke token").press("Enter")

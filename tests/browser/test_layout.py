@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from harness.real_server import RealServer
-from tests.browser.actions import open_dialog, set_up
+from tests.browser.actions import open_dialog, open_rename, set_up
 from tests.browser.conftest import DESKTOP, PHONE, Monitor, OpenPage
 from tests.browser.site import ACCOUNT, LIST, TOKENS, Device, Site
 
@@ -97,10 +97,10 @@ def test_rename_form_and_dialog_fit_on_a_phone(
     found = request.getfixturevalue(device)
     phone.goto(LIST)
     row = phone.locator(found.element)
-    row.get_by_title("Rename", exact=True).click()
+    open_rename(row)
     expect(row.get_by_label("Name of")).to_be_visible()
     assert_fits(phone)
-    row.get_by_role("button", name="lock").last.click()
+    row.get_by_role("link", name="lock").last.click()
     dialog = phone.get_by_role("dialog")
     expect(dialog).to_be_in_viewport()
     assert_fits(phone)
@@ -119,6 +119,7 @@ def test_dialog_scrolls_on_a_short_screen(phone: Page, arabic_device: Device) ->
 
 def test_status_message_fits_on_a_phone(phone: Page, long_device: Device) -> None:
     phone.goto(long_device.path)
+    open_rename(phone.locator("article"))
     phone.get_by_role("button", name="Save").click()
     expect(phone.locator("#apidevices-status")).to_contain_text("The device is now named")
     assert_fits(phone)
@@ -180,8 +181,8 @@ def assert_touch_target(element: Locator) -> None:
 @pytest.mark.parametrize(
     "action",
     [
-        lambda row: row.get_by_title("Rename", exact=True),
-        lambda row: row.get_by_role("button", name="Block"),
+        lambda row: row.get_by_role("link", name="Rename"),
+        lambda row: row.get_by_role("link", name="Block"),
     ],
     ids=["rename", "block"],
 )
@@ -197,7 +198,7 @@ def test_touch_targets_in_rename_form_and_dialog_are_large_enough(site: Site, ph
     device = site.device()
     phone.goto(LIST)
     row = phone.locator(device.element)
-    row.get_by_title("Rename", exact=True).click()
+    open_rename(row)
     assert_touch_target(row.get_by_label("Name of"))
     assert_touch_target(row.get_by_role("button", name="Save"))
     for button in open_dialog(phone, row, "Block").get_by_role("button").all():
@@ -215,5 +216,5 @@ def test_touch_targets_of_filters_are_large_enough(site: Site, phone: Page) -> N
 def test_tapping_a_name_opens_the_device_page(site: Site, phone: Page) -> None:
     device = site.device()
     phone.goto(LIST)
-    phone.locator(device.element).get_by_role("link").tap()
+    phone.locator(device.element).get_by_role("link").first.tap()
     expect(phone.locator(f"article{device.element}")).to_be_visible()

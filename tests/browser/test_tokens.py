@@ -28,7 +28,7 @@ def test_token_can_be_created_and_revoked(
     rows = page.get_by_role("row") if kind[0] == DESKTOP else page.locator("tr")
     row = rows.filter(has_text=name)
     with without_page_load(page, scripts):
-        dialog = open_dialog(page, row, "Revoke")
+        dialog = open_dialog(page, row, "Revoke", scripts=scripts)
         expect(dialog).to_contain_text("This can't be undone.")
         dialog.get_by_role("button", name="Revoke token").click()
         expect_status(page, f"The token “{name}” is revoked.")

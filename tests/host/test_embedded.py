@@ -80,6 +80,7 @@ def test_layout_without_head_block_still_gets_styles_and_scripts(
         "app.css",
         "theme.css",
         "app.js",
+        "dialogs.js",
     ]
 
 
@@ -127,7 +128,7 @@ def test_htmx_gets_fragments_without_the_layout(visitor: Visitor) -> None:
 
 
 def test_block_dialog_mentions_credentials_in_a_host_without_tokens(visitor: Visitor) -> None:
-    dialog = visitor.get(f"{ADMIN}/1").root.one(role="dialog").text
+    dialog = visitor.get(f"{ADMIN}/1/block", htmx=True).text
     assert "Its credentials stay valid, so other devices that share them keep working." in dialog
     assert "token" not in dialog
 

@@ -11,11 +11,13 @@ _BOOLEAN = frozenset(
     [
         "autofocus",
         "checked",
+        "data-close",
+        "data-dialog",
+        "data-errors",
         "defer",
         "hidden",
         "hx-disable",
         "open",
-        "popover",
         "readonly",
         "required",
     ]

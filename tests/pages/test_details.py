@@ -68,7 +68,7 @@ def phone(app: Flask, fake_clock: FakeClock, new_token: NewToken) -> Phone:
 def details(admin: Visitor) -> Page:
     """Follow the link from the list to the page of the only device."""
     [row] = admin.get(LIST).root.one("tbody").all("tr")
-    return admin.get(row.one("td", class_="name").one("a")["href"])
+    return admin.get(row.one("td", class_="name").all("a")[0]["href"])
 
 
 def test_details_show_every_reported_field(admin: Visitor, phone: Phone) -> None:

@@ -23,7 +23,7 @@ def test_htmx_form_redirects_to_login_and_back_to_its_page(
     device = register("phone-1")
     page = admin.get(f"{LIST}?name=phone")
     before = administrator.device()
-    token = page.form("/name").one("input", name="csrf_token")["value"]
+    token = page.form("/logout").one("input", name="csrf_token")["value"]
     response = Visitor(app.test_client()).post(
         f"{LIST}/{device}/{action}?from=list&name=phone",
         htmx=True,

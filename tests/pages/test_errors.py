@@ -53,7 +53,6 @@ def test_unknown_path_is_not_found(visitors: dict[str, Visitor], visitor: str, p
     [
         ("DELETE", LIST, "GET"),
         ("POST", LIST, "GET"),
-        ("GET", "/settings/api-tokens/1/revoke", "POST"),
         ("GET", "/logout", "POST"),
     ],
 )

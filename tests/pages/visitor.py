@@ -47,13 +47,20 @@ class Page:
 
     def form(self, action: str) -> Node:
         """Return the only POST form whose action path ends with ``action``."""
-        found = [
+        found = self._forms(action)
+        assert len(found) == 1, f"{len(found)} forms post to {action}"
+        return found[0]
+
+    def has_form(self, action: str) -> bool:
+        """Return whether a POST form has an action path that ends with ``action``."""
+        return bool(self._forms(action))
+
+    def _forms(self, action: str) -> list[Node]:
+        return [
             form
             for form in self.root.all("form", method="post")
             if urlsplit(form.get("action") or self.path).path.endswith(action)
         ]
-        assert len(found) == 1, f"{len(found)} forms post to {action}"
-        return found[0]
 
 
 class Visitor:
@@ -73,9 +80,18 @@ class Visitor:
         headers = {**HTMX, "HX-Current-URL": f"http://localhost{at}"} if htmx else {}
         return self._read(self.client.post(path, data=typed, headers=headers, buffered=True))
 
+    def open_form(self, page: Page, action: str, *, htmx: bool = False) -> Page:
+        """Return what has the form that posts to ``action``: the page, or what it links to."""
+        if page.has_form(action):
+            return page
+        links = [link["href"] for link in page.root.all("a") if link.get("href")]
+        [url] = [link for link in links if urlsplit(link).path.endswith(action)]
+        return self.get(url, htmx=htmx)
+
     def submit(self, page: Page, action: str, *, htmx: bool = False, **typed: str) -> Page:
-        """Fill in a form of a page and submit it."""
-        form = page.form(action)
+        """Fill in a form that a page has or links to, and submit it."""
+        source = self.open_form(page, action, htmx=htmx)
+        form = source.form(action)
         values = {
             field["name"]: field.get("value") or ""
             for field in form.all("input")
@@ -83,11 +99,11 @@ class Visitor:
             and (field.get("type") != "checkbox" or field.get("checked") is not None)
         }
         assert typed.keys() <= {field.get("name") for field in form.all("input")}, typed
-        url = (form.get("hx-post") if htmx else None) or form.get("action") or page.path
+        url = (form.get("hx-post") if htmx else None) or form.get("action") or source.path
         return self.post(url, htmx=htmx, at=page.path, **{**values, **typed})
 
     def change(self, path: str, action: str, *, htmx: bool = False, **typed: str) -> Page:
-        """Open a page, fill in one of its forms and submit it."""
+        """Open a page, fill in a form that it has or links to, and submit it."""
         return self.submit(self.get(path), action, htmx=htmx, **typed)
 
     def follow(self, response: Page) -> Page:
@@ -127,7 +143,7 @@ def check(page: Page) -> None:
         assert script["src"].startswith("/")
         assert script.text == ""
     if page.is_full_page:
-        for attribute in ("aria-labelledby", "aria-describedby", "for", "popovertarget"):
+        for attribute in ("aria-labelledby", "aria-describedby", "for", "data-inline"):
             values = [node[attribute] for node in page.root.all() if node.get(attribute)]
             referenced = {name for names in values for name in names.split()}
             assert referenced <= ids.keys(), f"{attribute} refers to a missing id"
