@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from harness.real_server import RealServer, wait_until
-from tests.browser.actions import open_dialog, set_up
+from tests.browser.actions import open_dialog, open_rename, set_up
 from tests.browser.conftest import Monitor, OpenPage
 from tests.browser.measuring import assert_sound_at_all_widths
 from tests.browser.site import ACCOUNT, LIST, TOKENS, Device, Site
@@ -82,7 +82,7 @@ def test_list_without_matches(desktop: Page) -> None:
 
 def test_rename_form_in_the_list(open_fleet: Page, fleet: list[Device]) -> None:
     row = open_fleet.locator(fleet[0].element)
-    row.get_by_title("Rename", exact=True).click()
+    open_rename(row)
     expect(row.get_by_label("Name of")).to_be_visible()
     assert_sound_at_all_widths(open_fleet)
 
@@ -90,6 +90,12 @@ def test_rename_form_in_the_list(open_fleet: Page, fleet: list[Device]) -> None:
 def test_block_dialog(open_fleet: Page, fleet: list[Device]) -> None:
     open_dialog(open_fleet, open_fleet.locator(fleet[0].element), "Block")
     assert_sound_at_all_widths(open_fleet)
+
+
+@pytest.mark.parametrize("form", ["block", "name"])
+def test_form_as_a_page(desktop: Page, fleet: list[Device], form: str) -> None:
+    desktop.goto(f"{fleet[0].path}/{form}")
+    assert_sound_at_all_widths(desktop)
 
 
 # --- a device ----------------------------------------------------------------------------------
