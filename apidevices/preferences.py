@@ -7,12 +7,12 @@ from apidevices.database import Database
 from apidevices.models import Preferences
 
 Density = Literal["comfortable", "compact"]
-Column = Literal["application", "model", "first_seen", "system", "token", "address", "tags"]
+Column = Literal["application", "system", "model", "first_seen", "token", "address", "tags"]
 
 COLUMNS: tuple[Column, ...] = get_args(Column)
 """The columns to choose from, in their order. All others are always there."""
 
-DEFAULT_COLUMNS: tuple[Column, ...] = ("application", "model")
+DEFAULT_COLUMNS: tuple[Column, ...] = ("application", "system", "model")
 
 _ACCOUNT_LENGTH = 320
 

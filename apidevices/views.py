@@ -6,23 +6,19 @@ from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
 
 from apidevices import audit
 from apidevices.audit import Action
 from apidevices.database import Database
 from apidevices.errors import Conflict, InvalidInput, ViewExists, ViewNotFound
+from apidevices.listing import Filters, sort_or_default
 from apidevices.listing.search import fold
 from apidevices.models import MAX_ID, SavedView
 from apidevices.text import MAX_LENGTH, clean_text
 
 MAX_VIEWS = 50
 """How many views can be saved. The navigation shows all of them."""
-
-MAX_QUERY = 4_000
-"""The maximum length of a view's query string, in characters."""
-
-_POSITION = frozenset({"cursor", "from"})
-"""The parameters of the list that say where somebody is in it, not what it contains."""
 
 
 def save(
@@ -39,13 +35,11 @@ def save(
         now: The current time.
 
     Raises:
-        InvalidInput: The name is empty or too long, or the query is too long.
+        InvalidInput: The name is empty or too long.
         ViewExists: Another view has this name, and ``replace`` is False.
         Conflict: There are 50 views already.
     """
     name, query = _clean_name(name), normalized(query)
-    if len(query) > MAX_QUERY:
-        raise InvalidInput("name", "These filters are too long to save.")
     with db.write(exclusive=True) as session:
         views = session.scalars(select(SavedView)).all()
         view = next((view for view in views if fold(view.name) == fold(name)), None)
@@ -93,12 +87,14 @@ def delete(db: Database, view_id: int, *, actor: str, now: datetime) -> SavedVie
 
 
 def normalized(query: str) -> str:
-    """Return a query string of the list without empty values and the position in the list.
+    """Return a query string of the list with nothing but its filters and its order.
 
-    Equal filters have equal results.
+    Equal filters have equal results. Whatever is unknown or invalid is left out.
     """
-    parameters = parse_qsl(query)
-    return urlencode(sorted((name, value) for name, value in parameters if name not in _POSITION))
+    parameters = MultiDict(parse_qsl(query))
+    sort = sort_or_default(parameters.get("sort"))
+    order = [] if sort == sort_or_default(None) else [("sort", sort)]
+    return urlencode([*sorted(Filters.lenient(parameters).query), *order])
 
 
 def _load(session: Session, view_id: int, *, lock: bool = False) -> SavedView:

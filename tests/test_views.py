@@ -19,10 +19,10 @@ def saved(db: Database) -> list[tuple[str, str]]:
 
 
 def test_view_is_saved_under_a_cleaned_name_without_its_position(db: Database) -> None:
-    query = "?status=blocked&name=&cursor=older-1-2&tag=Team+A&tag=B%26C&from=list".lstrip("?")
+    query = "status=blocked&name=&cursor=older-1-2&tag=Team+A&tag=B%26C&from=list&sort=name"
     view = views.save(db, " Stolen\n tills ", query, **AUDIT)
     assert (view.name, view.created_by, view.created_at) == ("Stolen tills", "ann", NOON)
-    assert saved(db) == [("Stolen tills", "status=blocked&tag=B%26C&tag=Team+A")]
+    assert saved(db) == [("Stolen tills", "status=blocked&tag=B%26C&tag=Team+A&sort=name")]
     assert views.get(db, view.id).query == view.query
 
 
@@ -55,12 +55,10 @@ def test_deleted_view_is_gone(db: Database) -> None:
 
 
 @pytest.mark.database("sqlite")
-@pytest.mark.parametrize(
-    ("name", "query"), [("\u200b", ""), ("x" * 256, ""), ("x", f"name={'x' * 4_000}")]
-)
-def test_invalid_view_is_not_saved(db: Database, name: str, query: str) -> None:
+@pytest.mark.parametrize("name", ["\u200b", "x" * 256])
+def test_invalid_name_of_a_view_is_rejected(db: Database, name: str) -> None:
     with pytest.raises(InvalidInput):
-        views.save(db, name, query, **AUDIT)
+        views.save(db, name, "", **AUDIT)
     assert saved(db) == []
 
 
@@ -76,7 +74,7 @@ def test_number_of_views_is_limited(db: Database, monkeypatch: pytest.MonkeyPatc
 
 def test_preferences_are_kept_for_each_account(db: Database) -> None:
     defaults = preferences.load(db, "ann@example.org")
-    assert defaults == {"columns": ["application", "model"], "density": "comfortable"}
+    assert defaults == {"columns": ["application", "system", "model"], "density": "comfortable"}
     preferences.store(db, "ann@example.org", density="compact")
     stored = preferences.store(db, "ann@example.org", columns=["tags", "unknown", "first_seen"])
     assert stored == {"columns": ["first_seen", "tags"], "density": "compact"}

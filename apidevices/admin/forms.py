@@ -7,6 +7,7 @@ from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     DateField,
+    HiddenField,
     IntegerField,
     RadioField,
     SelectMultipleField,
@@ -75,6 +76,23 @@ class BlockForm(FlaskForm):
     """The reason for a block. ``devices.block`` validates it."""
 
     reason = StringField("Reason", id="block-reason", render_kw={"maxlength": devices.MAX_REASON})
+
+
+class ViewForm(FlaskForm):
+    """The name of a saved view. ``views.save`` validates it."""
+
+    name = StringField("Name", filters=[_clean])
+    replaced = HiddenField()
+
+    @property
+    def replaces(self) -> bool:
+        """Whether to replace the view with this name: the form has asked for that very name."""
+        return bool(self.name.data) and self.name.data == self.replaced.data
+
+    def ask_to_replace(self, problem: str) -> None:
+        """Ask whether to replace the view that has this name."""
+        self.name.errors = [f"{problem} Save again to replace it, or choose another name."]
+        self.replaced.data = self.name.data
 
 
 class TokenForm(FlaskForm):

@@ -209,3 +209,9 @@ def test_panels_are_escaped_unless_they_are_markup(make_page: Callable[..., Page
     page = make_page(device_panels=lambda _device: panels)
     assert [node.text for node in page.root.all("i")] == ["2"]
     assert "<i>1</i>" in page.text
+
+
+def test_saved_view_appears_in_the_layout_of_the_host(visitor: Visitor) -> None:
+    listed = visitor.follow(visitor.change(f"{ADMIN}/views?name=till", "/views", name="Tills"))
+    [link] = [link for link in listed.root.all("a") if link.text == "Tills"]
+    assert (link["href"], link["aria-current"]) == (f"{ADMIN}?name=till", "page")
