@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from apidevices import APIDevices, ConfigError
 from apidevices.standalone import (
     accounts,
+    block_ends,
     client_api,
     commands,
     compression,
@@ -149,6 +150,7 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
     app.register_blueprint(devices.gate)
     app.register_blueprint(health.blueprint)
     metrics.init_app(app)
+    block_ends.init_app(app)
     housekeeping.init_app(app, settings)
     for path in ("/", "/settings/"):
         app.add_url_rule(path, f"home:{path}", lambda: redirect("/settings/api-devices"))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from apidevices import audit, clock, devices, limits, upkeep
@@ -48,7 +48,12 @@ def fill(db: Database, register: Register, setting: str, ages: list[timedelta]) 
                 session.execute(
                     update(DeviceActivity)
                     .where(DeviceActivity.device_id == device_id)
-                    .values(denied_count=3, last_denied_at=at)
+                    .values(
+                        denied_count=3,
+                        last_denied_at=at,
+                        last_denied_address="192.0.2.1",
+                        last_denied_token_id=1,
+                    )
                 )
         if setting == "UPLOADS":
             uploads.store(db, b"[]", device_id=device_id, token_id=1, now=at)
@@ -58,7 +63,13 @@ def count(db: Database, setting: str) -> int:
     """Return how many rows that a setting is about are left."""
     query = {
         "HISTORY": select(func.count()).select_from(DeviceHistory),
-        "DENIALS": select(func.count()).where(DeviceActivity.denied_count > 0),
+        "DENIALS": select(func.count()).where(
+            or_(
+                DeviceActivity.denied_count > 0,
+                DeviceActivity.last_denied_address.is_not(None),
+                DeviceActivity.last_denied_token_id.is_not(None),
+            )
+        ),
         "AUDIT": select(func.count()).where(AuditEntry.subject == "x"),
         "UPLOADS": select(func.count()).select_from(Upload),
     }[setting]

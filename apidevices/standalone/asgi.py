@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from apidevices.standalone import housekeeping, request_ids, security_headers
+from apidevices.standalone import block_ends, housekeeping, request_ids, security_headers
 from apidevices.standalone.delay import delay_of
 from apidevices.standalone.disk import DiskWatch
 from apidevices.standalone.logs import Access
@@ -92,6 +92,7 @@ class Application:
             message = await receive()
             if message["type"] == "lifespan.startup":
                 housekeeping.of(self._app).start()
+                block_ends.of(self._app).start()
             else:
                 self._gate.close()
                 await asyncio.to_thread(self._close)  # all request threads may be busy
@@ -100,6 +101,7 @@ class Application:
                 return
 
     def _close(self) -> None:
+        block_ends.of(self._app).stop()
         housekeeping.of(self._app).stop()
         with self._app.app_context():
             current_state().close()

@@ -78,6 +78,36 @@ def test_denied_requests_are_summed_across_flushes(
     assert (found.last_active_at, found.last_activity_at) == (NOON, NOON)
 
 
+@pytest.mark.parametrize("flush_between", [True, False], ids=["two flushes", "one flush"])
+def test_address_and_token_of_the_last_denied_request_are_recorded(
+    db: Database, buffer: ActivityBuffer, register: Register, token_id: int, flush_between: bool
+) -> None:
+    device_id = register("phone-1")
+    buffer.record_denial(device_id, after(6), token_id, '2001:db8::1"\\')  # as it may be forged
+    if flush_between:
+        buffer.flush()
+    buffer.record_denial(device_id, after(5), None, "192.0.2.5")
+    buffer.flush()
+    found = activity(db, device_id)
+    assert (found.denied_count, found.last_denied_at) == (2, after(6))
+    assert found.last_denied_address == '2001:db8::1"\\'
+    assert (found.last_denied_token_id, token_used_at(db, token_id)) == (token_id, None)
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"), [("x" * 70, "x" * 64), ("", None), (None, None), ("1.2\x003\ud800", None)]
+)
+def test_unusual_address_of_a_denied_request_does_not_fail_the_flush(
+    db: Database, buffer: ActivityBuffer, register: Register, sent: str | None, stored: str | None
+) -> None:
+    device_id = register("phone-1")
+    buffer.record_denial(device_id, after(5), None, "192.0.2.1")
+    buffer.record_denial(device_id, after(6), None, sent)
+    buffer.flush()
+    found = activity(db, device_id)
+    assert (found.denied_count, found.last_denied_address) == (2, stored)
+
+
 def test_second_flush_does_not_write_the_same_activity_again(
     db: Database, buffer: ActivityBuffer, register: Register
 ) -> None:
