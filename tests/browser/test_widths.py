@@ -98,6 +98,23 @@ def test_form_as_a_page(desktop: Page, fleet: list[Device], form: str) -> None:
     assert_sound_at_all_widths(desktop)
 
 
+def test_saved_view(desktop: Page, fleet: list[Device]) -> None:
+    desktop.goto(f"{LIST}/views?name=wide0a")
+    assert_sound_at_all_widths(desktop)
+    name = "Scanners and tablets at the main entrance"
+    desktop.get_by_label("Name").fill(name)
+    desktop.get_by_role("button", name="Save view").click()
+    link = desktop.get_by_role("link", name=name, exact=True)
+    expect(link).to_have_attribute("aria-current", "page")
+    assert_sound_at_all_widths(desktop)
+    desktop.get_by_role("link", name=f"Delete the view {name}").click()
+    dialog = desktop.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+    dialog.get_by_role("button", name="Delete view").click()
+    expect(link).to_have_count(0)
+
+
 # --- a device ----------------------------------------------------------------------------------
 
 

@@ -66,6 +66,9 @@ def pages(
     yield "token-error", admin.change(TOKENS, TOKENS, name="")
     yield "new-token", admin.follow(admin.change(TOKENS, TOKENS, name="Scanners"))
     yield "no-matches", admin.get(f"{LIST}?name=nothing")
+    view = admin.change(f"{LIST}/views?name=nothing", "/views", name="Missing")
+    yield "saved-view", admin.follow(view)
+    yield "delete-view", admin.get(f"{LIST}/views/1/delete")
     yield "blocked-devices", admin.get(f"{LIST}?status=blocked")
     device = f"{LIST}/{device_id}"
     yield "rename-error", admin.change(device, "/name", name="x" * 256)
