@@ -27,8 +27,8 @@ hostile: .venv/installed-hostile  ## Attack the server for a quarter of an hour,
 bench: .venv/installed-bench  ## Run all benchmarks, or some parts: ARGS='gate lists --quick'
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
-screenshots: .venv/installed-dev  ## Take the screenshots in the README
-	@exec $(BIN)/python -m harness.screenshots
+screenshots: .venv/installed-dev  ## Take the screenshots in the README, or of every page: ARGS=FOLDER
+	@exec $(BIN)/python -m harness.screenshots $(ARGS)
 
 lint: .venv/installed-dev  ## Check style, types, imports and templates
 	$(BIN)/ruff check .
