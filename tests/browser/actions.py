@@ -45,6 +45,20 @@ def open_dialog(page: Page, container: Locator, action: str, *, scripts: bool = 
     return dialog
 
 
+def each_form(page: Page, container: Locator) -> Iterator[str]:
+    """Open each form that links lead to, one after another, and yield its path."""
+    links = container.locator("a:is([data-dialog], [data-inline])")
+    for number in range(links.count()):
+        link = links.nth(number)
+        link.evaluate("link => link.closest('details')?.setAttribute('open', '')")
+        link.click()
+        form = page.locator("form:has(:focus)")
+        expect(form).to_be_visible()
+        yield link.get_attribute("href") or ""
+        page.keyboard.press("Escape")
+        expect(form).to_be_hidden()
+
+
 def open_rename(container: Locator) -> None:
     """Open the form that renames a device, in the list or on the device's page."""
     container.get_by_role("link", name="Rename").click()

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from harness.real_server import RealServer, wait_until
-from tests.browser.actions import open_dialog, open_rename, set_up
+from tests.browser.actions import each_form, open_dialog, open_rename, set_up
 from tests.browser.conftest import Monitor, OpenPage
 from tests.browser.measuring import assert_sound_at_all_widths
 from tests.browser.site import ACCOUNT, LIST, TOKENS, Device, Site
@@ -92,12 +92,6 @@ def test_block_dialog(open_fleet: Page, fleet: list[Device]) -> None:
     assert_sound_at_all_widths(open_fleet)
 
 
-@pytest.mark.parametrize("form", ["block", "name"])
-def test_form_as_a_page(desktop: Page, fleet: list[Device], form: str) -> None:
-    desktop.goto(f"{fleet[0].path}/{form}")
-    assert_sound_at_all_widths(desktop)
-
-
 def test_saved_view(desktop: Page, fleet: list[Device]) -> None:
     desktop.goto(f"{LIST}/views?name=wide0a")
     assert_sound_at_all_widths(desktop)
@@ -127,6 +121,18 @@ def test_details_of_a_blocked_device(desktop: Page, fleet: list[Device]) -> None
     desktop.goto(fleet[1].path)
     expect(desktop.get_by_text("Denied requests")).to_be_visible()
     assert_sound_at_all_widths(desktop)
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["active", "blocked"])
+def test_forms_of_a_device(desktop: Page, fleet: list[Device], number: int) -> None:
+    desktop.goto(fleet[number].path)
+    paths = []
+    for path in each_form(desktop, desktop.locator(f"article{fleet[number].element}")):
+        assert_sound_at_all_widths(desktop)
+        paths.append(path)
+    for path in paths:  # without JavaScript, each form is a page
+        desktop.goto(path)
+        assert_sound_at_all_widths(desktop)
 
 
 def test_details_with_lookalike_characters(site: Site, desktop: Page) -> None:
