@@ -5,7 +5,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
+from apidevices import APIDevices
 from harness.databases import FILE, Databases, PostgresDatabases, SqliteDatabases, Variables
 from harness.postgres import UNSAFE_AND_FAST, Postgres
 from tests.conftest import make_standalone_app, only_settings, state_of
@@ -51,11 +53,41 @@ def migrated(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> 
     return variables
 
 
+@pytest.fixture(scope="session")
+def host_tables(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Variables:
+    """A database with the extension's tables, but not those of the standalone application."""
+    instance = tmp_path_factory.mktemp("host")
+    database = databases.empty(instance)
+    app = Flask("host")
+    extension = APIDevices(db=_host_url(database, instance))
+    extension.init_app(app)
+    with app.app_context():
+        extension.upgrade()
+    state_of(app).close()
+    return database
+
+
 @pytest.fixture
-def url(databases: Databases, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database without tables, for a host application."""
-    (tmp_path / "instance").mkdir()
-    database = databases.empty(tmp_path / "instance")
-    url = database.get("DATABASE_URL", f"sqlite:///{tmp_path / 'instance' / FILE}")
-    yield url.replace("postgresql://", "postgresql+psycopg://")
+def url(databases: Databases, host_tables: Variables, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database for a host application, with the extension's tables.
+
+    An upgrade finds nothing left to do there: creating the tables takes longer than most tests.
+    """
+    database = databases.copy(host_tables, tmp_path / "instance")
+    yield _host_url(database, tmp_path / "instance")
     databases.drop(database)
+
+
+@pytest.fixture
+def empty_url(databases: Databases, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without tables, for a host application."""
+    instance = tmp_path / "instance"
+    instance.mkdir()
+    database = databases.empty(instance)
+    yield _host_url(database, instance)
+    databases.drop(database)
+
+
+def _host_url(database: Variables, instance: Path) -> str:
+    url = database.get("DATABASE_URL", f"sqlite:///{instance / FILE}")
+    return url.replace("postgresql://", "postgresql+psycopg://")

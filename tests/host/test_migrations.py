@@ -125,6 +125,12 @@ def run(url: str, tmp_path: Path) -> Run:
     return run
 
 
+@pytest.fixture
+def url(empty_url: str) -> str:
+    """The URL of a database without tables."""
+    return empty_url
+
+
 @pytest.fixture(params=[FLASK, ALEMBIC], ids=["flask-migrate", "alembic"])
 def command(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Command:
     """The command that runs the migrations of the host, which has two revisions."""
