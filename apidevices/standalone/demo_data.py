@@ -32,6 +32,7 @@ class Block:
     by: str
     denied: int = 0
     last_denied: int = 0  # seconds ago; 0 for never
+    days: int | None = None  # until the block ends; None for never
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Station:
         )
 
 
-LOST = Block("Left in a taxi after the matinee. Marie is calling the driver.", MARIE, 14, 8)
+LOST = Block("Left in a taxi after the matinee. Marie is calling the driver.", MARIE, 14, 8, 2)
 SOLD = Block(
     "Sold with the old box office. The new owner still runs our application.",
     TOMASZ,
@@ -151,9 +152,11 @@ def _store_past(
     activity.record_request(device_id, token_id, active, upload=False)
 
     if block := station.block:
-        devices.block(db, device_id, reason=block.reason, actor=block.by, now=ended)
+        until = None if block.days is None else now + timedelta(days=block.days)
+        devices.block(db, device_id, reason=block.reason, until=until, actor=block.by, now=ended)
         for _ in range(block.denied):
-            activity.record_denial(device_id, now - timedelta(seconds=block.last_denied))
+            denied = now - timedelta(seconds=block.last_denied)
+            activity.record_denial(device_id, denied, token_id, address)
 
 
 def _versions(station: Station) -> Iterator[DeviceIdentity]:

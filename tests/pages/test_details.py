@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 from flask import Flask
 
+from apidevices import devices
+from apidevices.database import Database
 from tests.conftest import DEVICE, NOON, UPLOADS, FakeClock, NewToken, Register, as_device, state_of
 from tests.pages.conftest import ANN
 from tests.pages.markup import Node
@@ -204,6 +206,22 @@ def test_history_shows_token_and_address(admin: Visitor, phone: Phone) -> None:
         entry.one("p", class_="muted source").text
         == "Reported with token box office from 127.0.0.1"
     )
+
+
+def test_history_shows_blocks_with_reason_end_and_actor(
+    admin: Visitor, db: Database, register: Register
+) -> None:
+    until = NOON + timedelta(days=1)
+    device_id = register("phone-1")
+    devices.block(db, device_id, reason="Left in a taxi", until=until, actor="ann", now=NOON)
+    devices.unblock(db, device_id, actor="bob", now=NOON)
+    unblocked, blocked, _ = history(details(admin))
+    for entry, texts in (
+        (unblocked, ("Unblocked", "bob")),
+        (blocked, ("Blocked", "Left in a taxi", "ann", "2030-05-18")),
+    ):
+        for shown in texts:
+            assert shown in entry.text
 
 
 def test_long_history_continues_on_another_page(admin: Visitor, register: Register) -> None:
