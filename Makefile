@@ -30,6 +30,9 @@ bench: .venv/installed-bench  ## Run all benchmarks, or some parts: ARGS='gate l
 screenshots: .venv/installed-dev  ## Take the screenshots in the README, or of every page: ARGS=FOLDER
 	@exec $(BIN)/python -m harness.screenshots $(ARGS)
 
+lighthouse: .venv/installed-dev  ## Measure pages with Lighthouse
+	@exec $(BIN)/python -m harness.lighthouse
+
 lint: .venv/installed-dev  ## Check style, types, imports and templates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -73,4 +76,4 @@ clean:  ## Delete installed and built files, and keep data
 	@.venv/hostile/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/hostile/tools.txt || echo "The scanners can't be installed. Their parts are skipped."
 	@touch $@
 
-.PHONY: help run demo test torture hostile bench screenshots lint format clean
+.PHONY: help run demo test torture hostile bench screenshots lighthouse lint format clean
