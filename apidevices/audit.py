@@ -34,6 +34,7 @@ class Action(StrEnum):
     DEVICES_BLOCKED = "devices.blocked"
     DEVICES_UNBLOCKED = "devices.unblocked"
     DEVICES_DELETED = "devices.deleted"
+    DEVICES_EXPORTED = "devices.exported"
     VIEW_SAVED = "view.saved"
     VIEW_DELETED = "view.deleted"
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an action

@@ -16,6 +16,7 @@ from apidevices.identity import IdentityReader
 from apidevices.limiter import Limiter
 from apidevices.lookup import make_lookup
 from apidevices.metrics import Metrics
+from apidevices.operations import Runner
 from apidevices.problems import ProblemDetails
 from apidevices.tracking import Tracker
 from apidevices.upkeep import Task
@@ -59,6 +60,7 @@ class State:
     on_denied: OnDenied | None
     slots: Slots
     upkeep: list[Task]
+    operations: Runner
 
     @property
     def uses_tokens(self) -> bool:
@@ -69,10 +71,11 @@ class State:
         return self.requires_tokens or at_gate or "apidevices_api" in registered
 
     def close(self) -> None:
-        """Flush pending activity, stop its thread and close all idle connections.
+        """Flush pending activity, stop all threads and close all idle connections.
 
         Later requests reopen connections. Their activity is written when the process exits.
         """
+        self.operations.close()
         self.activity.close()
         self.tracker.close()
         self.gate_tracker.close()
@@ -150,6 +153,7 @@ def build(
         on_denied=on_denied,
         slots=slots,
         upkeep=[*upkeep.clock_repair_tasks(), *upkeep.retention_tasks(settings)],
+        operations=Runner(db),
     )
 
 

@@ -17,6 +17,7 @@ from benchmarks import (
     gate,
     hook,
     lists,
+    many_devices,
     memory,
     proxied_gate,
     request_path,
@@ -40,6 +41,7 @@ PARTS = {
     "lists": lists,
     "writes": writes,
     "memory": memory,
+    "many-devices": many_devices,
     "sign-in": sign_in,
     "strictness": strictness,
 }

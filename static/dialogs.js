@@ -89,7 +89,7 @@
 
   document.addEventListener("htmx:before:response", (event) => {
     const { ctx } = event.detail;
-    if (!ctx.hx.redirect || !isOpenForm(ctx.sourceElement)) return;
+    if (ctx.response.status !== 401 || !ctx.hx.redirect || !isOpenForm(ctx.sourceElement)) return;
     event.preventDefault(); // leaving the page would lose what was typed
     const link = document.createElement("a");
     link.href = ctx.hx.redirect;

@@ -49,6 +49,13 @@ def test_list_prints_json(cli: Cli, register: Register) -> None:
     assert device["last_active_at"] == "2030-05-17T12:00:00.000000Z"
 
 
+def test_list_prints_csv(cli: Cli, register: Register) -> None:
+    register("phone-1", application="=1+1")
+    header, row = cli.succeed("list", "--csv").splitlines()
+    assert header.startswith("\ufeffid,identifier,name,")
+    assert row.startswith("1,phone-1,,phone-1,'=1+1,")
+
+
 @pytest.mark.parametrize(
     ("options", "found"),
     [

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sqlalchemy import (
     select,
 )
 
-from apidevices import clock, devices, limits, migration, tokens
+from apidevices import clock, devices, limits, migration, operations, tokens
 from apidevices.database.sqlite import sqlite_module
 from apidevices.identity import DeviceIdentity
 from apidevices.models import PREFIX, Base, DeviceActivity, DeviceTag, Preferences, SavedView
@@ -71,7 +72,8 @@ def fill(app: Flask) -> None:
         device_id = devices.report(
             db, identity, token_id=token.id, address="192.0.2.1", now=now
         ).device_id
-    devices.rename(db, device_id, "Front desk", actor="ann", now=now)
+    rename = partial(devices.rename, db, device_id, "Front desk")
+    operations.record(db, "rename", rename, actor="ann", now=now)
     devices.block(db, device_id, reason="lost", actor="ann", now=now)
     with db.write() as session:
         session.add_all(

@@ -1,6 +1,27 @@
 """The admin pages: server-rendered HTML that HTMX updates in place."""
 
-from apidevices.admin import device, device_actions, device_list, preferences, tokens, views
+from apidevices.admin import (
+    bulk,
+    device,
+    device_actions,
+    device_list,
+    export,
+    preferences,
+    tokens,
+    undo,
+    views,
+)
 from apidevices.admin.frame import blueprint
 
-__all__ = ["blueprint", "device", "device_actions", "device_list", "preferences", "tokens", "views"]
+__all__ = [
+    "blueprint",
+    "bulk",
+    "device",
+    "device_actions",
+    "device_list",
+    "export",
+    "preferences",
+    "tokens",
+    "undo",
+    "views",
+]

@@ -3,13 +3,15 @@
 Each action has one URL: GET shows its form, and POST submits it.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 
-from apidevices import clock, devices, state
+from apidevices import clock, devices, operations, state
 from apidevices.admin.device import DEVICE, device_context
 from apidevices.admin.device_list import list_args
 from apidevices.admin.dialogs import is_submitted, show_form
@@ -40,7 +42,7 @@ def rename_device(device_id: int) -> ResponseReturnValue:
 def _renamed(device_id: int, form: RenameForm) -> ResponseReturnValue:
     if not form.name.raw_data:
         raise InvalidInput("name", "The form has no name field. Reload the page and try again.")
-    renamed = devices.rename(state.database(), device_id, form.name.data or "", **_audit_args())
+    renamed = _recorded("rename", devices.rename, device_id, form.name.data or "")
     if renamed.name:
         flash(f"The device is now named “{renamed.name}”.")
     else:
@@ -56,7 +58,7 @@ def block_device(device_id: int) -> ResponseReturnValue:
     if is_submitted(form):
         reason = form.reason.data
         try:
-            blocked = devices.block(state.database(), device_id, reason=reason, **_audit_args())
+            blocked = _recorded("block", devices.block, device_id, reason=reason)
         except InvalidInput as error:
             form.reason.errors = [str(error)]
         else:
@@ -71,14 +73,17 @@ def unblock_device(device_id: int) -> ResponseReturnValue:
     found = devices.get(state.database(), device_id)
     form = FlaskForm()
     if is_submitted(form):
-        unblocked = devices.unblock(state.database(), device_id, **_audit_args())
+        unblocked = _recorded("unblock", devices.unblock, device_id)
         flash(f"“{unblocked.display_name}” is unblocked. Its requests are allowed from now on.")
         return _respond(unblocked)
     return _show("unblock", found, form)
 
 
-def _audit_args() -> dict[str, Any]:
-    return {"actor": state.current().actor(), "now": clock.now()}
+def _recorded(kind: str, change: Callable[..., Device], *arguments: Any, **options: Any) -> Device:
+    """Change a device so that it can be undone: see ``operations.record``."""
+    db, actor = state.database(), state.current().actor()
+    bound = partial(change, db, *arguments, **options)
+    return operations.record(db, kind, bound, actor=actor, now=clock.now())
 
 
 def _in_list() -> bool:

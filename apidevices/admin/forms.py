@@ -17,6 +17,8 @@ from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from apidevices import devices, tokens
+from apidevices.admin import local_times
+from apidevices.errors import InvalidInput
 from apidevices.listing import Filters, Status
 from apidevices.text import MAX_LENGTH, clean_text
 
@@ -76,6 +78,36 @@ class BlockForm(FlaskForm):
     """The reason for a block. ``devices.block`` validates it."""
 
     reason = StringField("Reason", id="block-reason", render_kw={"maxlength": devices.MAX_REASON})
+
+
+class BulkForm(FlaskForm):
+    """What a change of many devices needs to know besides the devices."""
+
+    reason = StringField("Reason", id="bulk-reason", render_kw={"maxlength": devices.MAX_REASON})
+    until = StringField("Blocked until", id="bulk-until")
+    zone = StringField("Time zone", id="bulk-zone")
+    tag = StringField("Tags", id="bulk-tag")
+    keep_block = BooleanField("Keep the blocks of blocked devices", id="bulk-keep-block")
+
+    def arguments(self, action: str, now: datetime) -> dict[str, Any]:
+        """Return the arguments of the operation.
+
+        Raises:
+            InvalidInput: A value is invalid.
+        """
+        if action == "block":
+            until = local_times.parse("until", self.until.data, self.zone.data)
+            devices.check_until(until, now)
+            reason = devices.clean_reason(self.reason.data)
+            return {"reason": reason, "until": until and until.isoformat()}
+        if action in ("tag", "untag"):
+            tags = devices.clean_tags((self.tag.data or "").split(","))
+            if not tags:
+                raise InvalidInput("tags", "Enter at least one tag.")
+            return {"tags": list(tags.values())}
+        if action == "delete":
+            return {"keep_block": self.keep_block.data}
+        return {}
 
 
 class ViewForm(FlaskForm):

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import humanize
-from flask import Response, abort, current_app, request, url_for
+from flask import Response, abort, current_app, g, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
@@ -25,6 +25,9 @@ from apidevices.rendering import environment
 YEAR = 365 * 24 * 3600
 INVALID_FORM = 422
 """The status of a page or fragment that shows what is wrong with a form."""
+
+
+_AUTHORIZED = "_apidevices_authorized"
 
 
 class _AdminBlueprint(OwnBlueprint):
@@ -51,7 +54,10 @@ def _authorize() -> ResponseReturnValue | None:
     result = current_app.ensure_sync(state.current().authorize)()
     # 0 and 1 are what a database column may have for False and True.
     if result is None or (isinstance(result, int) and result in (0, 1)):
-        return None if result else abort(403)
+        if not result:
+            abort(403)
+        g.setdefault(_AUTHORIZED, True)
+        return None
     # Anything else must be a response. It is truthy, so never treat it as permission.
     return current_app.make_response(result)
 
@@ -60,6 +66,11 @@ def _authorize() -> ResponseReturnValue | None:
 def _end_blocks() -> None:
     if request.endpoint not in ("apidevices.static", "apidevices.theme"):
         devices.end_blocks_if_possible(state.database(), clock.now())
+
+
+def is_authorized() -> bool:
+    """Return whether the current request may use the admin pages."""
+    return _AUTHORIZED in g
 
 
 @blueprint.after_request

@@ -7,7 +7,7 @@ from typing import get_args
 import click
 from tabulate import tabulate
 
-from apidevices import clock, devices, listing
+from apidevices import clock, devices, export, listing
 from apidevices.cli.filters import (
     bulk_options,
     check_choice,
@@ -37,11 +37,18 @@ identifier_or_filters = click.argument("identifier", required=False)
     " other way round.",
 )
 @as_json
-def list_devices(filters: Filters, sort: Sort, wants_json: bool) -> None:
+@click.option("--csv", "wants_csv", is_flag=True, help="Print CSV, with all fields.")
+def list_devices(filters: Filters, sort: Sort, wants_json: bool, wants_csv: bool) -> None:
     """List devices, by default the most recently active first."""
+    if wants_json and wants_csv:
+        raise click.UsageError("Pass either --json or --csv.")
     db = existing_database()
     devices.end_blocks_if_possible(db, clock.now())
     found = listing.iterate(db, filters, sort)
+    if wants_csv:
+        for chunk in export.csv_chunks(found):
+            click.echo(chunk.encode(), nl=False)
+        return
     if wants_json:
         print_json([device_json(device) for device in found])
         return

@@ -3,9 +3,17 @@
 Only this package writes devices and their history. ``activity`` records when they were active.
 """
 
-from apidevices.devices.bulk import block_all, delete_all, unblock_all
-from apidevices.devices.changes import MAX_REASON, Until, block, unblock
-from apidevices.devices.chosen import Chosen, Matching
+from apidevices.devices.bulk import (
+    Block,
+    Change,
+    Delete,
+    Unblock,
+    block_all,
+    delete_all,
+    unblock_all,
+)
+from apidevices.devices.changes import MAX_REASON, Until, block, check_until, clean_reason, unblock
+from apidevices.devices.chosen import Chosen, Matching, ids_of
 from apidevices.devices.deletion import delete
 from apidevices.devices.description import MAX_NOTE, annotate, describe, rename, set_tags
 from apidevices.devices.ends import end_blocks, end_blocks_if_possible
@@ -13,6 +21,7 @@ from apidevices.devices.limits import ReportLimits, ReportNumbers
 from apidevices.devices.queries import (
     TokenUse,
     by_identifier,
+    by_ids,
     count_by_status,
     get,
     history,
@@ -21,24 +30,49 @@ from apidevices.devices.queries import (
     tokens_used,
 )
 from apidevices.devices.reporting import ReportResult, report
-from apidevices.devices.tags import MAX_TAG, MAX_TAGS, tag, tag_all, untag, untag_all
+from apidevices.devices.restoring import RestoreBlock, RestoreName, RestoreTags, States
+from apidevices.devices.tags import (
+    MAX_TAG,
+    MAX_TAGS,
+    Tag,
+    Untag,
+    clean_tags,
+    tag,
+    tag_all,
+    untag,
+    untag_all,
+)
 
 __all__ = [
     "MAX_NOTE",
     "MAX_REASON",
     "MAX_TAG",
     "MAX_TAGS",
+    "Block",
+    "Change",
     "Chosen",
+    "Delete",
     "Matching",
     "ReportLimits",
     "ReportNumbers",
     "ReportResult",
+    "RestoreBlock",
+    "RestoreName",
+    "RestoreTags",
+    "States",
+    "Tag",
     "TokenUse",
+    "Unblock",
+    "Untag",
     "Until",
     "annotate",
     "block",
     "block_all",
     "by_identifier",
+    "by_ids",
+    "check_until",
+    "clean_reason",
+    "clean_tags",
     "count_by_status",
     "delete",
     "delete_all",
@@ -48,6 +82,7 @@ __all__ = [
     "get",
     "history",
     "history_page",
+    "ids_of",
     "last_denied_token",
     "rename",
     "report",

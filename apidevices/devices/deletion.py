@@ -20,6 +20,7 @@ from apidevices.models import (
     DeviceHistory,
     DeviceTag,
     DeviceToken,
+    OperationDevice,
 )
 
 _BLOCK = ("blocked_at", "blocked_until", "block_reason", "blocked_by")
@@ -90,7 +91,7 @@ def delete_rows(
         kept = connection.execute(blocked.where(Device.blocked_condition(keep_blocks_at))).all()
     # Activity writes lock these rows before they refer to a device. So do we, and can't deadlock.
     db.lock(connection, DeviceActivity.device_id, ids)
-    for rows in (DeviceToken, DeviceHistory, DeviceTag, DeviceActivity):
+    for rows in (DeviceToken, DeviceHistory, DeviceTag, OperationDevice, DeviceActivity):
         connection.execute(delete_from(rows).where(rows.device_id.in_(id_list)))
     connection.execute(delete_from(Device).where(Device.id.in_(id_list)))
     device_id = cast(id_list.subquery().c[0], Text)

@@ -40,7 +40,7 @@ def describe(
     """
     new_name = None if name is None else _clean_name(name)
     new_note = None if note is None else _clean_note(note)
-    new_tags = None if tags is None else device_tags.clean(tags)
+    new_tags = None if tags is None else device_tags.clean_tags(tags)
     with editing(db, device_id, actor=actor, now=now, check=check) as edit:
         if new_name is not None:
             _set_name(edit, new_name or None)

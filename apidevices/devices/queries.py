@@ -1,11 +1,11 @@
 """Read devices, their history and the tokens they have used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, contains_eager
 
 from apidevices import clock
 from apidevices.database import Database
@@ -72,6 +72,15 @@ def _with_present_status(db: Database, device: Device) -> Device:
         ends.end_blocks_if_possible(db, now)
         device.clear_block()
     return device
+
+
+def by_ids(db: Database, ids: Collection[int]) -> Sequence[Device]:
+    """Return the devices with these ids, most recently active first, without those not found."""
+    position = DeviceActivity.last_activity_at.desc(), DeviceActivity.device_id.desc()
+    query = select(Device).join(Device.activity).options(contains_eager(Device.activity))
+    with db.read() as session:
+        found = query.where(Device.id.in_(db.id_list(ids)))
+        return session.scalars(found.order_by(*position)).all()
 
 
 def history_page(

@@ -54,7 +54,7 @@ def tag(
         InvalidInput: A tag has more than 50 characters or a comma, or the device would have more
             than 50 tags.
     """
-    wanted = clean(tags)
+    wanted = clean_tags(tags)
     with editing(db, device_id, actor=actor, now=now, check=check) as edit:
         _write(edit, wanted, removed={})
     return edit.device
@@ -75,7 +75,7 @@ def untag(
         DeviceNotFound: No device has this id.
         InvalidInput: A tag has more than 50 characters or a comma.
     """
-    unwanted = clean(tags)
+    unwanted = clean_tags(tags)
     with editing(db, device_id, actor=actor, now=now, check=check) as edit:
         _write(edit, {}, removed=unwanted)
     return edit.device
@@ -90,7 +90,7 @@ def tag_all(
         Conflict: The filters match another number of devices than expected. None is tagged.
         InvalidInput: A tag is invalid, or a device would have more than 50 tags: see ``tag``.
     """
-    return Tag(db, actor, now, clean(tags)).run(chosen)
+    return Tag(db, actor, now, clean_tags(tags)).run(chosen)
 
 
 def untag_all(
@@ -102,10 +102,10 @@ def untag_all(
         Conflict: The filters match another number of devices than expected. Nothing is removed.
         InvalidInput: A tag is invalid: see ``untag``.
     """
-    return Untag(db, actor, now, clean(tags)).run(chosen)
+    return Untag(db, actor, now, clean_tags(tags)).run(chosen)
 
 
-def clean(tags: Iterable[str]) -> Tags:
+def clean_tags(tags: Iterable[str]) -> Tags:
     """Return tags as they are stored, without duplicates and those that have no visible characters.
 
     Raises:

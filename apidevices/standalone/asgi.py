@@ -93,12 +93,17 @@ class Application:
             if message["type"] == "lifespan.startup":
                 housekeeping.of(self._app).start()
                 block_ends.of(self._app).start()
+                self._watch_operations()
             else:
                 self._gate.close()
                 await asyncio.to_thread(self._close)  # all request threads may be busy
             await send({"type": f"{message['type']}.complete"})
             if message["type"] == "lifespan.shutdown":
                 return
+
+    def _watch_operations(self) -> None:
+        with self._app.app_context():
+            current_state().operations.watch(self._app)
 
     def _close(self) -> None:
         block_ends.of(self._app).stop()
@@ -128,10 +133,23 @@ class Application:
                 "headers": _encoded(response.headers),
             }
         )
-        while block:
-            await send({"type": "http.response.body", "body": block, "more_body": True})
-            block = b"" if response.is_complete else await self._in_thread(response.next_block)
-        await send({"type": "http.response.body", "body": b""})
+        await send({"type": "http.response.body", "body": block, "more_body": True})
+        if response.is_complete or await self._send_rest(response, receive, send):
+            await send({"type": "http.response.body", "body": b""})
+
+    async def _send_rest(self, response: Response, receive: Receive, send: Send) -> bool:
+        """Send the blocks after the first; return False if the client disconnected meanwhile."""
+        disconnected = asyncio.ensure_future(_disconnection(receive))
+        try:
+            while not response.is_complete:
+                if disconnected.done():
+                    await self._in_thread(response.close)
+                    return False
+                block = await self._in_thread(response.next_block)
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+        finally:
+            disconnected.cancel()
+        return True
 
     async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()
@@ -211,6 +229,11 @@ async def _read_body(environ: Environ, receive: Receive, body: IO[bytes]) -> boo
     environ["wsgi.input"] = body
     environ["wsgi.input_terminated"] = True
     return True
+
+
+async def _disconnection(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _exceeds_limit(content_length: str) -> bool:

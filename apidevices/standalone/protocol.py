@@ -107,6 +107,11 @@ class Protocol(HttpToolsProtocol):
         self.cycle.keep_alive = False
         return True
 
+    def resume_writing(self) -> None:
+        """Go on with a response, now that the client has received what was sent of it."""
+        super().resume_writing()
+        self._unsent_since = None
+
     def is_overdue(self, now: float) -> bool:
         """Return whether the client exceeds a time limit."""
         if self.transport.get_write_buffer_size():

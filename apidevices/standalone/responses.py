@@ -43,12 +43,13 @@ class Response:
                 if size >= BLOCK:
                     return b"".join(parts)
         except BaseException:
-            self._close()
+            self.close()
             raise
-        self._close()
+        self.close()
         return b"".join(parts)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End the response, complete or not."""
         self.is_complete = True
         _close(self._parts)
 

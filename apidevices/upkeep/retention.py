@@ -4,13 +4,23 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from apidevices import clock, limits
 from apidevices.config import Settings
-from apidevices.models import AuditEntry, DeviceActivity, DeviceHistory, RateLimit
+from apidevices.models import (
+    AuditEntry,
+    DeviceActivity,
+    DeviceHistory,
+    Operation,
+    OperationDevice,
+    RateLimit,
+)
 from apidevices.upkeep.tasks import Task, execute
+
+KEEP_OPERATIONS_DAYS = 1
+"""Days to keep operations of the admin pages, which show their results and undo them."""
 
 
 def tasks(settings: Settings) -> list[Task]:
@@ -34,6 +44,26 @@ def tasks(settings: Settings) -> list[Task]:
             due=partial(_is_older, DeviceActivity.last_denied_at, settings.keep_denials_days),
             change=_reset_denials,
             days=settings.keep_denials_days,
+        ),
+        # Before the operations that they refer to.
+        Task(
+            description="Delete the devices of operations",
+            key=OperationDevice.id.expression,
+            due=lambda now: OperationDevice.operation_id.in_(_old_operations(now)),
+            change=partial(_delete, OperationDevice),
+            days=KEEP_OPERATIONS_DAYS,
+            is_ordered=True,
+        ),
+        Task(
+            description="Delete operations",
+            key=Operation.id.expression,
+            due=lambda now: and_(
+                Operation.id.in_(_old_operations(now)),
+                ~exists().where(OperationDevice.operation_id == Operation.id),
+            ),
+            change=partial(_delete, Operation),
+            days=KEEP_OPERATIONS_DAYS,
+            is_ordered=True,
         ),
         Task(
             description="Delete expired rate limits",
@@ -88,6 +118,12 @@ def _is_older(time: InstrumentedAttribute[Any], days: int, now: datetime) -> Col
 
 def _delete(model: Any, session: Session, rows: ColumnElement[bool], _now: datetime) -> int:
     return execute(session, delete(model).where(rows))
+
+
+def _old_operations(now: datetime) -> Select[Any]:
+    """Return the query for the ids of operations that ended long enough ago."""
+    oldest = now - timedelta(days=KEEP_OPERATIONS_DAYS)
+    return select(Operation.id).where(Operation.finished_at < oldest)
 
 
 def _reset_denials(session: Session, rows: ColumnElement[bool], _now: datetime) -> int:

@@ -81,6 +81,7 @@ def test_layout_without_head_block_still_gets_styles_and_scripts(
         "theme.css",
         "app.js",
         "dialogs.js",
+        "operations.js",
     ]
 
 

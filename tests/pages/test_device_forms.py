@@ -69,7 +69,7 @@ def test_htmx_form_in_the_list_gets_the_row_and_the_message(
     admin: Visitor, phone: int, action: str, typed: dict[str, Any], message: str
 ) -> None:
     response = admin.change(LIST, f"/{phone}/{action}", htmx=True, **typed)
-    row, status = without_title(response)
+    row, status, _offer = without_title(response)
     assert (row.tag, row["id"]) == ("tr", f"device-{phone}")
     assert (status.tag, status["hx-target"]) == ("hx-partial", "#apidevices-status")
     assert response.status == 200
@@ -82,7 +82,7 @@ def test_htmx_form_on_the_device_page_gets_the_details_and_the_message(
     admin: Visitor, phone: int, action: str, typed: dict[str, Any], message: str
 ) -> None:
     response = admin.change(f"{LIST}/{phone}", f"/{phone}/{action}", htmx=True, **typed)
-    article, status = without_title(response)
+    article, status, _offer = without_title(response)
     assert (article.tag, article["id"]) == ("article", f"device-{phone}")
     assert (status.tag, status["hx-target"]) == ("hx-partial", "#apidevices-status")
     assert response.status == 200

@@ -74,7 +74,7 @@ def test_list_shows_only_the_prefix_of_a_token(admin: Visitor) -> None:
 
 
 def test_htmx_gets_the_token_section_and_the_status_message(admin: Visitor) -> None:
-    section, status = create(admin, htmx=True).root.children
+    section, status, _offer = create(admin, htmx=True).root.children
     assert section["id"] == "tokens"
     assert status["hx-target"] == "#apidevices-status"
 

@@ -1,7 +1,9 @@
 """A test client that opens pages and submits their forms, with or without HTMX."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask.testing import FlaskClient
@@ -42,8 +44,10 @@ class Page:
     def announced(self) -> str:
         """The text of the status line."""
         if self.is_full_page:
-            return self.root.one(id="apidevices-status", role="status").text
-        return self.root.one("hx-partial", hx_target="#apidevices-status").text
+            line = self.root.one(id="apidevices-status", role="status")
+        else:
+            line = self.root.one("hx-partial", hx_target="#apidevices-status")
+        return " ".join(message.text for message in line.all("p"))
 
     def form(self, action: str) -> Node:
         """Return the only POST form whose action path ends with ``action``."""
@@ -77,8 +81,12 @@ class Visitor:
 
     def post(self, path: str, *, htmx: bool = False, at: str = "/", **typed: str) -> Page:
         """Post exactly these fields, without a CSRF token, from the page ``at``."""
-        headers = {**HTMX, "HX-Current-URL": f"http://localhost{at}"} if htmx else {}
-        return self._read(self.client.post(path, data=typed, headers=headers, buffered=True))
+        return self._post(path, typed, htmx=htmx, at=at)
+
+    def _post(self, path: str, values: Mapping[str, Any], *, htmx: bool, at: str) -> Page:
+        headers = {"Referer": f"http://localhost{at}"}
+        headers |= {**HTMX, "HX-Current-URL": headers["Referer"]} if htmx else {}
+        return self._read(self.client.post(path, data=values, headers=headers, buffered=True))
 
     def open_form(self, page: Page, action: str, *, htmx: bool = False) -> Page:
         """Return what has the form that posts to ``action``: the page, or what it links to."""
@@ -92,15 +100,14 @@ class Visitor:
         """Fill in a form that a page has or links to, and submit it."""
         source = self.open_form(page, action, htmx=htmx)
         form = source.form(action)
-        values = {
-            field["name"]: field.get("value") or ""
-            for field in form.all("input")
-            if field.get("name")
-            and (field.get("type") != "checkbox" or field.get("checked") is not None)
-        }
+        values: dict[str, list[str]] = {}
+        for field in form.all("input"):
+            is_sent = field.get("type") != "checkbox" or field.get("checked") is not None
+            if field.get("name") and is_sent:
+                values.setdefault(field["name"], []).append(field.get("value") or "")
         assert typed.keys() <= {field.get("name") for field in form.all("input")}, typed
         url = (form.get("hx-post") if htmx else None) or form.get("action") or source.path
-        return self.post(url, htmx=htmx, at=page.path, **{**values, **typed})
+        return self._post(url, {**values, **typed}, htmx=htmx, at=page.path)
 
     def change(self, path: str, action: str, *, htmx: bool = False, **typed: str) -> Page:
         """Open a page, fill in a form that it has or links to, and submit it."""

@@ -1,0 +1,44 @@
+"""The devices that a request selects: one by one, or all that match the filters in its URL."""
+
+from typing import Any
+
+from flask import request
+
+from apidevices import listing
+from apidevices.devices import Chosen, Matching
+from apidevices.listing import Filters, Sort
+from apidevices.models import MAX_ID
+
+MAX_IDS = 1_000
+"""How many devices can be selected one by one."""
+
+
+def filters() -> Filters:
+    """Return the filters in the URL."""
+    return Filters.lenient(request.args)
+
+
+def sort() -> Sort:
+    """Return the order in the URL."""
+    return listing.sort_or_default(request.args.get("sort"))
+
+
+def filter_args() -> dict[str, Any]:
+    """Return the query parameters for the filters in the URL."""
+    args: dict[str, list[str]] = {}
+    for name, value in filters().query:
+        args.setdefault(name, []).append(value)
+    return args
+
+
+def selected_ids() -> frozenset[int]:
+    """Return the ids of the devices that are selected one by one."""
+    ids = request.values.getlist("id", type=int)
+    return frozenset(device_id for device_id in ids[:MAX_IDS] if 0 < device_id <= MAX_ID)
+
+
+def selected() -> Chosen:
+    """Return all devices that match the filters if the request has ``all``, or the selected ids."""
+    if request.values.get("all"):
+        return Matching(filters(), request.values.get("expected", type=int))
+    return selected_ids()

@@ -1,0 +1,75 @@
+"""What the status line offers on every page: to undo the latest change, or to see its progress."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from flask import g, session, url_for
+
+from apidevices import clock, operations, state
+from apidevices.admin import operation_texts as texts
+from apidevices.admin.frame import is_authorized
+from apidevices.models import Operation
+from apidevices.rendering import environment
+
+_KEY = "_apidevices_offer"
+_ANNOUNCED = "_apidevices_announced"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An offer to undo an operation, or, while it runs, to see its progress.
+
+    ``seconds`` says how much longer it can be undone; None while the operation runs.
+    """
+
+    operation: Operation
+    text: str
+    seconds: int | None
+
+    @property
+    def url(self) -> str:
+        """Where to undo the operation, or to see its progress."""
+        endpoint = ".undo" if self.seconds else ".operation"
+        return url_for(f"apidevices{endpoint}", operation_id=self.operation.id)
+
+
+def offer() -> Offer | None:
+    """Return the offer to the current account, if any."""
+    if _KEY not in g:
+        setattr(g, _KEY, _find_offer())
+    found: Offer | None = getattr(g, _KEY)
+    return found
+
+
+def is_new() -> bool:
+    """Return whether there is an offer to undo that has not been announced to screen readers."""
+    found = offer()
+    if found is None or not found.seconds or session.get(_ANNOUNCED) == found.operation.id:
+        return False
+    session[_ANNOUNCED] = found.operation.id
+    return True
+
+
+def _find_offer() -> Offer | None:
+    if not is_authorized():
+        return None
+    db = state.database()
+    now = clock.now()
+    latest = operations.latest(db, state.current().actor(), now)
+    if latest is None:
+        return None
+    if latest.finished_at is None:
+        return Offer(latest, texts.title(latest), None)
+    device = operations.device_of(db, latest)
+    text = texts.title(latest)
+    if device is not None:
+        text = f"“{device.display_name}” was {texts.words(latest).done}"
+    left = latest.finished_at + operations.UNDO_TIME - now
+    return Offer(latest, text, ceil(left.total_seconds()))
+
+
+environment.globals.update(
+    apidevices_offer=offer,
+    apidevices_offer_is_new=is_new,
+    apidevices_is_authorized=is_authorized,
+)

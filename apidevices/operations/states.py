@@ -1,0 +1,63 @@
+"""The state of devices before and after an operation, as JSON."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from apidevices.database import Database
+from apidevices.models import Device, DeviceTag
+
+State = dict[str, Any]
+
+
+class Part(Protocol):
+    """The part of a device's state that an operation changes."""
+
+    def of(self, device: Device) -> State:
+        """Return the state of a device."""
+
+    def lock(self, db: Database, session: Session, ids: Collection[int]) -> dict[int, State]:
+        """Lock devices, and return their states by id, without those that don't exist."""
+
+
+class _Columns:
+    def __init__(self, *names: str) -> None:
+        self._names = names
+
+    def of(self, device: Device) -> State:
+        return self._state([getattr(device, name) for name in self._names])
+
+    def lock(self, db: Database, session: Session, ids: Collection[int]) -> dict[int, State]:
+        columns: list[Any] = [getattr(Device, name) for name in self._names]
+        query = select(Device.id, *columns).where(Device.id.in_(db.id_list(ids)))
+        locked = query.order_by(Device.id).with_for_update(key_share=True)
+        return {device_id: self._state(values) for device_id, *values in session.execute(locked)}
+
+    def _state(self, values: Sequence[Any]) -> State:
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in zip(self._names, values, strict=True)
+        }
+
+
+class _Tags:
+    def of(self, device: Device) -> State:
+        return {"tags": device.tags}
+
+    def lock(self, db: Database, session: Session, ids: Collection[int]) -> dict[int, State]:
+        found: dict[int, State] = {
+            device_id: {"tags": []} for device_id in NAME.lock(db, session, ids)
+        }
+        row = DeviceTag
+        query = select(row.device_id, row.tag).where(row.device_id.in_(db.id_list(found)))
+        for device_id, tag in session.execute(query.order_by(row.device_id, row.key)):
+            found[device_id]["tags"].append(tag)
+        return found
+
+
+BLOCK: Part = _Columns("blocked_at", "block_reason", "blocked_by", "blocked_until")
+NAME: Part = _Columns("name")
+TAGS: Part = _Tags()
