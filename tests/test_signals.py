@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from flask.testing import FlaskClient
 
 from apidevices import devices, signals
 from apidevices.database import Database
-from tests.conftest import DEVICE, NOON, Register, as_device
+from tests.conftest import DEVICE, NOON, FakeClock, Register, as_device
 
 NAMES = ("registered", "changed", "renamed", "blocked", "unblocked", "denied")
 
@@ -63,6 +64,18 @@ def test_rename_block_and_unblock_send_signals_once(
             devices.unblock(db, device_id, actor="ann", now=NOON)
     assert [name for name, _ in received] == ["renamed", "blocked", "unblocked"]
     assert {details["device"].display_name for _, details in received} == {"Door"}
+
+
+def test_change_of_details_after_the_end_of_a_block_sends_both_signals(
+    client: FlaskClient, db: Database, register: Register, token: str, received: Received,
+    fake_clock: FakeClock,
+) -> None:  # fmt: skip
+    until = NOON + timedelta(hours=1)
+    devices.block(db, register("phone-1"), until=until, actor="ann", now=NOON)
+    received.clear()
+    fake_clock.set(until)
+    assert client.get(DEVICE, headers=as_device(token, model="Pixel 9")).status_code == 200
+    assert [name for name, _ in received] == ["unblocked", "changed"]
 
 
 def test_each_denied_request_sends_a_signal(

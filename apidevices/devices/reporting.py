@@ -71,16 +71,18 @@ def report(
     """
     report = _Report(identity, token_id, address, now, limits)
     with db.write(essential=False) as session:
-        result, signal, details = _store(db, session, report)
-    if signal is not None:
+        result, events = _store(db, session, report)
+    for signal, details in events:
         signals.send(signal, lambda: get(db, result.device_id), **details)
     return result
 
 
-def _store(
-    db: Database, session: Session, report: _Report
-) -> tuple[ReportResult, Signal | None, dict[str, Any]]:
-    """Store a report; return its result, and the signal to send after the commit, with details."""
+_Events = list[tuple[Signal, dict[str, Any]]]
+"""Signals to send after the commit, with their details."""
+
+
+def _store(db: Database, session: Session, report: _Report) -> tuple[ReportResult, _Events]:
+    """Store a report; return its result, and the signals to send."""
     locked = (
         select(Device)
         .where(Device.identifier == report.identity.identifier)
@@ -91,18 +93,19 @@ def _store(
         device_id = _register(db, session, report)
         if device_id is not None:
             result = ReportResult(device_id, blocked=False, change="registered")
-            return result, signals.device_registered, {}
+            return result, [(signals.device_registered, {})]
         # The row that the INSERT conflicted with, unless that has been deleted since.
         device = session.scalar(locked)
     if device.is_blocked_at(report.at):
-        return ReportResult(device.id, blocked=True, change=None), None, {}
-    if device.blocked_until is not None:
-        ends.end_in(db, session, [device.id], report.at)
+        return ReportResult(device.id, blocked=True, change=None), []
+    events: _Events = []
+    if device.blocked_until is not None and ends.end_in(db, session, [device.id], report.at):
+        events.append((signals.device_unblocked, {}))
     changes = _update_details(session, device, report)
     if not changes:
-        return ReportResult(device.id, blocked=False, change=None), None, {}
+        return ReportResult(device.id, blocked=False, change=None), events
     result = ReportResult(device.id, blocked=False, change="changed")
-    return result, signals.device_changed, {"changes": changes}
+    return result, [*events, (signals.device_changed, {"changes": changes})]
 
 
 def _register(db: Database, session: Session, report: _Report) -> int | None:
