@@ -93,6 +93,12 @@ def _states(page: Page) -> Iterator[State]:
             yield State(f"device-{status}-{form}", device, _show_and_click(opened))
             yield State(f"device-{status}-{form}-page", href)
 
+    for action in ("block", "unblock", "tag", "untag", "delete"):
+        yield State(f"bulk-{action}", f"{LIST}/bulk?action={action}&id=1&id=2&id=3")
+    tagging = f"{LIST}/bulk?action=tag&id=1&id=2"
+    yield State("list-undo", tagging, _submit("form:has([name=tag])", tag="Main entrance"))
+    yield State("operation", f"{LIST}/operations/1")
+
     yield State("tokens", TOKENS)
     yield State("token-revoke", TOKENS, _click("a[data-dialog]"))
     yield State("token-new", TOKENS, _submit("form:has([name=scopes])", name="Turnstiles"))

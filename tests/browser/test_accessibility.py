@@ -130,6 +130,19 @@ def test_block_dialog_in_the_list_is_accessible(site: Site, desktop: Page) -> No
     assert_accessible(desktop)
 
 
+def test_confirmation_and_result_for_several_devices_are_accessible(
+    desktop: Page, mixed_list: str
+) -> None:
+    desktop.goto(mixed_list.replace("?", "/bulk?action=tag&all=1&expected=4&"))
+    assert_accessible(desktop)
+    desktop.get_by_label("Tag").first.fill("Gate A")
+    desktop.get_by_role("main").get_by_role("button").last.click()
+    expect(desktop.get_by_role("button", name="Undo")).to_be_visible()
+    assert_accessible(desktop)
+    desktop.goto(f"{LIST}/operations/1")
+    assert_accessible(desktop)
+
+
 # --- other pages -------------------------------------------------------------------------------
 
 

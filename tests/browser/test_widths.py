@@ -109,6 +109,24 @@ def test_saved_view(desktop: Page, fleet: list[Device]) -> None:
     expect(link).to_have_count(0)
 
 
+@pytest.mark.parametrize("action", ["block", "tag", "delete"])
+def test_confirmation_for_several_devices(desktop: Page, fleet: list[Device], action: str) -> None:
+    desktop.goto(f"{LIST}/bulk?action={action}&all=1&expected={len(fleet)}&name=wide0a")
+    expect(desktop.get_by_role("main")).to_contain_text(f"{len(fleet)} devices")
+    assert_sound_at_all_widths(desktop)
+
+
+def test_result_for_several_devices(desktop: Page, fleet: list[Device]) -> None:
+    ids = "&".join(f"id={device.id}" for device in fleet[2:4])
+    desktop.goto(f"{LIST}/bulk?action=tag&{ids}")
+    desktop.get_by_label("Tag").first.fill("Main entrance")
+    desktop.get_by_role("main").get_by_role("button").last.click()
+    expect(desktop.get_by_role("button", name="Undo")).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+    desktop.goto(f"{LIST}/operations/1")
+    assert_sound_at_all_widths(desktop)
+
+
 # --- a device ----------------------------------------------------------------------------------
 
 

@@ -72,6 +72,11 @@ def pages(
     yield "blocked-devices", admin.get(f"{LIST}?status=blocked")
     device = f"{LIST}/{device_id}"
     yield "rename-error", admin.change(device, "/name", name="x" * 256)
+    for action in ("block", "unblock", "tag", "untag", "delete"):
+        yield f"bulk-{action}", admin.get(f"{LIST}/bulk?action={action}&id={device_id}")
+    tagging = admin.get(f"{LIST}/bulk?action=tag&id={device_id}")
+    yield "undo", admin.follow(admin.submit(tagging, "/bulk", tag="Gate A"))
+    yield "operation", admin.get(f"{LIST}/operations/1")
     for rule in app.url_map.iter_rules():
         is_page = rule.endpoint.startswith("apidevices.") and "GET" in (rule.methods or ())
         if is_page and rule.arguments <= {"device_id"}:
