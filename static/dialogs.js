@@ -32,6 +32,7 @@
       title.id = "apidevices-dialog-title";
       place.setAttribute("aria-labelledby", title.id);
       place.showModal();
+      mine.isShown = true;
     } else {
       const field = form.querySelector("[autofocus]");
       field.focus();
@@ -69,7 +70,10 @@
     (elements.find(isVisible) ?? byId("apidevices-main"))?.focus({ preventScroll: true });
   };
 
-  document.addEventListener("close", ({ target }) => target === dialog() && close(), true);
+  document.addEventListener("close", (event) => {
+    // The event comes after the focus has returned: another form may already be opening.
+    if (event.target === dialog() && !dialog().open && opened?.isShown) close();
+  }, true);
 
   document.addEventListener("keydown", (event) => {
     // The browser closes the dialog on Escape.

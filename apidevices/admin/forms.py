@@ -1,6 +1,7 @@
 """The forms of the admin pages."""
 
-from datetime import UTC, datetime, time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, get_args
 
 from flask_wtf import FlaskForm
@@ -127,15 +128,30 @@ class ViewForm(FlaskForm):
         self.replaced.data = self.name.data
 
 
+TOKEN_EXPIRIES = {
+    "never": "Never",
+    "30": "In 30 days",
+    "90": "In 90 days",
+    "365": "In a year",
+    "custom": "On a date",
+}
+"""When a token can expire: a number of days, or another choice -> label."""
+
+
 class TokenForm(FlaskForm):
     """A new token."""
 
     name = StringField(
         "Name",
+        id="token-name",
         filters=[_clean],
         validators=[InputRequired("Enter a name for the token."), Length(max=MAX_LENGTH)],
+        render_kw={"maxlength": MAX_LENGTH},
     )
-    expires_on = DateField("Expires", validators=[Optional()])
+    expires = RadioField(
+        "Expires", choices=_choices(*TOKEN_EXPIRIES.items()), validators=[Optional()]
+    )
+    expires_on = DateField("Date", id="token-expires-on", validators=[Optional()])
     scopes = SelectMultipleField(
         "Scopes",
         choices=_choices(*tokens.SCOPES.items()),
@@ -143,11 +159,44 @@ class TokenForm(FlaskForm):
         option_widget=CheckboxInput(),
     )
     requires_device_id = BooleanField("Require a device identifier")
-    new_devices_per_hour = IntegerField("New devices per hour", validators=[Optional()])
+    new_devices_per_hour = IntegerField(
+        "New devices per hour",
+        id="token-new-devices",
+        validators=[Optional()],
+        render_kw={"inputmode": "numeric"},
+    )
 
     @property
-    def expires_at(self) -> datetime | None:
-        """The end of the chosen day in UTC, or None without a date."""
-        if self.expires_on.data is None:
+    def expiry(self) -> str:
+        """The chosen expiry. A form with a date alone means ``custom``."""
+        if self.expires.data in TOKEN_EXPIRIES:
+            return str(self.expires.data)
+        return "custom" if self.expires_on.raw_data and self.expires_on.raw_data[0] else "never"
+
+    def expiries(self, now: datetime) -> Iterator[tuple[str, str, date | None]]:
+        """Yield the value, the label and the last day of each choice."""
+        for value, label in TOKEN_EXPIRIES.items():
+            yield value, label, _last_day(value, now) if value.isdecimal() else None
+
+    def expires_at(self, now: datetime) -> datetime | None:
+        """Return the end of the last day in UTC, or None for a token that doesn't expire.
+
+        Raises:
+            InvalidInput: The form asks for a date of its own, but has none.
+        """
+        if self.expiry == "never":
             return None
-        return datetime.combine(self.expires_on.data, time.max, UTC)
+        last = self.expires_on.data if self.expiry == "custom" else _last_day(self.expiry, now)
+        if last is None:
+            raise InvalidInput("expires_on", "Choose a date.")
+        return datetime.combine(last, time.max, UTC)
+
+    @property
+    def has_options(self) -> bool:
+        """Whether the form has scopes or limits, or errors in them."""
+        options = (self.scopes, self.requires_device_id, self.new_devices_per_hour)
+        return any(field.errors or field.data not in (None, False, []) for field in options)
+
+
+def _last_day(days: str, now: datetime) -> date:
+    return (now + timedelta(days=int(days))).date()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from playwright.sync_api import Locator, Page, expect
 
 from harness.real_server import RealServer
-from tests.browser.site import ANN, LIST, PASSWORD, Device
+from tests.browser.site import ANN, LIST, PASSWORD, TOKENS, Device
 
 
 @contextmanager
@@ -57,6 +57,20 @@ def each_form(page: Page, container: Locator) -> Iterator[str]:
         yield link.get_attribute("href") or ""
         page.keyboard.press("Escape")
         expect(form).to_be_hidden()
+
+
+def create_token(page: Page, name: str, *, scripts: bool = True) -> str:
+    """Create a token on the tokens page, and return its text."""
+    form = open_token_form(page, scripts=scripts)
+    form.get_by_role("textbox", name="Name").fill(name)
+    form.get_by_role("button", name="Create token").click()
+    return page.get_by_label("API token", exact=True).inner_text()
+
+
+def open_token_form(page: Page, *, scripts: bool = True) -> Locator:
+    """Open the tokens page, follow its link to the form, and return the dialog or the page."""
+    page.goto(TOKENS)
+    return open_dialog(page, page.get_by_role("main"), "Create", scripts=scripts)
 
 
 def open_rename(container: Locator) -> None:

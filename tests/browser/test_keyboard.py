@@ -171,8 +171,17 @@ def test_skip_link_leads_to_the_content(site: Site, desktop: Page) -> None:
 
 def test_keyboard_can_create_and_revoke_a_token(site: Site, desktop: Page) -> None:
     desktop.goto(TOKENS)
-    tab_to(desktop, desktop.get_by_role("textbox", name="Name"))
+    tab_to(desktop, desktop.get_by_role("link", name="Create token"))
+    desktop.keyboard.press("Enter")
+    expect(desktop.get_by_role("textbox", name="Name")).to_be_focused()
+    desktop.keyboard.press("Escape")
+    expect(desktop.get_by_role("link", name="Create token")).to_be_focused()
+    desktop.keyboard.press("Enter")
+    expect(desktop.get_by_role("textbox", name="Name")).to_be_focused()
     desktop.keyboard.type("by keyboard")
+    desktop.keyboard.press("Tab")
+    desktop.keyboard.press("ArrowDown")
+    expect(desktop.get_by_label("In 30 days")).to_be_checked()
     desktop.keyboard.press("Enter")
     expect(desktop.get_by_role("heading", name="Your new token")).to_be_focused()
     token = desktop.get_by_label("API token", exact=True).inner_text()

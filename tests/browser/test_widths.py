@@ -4,7 +4,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from harness.real_server import RealServer, wait_until
-from tests.browser.actions import each_form, open_dialog, open_rename, set_up
+from tests.browser.actions import (
+    create_token,
+    each_form,
+    open_dialog,
+    open_rename,
+    open_token_form,
+    set_up,
+)
 from tests.browser.conftest import Monitor, OpenPage
 from tests.browser.measuring import assert_sound_at_all_widths
 from tests.browser.site import ACCOUNT, LIST, TOKENS, Device, Site
@@ -27,6 +34,12 @@ FLEET = [
     ("", "", "", "", ""),
 ]
 """Name, application, its version, manufacturer and model."""
+
+TOKEN_OPTIONS = [
+    ("Scanners of the main entrance", "--require-device-id", "--new-devices-per-hour", "2500"),
+    ("Dashboard", "--scope", "devices:read", "--scope", "devices:write", "--expires-days", "30"),
+    ("Monitoring of the agency", "--scope", "metrics:read"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -168,10 +181,26 @@ def test_history(desktop: Page, fleet: list[Device]) -> None:
 
 
 def test_tokens_and_a_new_token(desktop: Page) -> None:
+    create_token(desktop, "Handheld scanners of the main entrance")
+    assert_sound_at_all_widths(desktop)
+
+
+def test_list_of_tokens_in_every_state(site: Site, desktop: Page) -> None:
+    for name, *options in TOKEN_OPTIONS:
+        created = site.server.flask("apidevices", "create-token", name, *options)
+        assert created.returncode == 0, created.stderr
+    site.server.flask("apidevices", "revoke-token", TOKEN_OPTIONS[-1][0])
     desktop.goto(TOKENS)
-    desktop.get_by_role("textbox", name="Name").fill("Handheld scanners of the main entrance")
-    desktop.get_by_role("button", name="Create token").click()
-    expect(desktop.get_by_role("heading", name="Your new token")).to_be_visible()
+    expect(desktop.get_by_role("heading", name="Revoked and expired")).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+
+
+def test_token_form(desktop: Page) -> None:
+    dialog = open_token_form(desktop)
+    dialog.get_by_label("On a date").check()
+    dialog.get_by_text("Scopes and limits").click()
+    assert_sound_at_all_widths(desktop)
+    desktop.goto(f"{TOKENS}/new")
     assert_sound_at_all_widths(desktop)
 
 

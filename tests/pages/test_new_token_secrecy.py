@@ -14,12 +14,13 @@ from tests.pages.test_tokens import token_text
 from tests.pages.visitor import Visitor
 
 TOKENS = "/settings/api-tokens"
+NEW = f"{TOKENS}/new"
 PLAIN_AND_HTMX = pytest.mark.parametrize("htmx", [False, True], ids=["plain", "htmx"])
 
 
 def created_without_javascript(admin: Visitor) -> tuple[str, str]:
     """Create a token. Return the cookie with which the next page shows it, and the token."""
-    response = admin.change(TOKENS, TOKENS, name="box office")
+    response = admin.change(NEW, TOKENS, name="box office")
     cookie = admin.client.get_cookie(COOKIE)
     assert cookie is not None
     return cookie.value, token_text(admin.follow(response))
@@ -43,7 +44,7 @@ def test_replayed_session_cookie_does_not_show_the_new_token(app: Flask, admin: 
 
 
 def test_head_request_does_not_use_up_the_display(admin: Visitor) -> None:
-    response = admin.change(TOKENS, TOKENS, name="box office")
+    response = admin.change(NEW, TOKENS, name="box office")
     assert admin.client.head(TOKENS).status_code == 200
     assert token_text(admin.follow(response)).startswith("apd_")
 
@@ -51,7 +52,7 @@ def test_head_request_does_not_use_up_the_display(admin: Visitor) -> None:
 def test_database_contains_the_new_token_only_encrypted_and_until_it_is_shown(
     admin: Visitor, db: Database
 ) -> None:
-    response = admin.change(TOKENS, TOKENS, name="box office")
+    response = admin.change(NEW, TOKENS, name="box office")
     [(before, _)] = stored(db)
     token = token_text(admin.follow(response))
     [(after, digest)] = stored(db)
@@ -70,7 +71,7 @@ def stored(db: Database) -> list[tuple[bytes | None, bytes]]:
 def test_new_token_is_not_shown_too_late(
     admin: Visitor, db: Database, fake_clock: FakeClock, change: str
 ) -> None:
-    response = admin.change(TOKENS, TOKENS, name="box office")
+    response = admin.change(NEW, TOKENS, name="box office")
     if change == "wait":
         fake_clock.set(NOON + tokens.SEALED_FOR)
     else:

@@ -14,11 +14,13 @@ from tests.pages.markup import Node
 from tests.pages.visitor import Page, Visitor
 
 TOKENS = "/settings/api-tokens"
+NEW = f"{TOKENS}/new"
 PLAIN_AND_HTMX = pytest.mark.parametrize("htmx", [False, True], ids=["plain", "htmx"])
 
 
 def rows(page: Page) -> list[Node]:
-    return page.root.one("table", class_="tokens").one("tbody").all("tr")
+    tables = page.root.all("table", class_="tokens")
+    return [row for table in tables for row in table.one("tbody").all("tr")]
 
 
 def names(page: Page) -> list[str]:
@@ -27,12 +29,23 @@ def names(page: Page) -> list[str]:
 
 def create(admin: Visitor, name: str = "box office", *, htmx: bool = False, **typed: str) -> Page:
     """Create a token and return the page that shows it."""
-    response = admin.change(TOKENS, TOKENS, htmx=htmx, name=name, **typed)
+    response = admin.change(NEW, TOKENS, htmx=htmx, name=name, **typed)
     return response if htmx else admin.follow(response)
 
 
 def token_text(page: Page) -> str:
     return page.root.one("pre", id="new-token").text
+
+
+def status(page: Page) -> str:
+    """The state of the only token."""
+    return rows(page)[0].one("td", class_="validity").text
+
+
+def expiry(page: Page) -> str | None:
+    """When the only token expires, or None."""
+    times = rows(page)[0].one("td", class_="validity").all("time")
+    return times[0]["datetime"] if times else None
 
 
 def call(app: Flask, token: str, path: str = DEVICE) -> int:
@@ -98,7 +111,7 @@ def test_token_has_the_selected_scope(
 
 
 def test_scopes_have_descriptions_and_are_unchecked(admin: Visitor) -> None:
-    checks = admin.get(TOKENS).form(TOKENS).all("label", class_="check")
+    checks = admin.get(NEW).form(TOKENS).all("label", class_="check")
     labels = [label for label in checks if label.one("input")["name"] == "scopes"]
     scopes = ["devices:read", "devices:write", "metrics:read"]
     assert [label.one("code").text for label in labels] == scopes
@@ -109,14 +122,59 @@ def test_scopes_have_descriptions_and_are_unchecked(admin: Visitor) -> None:
 def test_token_is_valid_until_the_end_of_its_expiry_date(
     app: Flask, admin: Visitor, fake_clock: FakeClock
 ) -> None:
-    page = create(admin, expires_on="2030-05-17")
-    assert rows(page)[0].all("td")[3].one("time")["datetime"] == "2030-05-17T23:59:59.999Z"
+    page = create(admin, expires="custom", expires_on="2030-05-17")
+    assert expiry(page) == "2030-05-17T23:59:59.999Z"
     fake_clock.set(NOON + timedelta(hours=11, minutes=59))
     assert call(app, token_text(page)) == 200
     admin.get(TOKENS)  # keeps the session alive
     fake_clock.set(NOON + timedelta(hours=12))
     assert call(app, token_text(page)) == 401
-    assert "Expired" in rows(admin.get(TOKENS))[0].one("td", class_="name").text
+    assert status(admin.get(TOKENS)).startswith("Expired just now")
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    ("typed", "last_day"),
+    [
+        ({}, None),
+        ({"expires": "never", "expires_on": "2030-06-01"}, None),
+        ({"expires": "30"}, "2030-06-16"),
+        ({"expires": "90", "expires_on": "2030-06-01"}, "2030-08-15"),
+        ({"expires": "365"}, "2031-05-17"),
+        ({"expires": "custom", "expires_on": "2030-06-01"}, "2030-06-01"),
+    ],
+)
+def test_token_expires_at_the_end_of_the_chosen_day(
+    admin: Visitor, typed: dict[str, Any], last_day: str | None
+) -> None:
+    page = create(admin, **typed)
+    assert expiry(page) == (f"{last_day}T23:59:59.999Z" if last_day else None)
+
+
+@pytest.mark.database("sqlite")
+def test_post_with_a_name_alone_creates_a_token(app: Flask, admin: Visitor) -> None:
+    csrf = admin.get(TOKENS).root.all("input", name="csrf_token")[0]["value"]
+    page = admin.follow(admin.post(TOKENS, name="box office", csrf_token=csrf))
+    assert call(app, token_text(page)) == 200
+    assert expiry(page) is None
+
+
+@pytest.mark.database("sqlite")
+def test_token_form_starts_at_the_required_name(admin: Visitor) -> None:
+    form = admin.get(NEW).form(TOKENS)
+    [focused] = form.all("input", autofocus="")
+    assert (focused["name"], focused.get("required")) == ("name", "")
+    assert form.one("details").get("open") is None
+
+
+@pytest.mark.database("sqlite")
+def test_list_shows_when_and_by_whom_a_token_was_created(admin: Visitor, db: Database) -> None:
+    created = rows(create(admin))[0].one("td", class_="created")
+    assert created.one("time")["datetime"] == "2030-05-17T12:00:00.000Z"
+    assert created.one("bdi").text == "ann@example.org"
+    with db.write() as session:
+        session.execute(update(ApiToken).values(created_by=None))
+    assert rows(admin.get(TOKENS))[0].one("td", class_="created").all("bdi") == []
 
 
 @pytest.mark.database("sqlite")
@@ -130,6 +188,8 @@ def test_token_is_valid_until_the_end_of_its_expiry_date(
         ({"expires_on": "2030-05-16"}, "The expiry date is in the past."),
         ({"expires_on": "9999-12-31"}, "within 100 years"),
         ({"expires_on": "soon"}, "date"),
+        ({"expires": "custom", "expires_on": ""}, "Choose a date."),
+        ({"expires": "soon"}, "choice"),
         ({"scopes": "devices:everything"}, "devices:everything"),
         ({"new_devices_per_hour": "-1"}, "or 0 for no limit"),
         ({"new_devices_per_hour": "many"}, "integer"),
@@ -141,6 +201,8 @@ def test_token_is_valid_until_the_end_of_its_expiry_date(
         "past",
         "too far away",
         "no date",
+        "custom without a date",
+        "unknown expiry",
         "unknown scope",
         "negative limit",
         "no number",
@@ -149,16 +211,16 @@ def test_token_is_valid_until_the_end_of_its_expiry_date(
 def test_invalid_form_shows_the_error_and_keeps_the_input(
     admin: Visitor, typed: dict[str, str], message: str, htmx: bool
 ) -> None:
-    fields = {"name": "box office", "expires_on": "2030-06-01", **typed}
-    page = admin.change(TOKENS, TOKENS, htmx=htmx, **fields)
+    fields = {"name": "box office", "expires": "custom", "expires_on": "2030-06-01", **typed}
+    page = admin.change(NEW, TOKENS, htmx=htmx, **fields)
     assert page.status == 422
     assert page.is_full_page is not htmx
-    [error] = page.form(TOKENS).all("p", class_="error")
-    assert message in error.text
     form = page.form(TOKENS)
+    [error] = form.all("p", class_="error")
+    assert message in error.text
     assert form.one("input", name="name")["value"].strip() == fields["name"].strip()
     assert form.one("input", name="expires_on")["value"] == fields["expires_on"]
-    assert "No tokens yet." in page.text
+    assert "No tokens yet" in admin.get(TOKENS).text
 
 
 @PLAIN_AND_HTMX
@@ -187,14 +249,15 @@ def test_token_can_require_a_device_identifier(app: Flask, admin: Visitor, htmx:
 
 
 def test_rejected_form_keeps_the_device_options(admin: Visitor) -> None:
-    page = admin.change(TOKENS, TOKENS, name="", requires_device_id="y", new_devices_per_hour="7")
+    page = admin.change(NEW, TOKENS, name="", requires_device_id="y", new_devices_per_hour="7")
     form = page.form(TOKENS)
+    assert form.one("details").get("open") is not None
     assert form.one("input", name="requires_device_id").get("checked") is not None
     assert form.one("input", name="new_devices_per_hour")["value"] == "7"
 
 
 def test_form_error_is_linked_to_its_field(admin: Visitor) -> None:
-    page = admin.change(TOKENS, TOKENS, name="box office", expires_on="2030-05-16")
+    page = admin.change(NEW, TOKENS, name="box office", expires="custom", expires_on="2030-05-16")
     field = page.form(TOKENS).one("input", name="expires_on")
     assert field["aria-invalid"] == "true"
     descriptions = [page.root.one(id=name).text for name in field["aria-describedby"].split()]
@@ -202,7 +265,7 @@ def test_form_error_is_linked_to_its_field(admin: Visitor) -> None:
 
 
 def test_expiry_in_the_far_future_is_shown_as_a_date(admin: Visitor, db: Database) -> None:
-    admin.change(TOKENS, TOKENS, name="forever")
+    admin.change(NEW, TOKENS, name="forever")
     with db.write() as session:
         session.execute(update(ApiToken).values(expires_at=datetime.max.replace(tzinfo=UTC)))
     assert "9999-12-31 23:59:59 UTC" in admin.get(TOKENS).text
@@ -210,7 +273,7 @@ def test_expiry_in_the_far_future_is_shown_as_a_date(admin: Visitor, db: Databas
 
 def test_creating_a_token_without_csrf_token_is_rejected(admin: Visitor) -> None:
     assert admin.post(TOKENS, name="box office").status == 400
-    assert "No tokens yet." in admin.get(TOKENS).text
+    assert "No tokens yet" in admin.get(TOKENS).text
 
 
 def test_markup_in_a_token_name_is_shown_as_text(admin: Visitor) -> None:
@@ -232,6 +295,20 @@ def test_revoked_token_is_denied_immediately(app: Flask, admin: Visitor, htmx: b
     assert after.announced == message
 
 
+@pytest.mark.database("sqlite")
+def test_expired_token_is_listed_below_active_tokens(
+    admin: Visitor, new_token: NewToken, fake_clock: FakeClock
+) -> None:
+    new_token(name="active")
+    create(admin, "until tonight", expires="custom", expires_on="2030-05-17")
+    fake_clock.set(NOON + timedelta(hours=11, minutes=59))
+    admin.get(TOKENS)  # keeps the session alive
+    fake_clock.set(NOON + timedelta(hours=12))
+    page = admin.get(TOKENS)
+    assert names(page) == ["active", "until tonight"]
+    assert rows(page)[1].all("a") == []
+
+
 def test_revoked_token_is_listed_below_active_tokens(admin: Visitor, new_token: NewToken) -> None:
     new_token(name="active")
     create(admin, "revoked soon")
@@ -239,8 +316,8 @@ def test_revoked_token_is_listed_below_active_tokens(admin: Visitor, new_token: 
     [newest, _] = [row["id"].removeprefix("token-") for row in rows(page)]
     page = admin.submit(page, f"/{newest}/revoke", htmx=True)
     assert names(page) == ["active", "revoked soon"]
-    assert "Revoked" in rows(page)[1].one("td", class_="name").text
-    assert rows(page)[1].all("form") == []
+    assert rows(page)[1].one(class_="state revoked").text == "Revoked"
+    assert rows(page)[1].all("a") == []
 
 
 def test_revoking_a_new_token_hides_its_text(admin: Visitor) -> None:
@@ -263,7 +340,7 @@ def test_revoking_is_idempotent(admin: Visitor) -> None:
 
 
 def test_unknown_token_is_not_found(admin: Visitor) -> None:
-    token = admin.get(TOKENS).form(TOKENS).one("input", name="csrf_token")["value"]
+    token = admin.get(NEW).form(TOKENS).one("input", name="csrf_token")["value"]
     assert admin.post(f"{TOKENS}/999/revoke", csrf_token=token).status == 404
 
 
@@ -287,8 +364,8 @@ def test_get_request_does_not_revoke(app: Flask, admin: Visitor) -> None:
 
 def test_list_shows_when_a_token_was_last_used(app: Flask, admin: Visitor) -> None:
     page = create(admin)
-    assert rows(page)[0].all("td")[2].text == "Last used never"
+    assert rows(page)[0].one("td", class_="used").text == "Last used never"
     call(app, token_text(page))
     app.extensions["apidevices"].activity.flush()
-    used = rows(admin.get(TOKENS))[0].all("td")[2].one("time")
+    used = rows(admin.get(TOKENS))[0].one("td", class_="used").one("time")
     assert used["datetime"] == "2030-05-17T12:00:00.000Z"

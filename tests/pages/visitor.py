@@ -102,7 +102,8 @@ class Visitor:
         form = source.form(action)
         values: dict[str, list[str]] = {}
         for field in form.all("input"):
-            is_sent = field.get("type") != "checkbox" or field.get("checked") is not None
+            is_option = field.get("type") in ("checkbox", "radio")
+            is_sent = not is_option or field.get("checked") is not None
             if field.get("name") and is_sent:
                 values.setdefault(field["name"], []).append(field.get("value") or "")
         assert typed.keys() <= {field.get("name") for field in form.all("input")}, typed
