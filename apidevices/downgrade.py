@@ -11,7 +11,9 @@ from apidevices.database import Database, sqlite_module
 from apidevices.errors import APIDevicesError
 from apidevices.models import PREFIX
 
-_DERIVED = f"{PREFIX}device_search"  # the search index, which an upgrade builds again
+# The search index and what the list is filtered by, which an upgrade builds again.
+_DERIVED = (f"{PREFIX}device_search", f"{PREFIX}device_keys", f"{PREFIX}details")
+_DERIVED_COLUMN = "details_id"
 
 Columns = dict[str, set[str]]
 """Table -> its columns."""
@@ -73,7 +75,7 @@ def _rehearse(heads: tuple[str, ...], steps: list[Any]) -> tuple[Columns, Column
 def _columns(connection: Connection) -> Columns:
     inspector = inspect(connection)
     return {
-        name: {found["name"] for found in inspector.get_columns(name)}
+        name: {found["name"] for found in inspector.get_columns(name)} - {_DERIVED_COLUMN}
         for name in inspector.get_table_names()
         if name != migration.VERSION_TABLE and not name.startswith(_DERIVED)
     }

@@ -79,6 +79,7 @@ MAX_ADDRESS = 64
 # SQLite autoincrements a primary key only if its type is INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 Detail = String(MAX_LENGTH)
+ByCodePoint = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def _id() -> Mapped[int]:
@@ -126,7 +127,6 @@ class Device(Base):
             " OR (blocked_at IS NOT NULL AND blocked_by IS NOT NULL)",
             name="apidevices_devices_block_is_whole",
         ),
-        Index("apidevices_devices_first_seen", "first_seen_at", "id"),
         Index(
             "apidevices_devices_blocked_until",
             "blocked_until",
@@ -196,6 +196,50 @@ class Device(Base):
         self.activity.last_activity_at = self.activity.last_active_at
 
 
+class Details(Base):
+    """A combination of details that devices report, stored once for all of them.
+
+    Triggers of the database insert it (migration 0012). ``key`` identifies the combination.
+    """
+
+    __tablename__ = f"{PREFIX}details"
+    __table_args__ = (
+        Index("apidevices_details_application", "application", "application_version"),
+        *(Index(f"apidevices_details_{field}", field) for field in ("os", "manufacturer", "model")),
+    )
+
+    id: Mapped[int] = _id()
+    key: Mapped[str] = mapped_column(Text, unique=True)
+    application: Mapped[str | None] = mapped_column(Detail)
+    application_version: Mapped[str | None] = mapped_column(Detail)
+    os: Mapped[str | None] = mapped_column(Detail)
+    os_version: Mapped[str | None] = mapped_column(Detail)
+    manufacturer: Mapped[str | None] = mapped_column(Detail)
+    model: Mapped[str | None] = mapped_column(Detail)
+
+
+class DeviceKeys(Base):
+    """What the list is filtered and sorted by, one narrow row per device.
+
+    Triggers of the database copy it from the device (migration 0012). ``sort_key`` is the folded
+    name, or identifier, see listing/search.py.
+    """
+
+    __tablename__ = f"{PREFIX}device_keys"
+    __table_args__ = (
+        Index("apidevices_device_keys_details", "details_id", "device_id"),
+        Index("apidevices_device_keys_name", "sort_key", "device_id", "details_id"),
+        Index("apidevices_device_keys_first_seen", "first_seen_at", "device_id", "details_id"),
+    )
+
+    device_id: Mapped[int] = mapped_column(
+        Id, ForeignKey(f"{PREFIX}devices.id", ondelete="CASCADE"), primary_key=True
+    )
+    details_id: Mapped[int] = mapped_column(Id)
+    sort_key: Mapped[str] = mapped_column(ByCodePoint)
+    first_seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
 class DeviceActivity(Base):
     """The activity of a device, one narrow row per device.
 
@@ -221,6 +265,8 @@ class DeviceActivity(Base):
     search_key: Mapped[str | None] = mapped_column(Text)
     last_denied_address: Mapped[str | None] = mapped_column(String(MAX_ADDRESS))
     last_denied_token_id: Mapped[int | None] = mapped_column(Id)
+    # A copy of DeviceKeys.details_id for the activity indexes, made by triggers.
+    details_id: Mapped[int | None] = mapped_column(Id)
 
 
 # The activity indexes: one partial index per status, sorted like the list. Each row is in exactly
@@ -232,6 +278,8 @@ for _name, _value in (("active", 0), ("blocked", 1)):
         DeviceActivity.__table__.c.last_activity_at.desc(),
         DeviceActivity.__table__.c.device_id.desc(),
         DeviceActivity.__table__.c.search_key,
+        DeviceActivity.__table__.c.details_id,
+        DeviceActivity.__table__.c.last_upload_at,
         # Same form as in queries: SQLite does not recognize an equivalent condition.
         sqlite_where=text(f"blocked = {_value}"),
         postgresql_where=text("blocked" if _value else "NOT blocked"),

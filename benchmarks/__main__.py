@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from benchmarks import (
+    finding,
     gate,
     hook,
     lists,
@@ -39,6 +40,7 @@ PARTS = {
     "requests": request_path,
     "hook": hook,
     "lists": lists,
+    "finding": finding,
     "writes": writes,
     "memory": memory,
     "many-devices": many_devices,

@@ -70,6 +70,17 @@ def is_blocked(number: int) -> bool:
     return number % BLOCKED_EVERY == BLOCKED_EVERY - 1
 
 
+def uploads(number: int) -> bool:
+    """Return whether a device has ever uploaded anything. 60% of the devices have."""
+    return number % 5 < 3
+
+
+def tags(number: int) -> list[str]:
+    """Return the tags of a device: 20% have a common one, 1% a second, one in 10,000 a rare one."""
+    chances = {"Main entrance": 5, "Foyer": 100, "Spare": 10_000}
+    return [tag for tag, every in chances.items() if number % every == 0]
+
+
 def callers() -> Iterator[SimulatedDevice]:
     """Return the first ``CALLERS`` devices that are not blocked."""
     return map(device, islice(filterfalse(is_blocked, count()), CALLERS))

@@ -10,8 +10,16 @@ from typing import Any
 from sqlalchemy import Engine, column, insert, inspect, select, table
 
 from apidevices import clock
+from apidevices.listing import search
 from apidevices.listing.search import search_key, short_key
-from apidevices.models import ApiToken, Device, DeviceActivity, DeviceHistory, DeviceToken
+from apidevices.models import (
+    ApiToken,
+    Device,
+    DeviceActivity,
+    DeviceHistory,
+    DeviceTag,
+    DeviceToken,
+)
 from apidevices.tokens import SCOPES, digest
 from benchmarks import fleet
 
@@ -78,6 +86,8 @@ def _insert_devices(
         numbers = iter(devices)
         while chunk := list(islice(numbers, _CHUNK)):
             for into, rows in _rows(chunk, token_id).items():
+                if not rows:
+                    continue
                 names = [name for name in rows[0] if not columns or name in columns.get(into, ())]
                 values = [tuple(row[name] for name in names) for row in rows]
                 if names:
@@ -115,15 +125,17 @@ def _reset_sequence_and_vacuum(connection: Any) -> None:
 def _rows(numbers: Sequence[int], token_id: int) -> Mapping[str, list[dict[str, Any]]]:
     """Return the rows to insert by table. Times are strings that both databases accept."""
     tables: dict[str, list[dict[str, Any]]] = {
-        model.__tablename__: [] for model in (Device, DeviceActivity, DeviceToken, DeviceHistory)
+        model.__tablename__: []
+        for model in (Device, DeviceActivity, DeviceToken, DeviceHistory, DeviceTag)
     }
-    devices, activities, uses, histories = tables.values()
+    devices, activities, uses, histories, tags = tables.values()
     now = clock.now().astimezone(UTC).replace(tzinfo=None)
     for number in numbers:
         device, name, blocked = fleet.device(number), fleet.name(number), fleet.is_blocked(number)
         details, rng = fleet.details(device), Random(-number)
         key = search_key(device.identifier, name)
-        active_at = _format(now - timedelta(days=DAYS) * rng.random())
+        active = now - timedelta(days=DAYS) * rng.random()
+        active_at = _format(active)
         first_seen_at = _format(now - timedelta(days=DAYS * (1 + rng.random())))
         blocked_at = _format(now - timedelta(days=DAYS) * rng.random()) if blocked else None
         devices.append(
@@ -143,10 +155,18 @@ def _rows(numbers: Sequence[int], token_id: int) -> Mapping[str, list[dict[str, 
                 "device_id": number + 1,
                 "blocked": blocked,
                 "last_active_at": active_at,
+                "last_upload_at": _format(active - timedelta(days=DAYS) * rng.random() ** 2)
+                if fleet.uploads(number)
+                else None,
                 "last_activity_at": blocked_at or active_at,
                 "denied_count": 0,
+                "last_denied_at": _format(now) if blocked and number % 4 == 1 else None,
                 "search_key": short_key(key),
             }
+        )
+        tags += (
+            {"device_id": number + 1, "key": search.fold(tag), "tag": tag}
+            for tag in fleet.tags(number)
         )
         uses.append(
             {

@@ -22,9 +22,10 @@ from sqlalchemy import (
     select,
 )
 
-from apidevices import clock, devices, limits, migration, operations, tokens
+from apidevices import clock, devices, limits, listing, migration, operations, tokens
 from apidevices.database.sqlite import sqlite_module
 from apidevices.identity import DeviceIdentity
+from apidevices.listing import Filters
 from apidevices.models import PREFIX, Base, DeviceActivity, DeviceTag, Preferences, SavedView
 from apidevices.standalone import accounts, uploads
 from apidevices.standalone.accounts import addresses
@@ -144,6 +145,19 @@ def test_upgrade_copies_search_keys_that_are_short_enough(app: Flask) -> None:
     keys = select(DeviceActivity.search_key).order_by(DeviceActivity.device_id)
     with db.read() as session:
         assert session.scalars(keys).all() == ["ümlaut", None, identifiers[2]]
+
+
+def test_upgrade_stores_what_the_list_is_filtered_and_sorted_by(app: Flask) -> None:
+    db, now = state_of(app).db, clock.now()
+    for number, os in enumerate(("iOS", "Android", "iOS")):
+        identity = DeviceIdentity(f"Phone-{number}", {"os": os, "model": "Ä" * 255})
+        devices.report(db, identity, token_id=None, address=None, now=now)
+    devices.rename(db, 3, "Door", actor="ann", now=now)
+    migrate(app, "downgrade", "--yes", "0011")
+    migrate(app, "upgrade")
+    page = listing.page(db, Filters(os="ios", model="ä" * 255), sort="-name")
+    assert [device.id for device in page.devices] == [1, 3]
+    assert [device.id for device in listing.page(db, Filters(os="ios")).devices] == [3, 1]
 
 
 def test_downgrade_to_base_keeps_tables_of_the_host(app: Flask) -> None:

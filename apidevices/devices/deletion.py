@@ -4,7 +4,20 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Text, case, cast, func, insert, literal, select, text, true, update
+from sqlalchemy import (
+    Row,
+    Text,
+    case,
+    cast,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    true,
+    update,
+)
 from sqlalchemy import delete as delete_from
 from sqlalchemy.orm import Session
 
@@ -15,9 +28,11 @@ from apidevices.devices.queries import load
 from apidevices.listing import search
 from apidevices.models import (
     AuditEntry,
+    Details,
     Device,
     DeviceActivity,
     DeviceHistory,
+    DeviceKeys,
     DeviceTag,
     DeviceToken,
     OperationDevice,
@@ -91,7 +106,16 @@ def delete_rows(
         kept = connection.execute(blocked.where(Device.blocked_condition(keep_blocks_at))).all()
     # Activity writes lock these rows before they refer to a device. So do we, and can't deadlock.
     db.lock(connection, DeviceActivity.device_id, ids)
-    for rows in (DeviceToken, DeviceHistory, DeviceTag, OperationDevice, DeviceActivity):
+    details = select(DeviceKeys.details_id).where(DeviceKeys.device_id.in_(id_list)).distinct()
+    details_ids = connection.scalars(details).all()
+    for rows in (
+        DeviceToken,
+        DeviceHistory,
+        DeviceTag,
+        DeviceKeys,
+        OperationDevice,
+        DeviceActivity,
+    ):
         connection.execute(delete_from(rows).where(rows.device_id.in_(id_list)))
     connection.execute(delete_from(Device).where(Device.id.in_(id_list)))
     device_id = cast(id_list.subquery().c[0], Text)
@@ -100,8 +124,21 @@ def delete_rows(
         .where(AuditEntry.subject.in_(select(literal("device:").concat(device_id))))
         .values(details={})
     )
+    _delete_unused_details(db, session, details_ids)
     if kept:
         _store_blocks(db, session, kept)
+
+
+def _delete_unused_details(db: Database, session: Session, ids: Collection[int]) -> None:
+    """Delete combinations of details that no device has any more."""
+    unused = ~exists().where(DeviceKeys.details_id == Details.id)
+    candidates = select(Details.id).where(Details.id.in_(db.id_list(ids)), unused)
+    # A combination that is locked is about to be used. After the locks, a new statement sees the
+    # devices that were registered in the meantime.
+    locked = session.scalars(candidates.with_for_update(skip_locked=True)).all()
+    session.connection().execute(
+        delete_from(Details).where(Details.id.in_(db.id_list(locked)), unused)
+    )
 
 
 def _store_blocks(db: Database, session: Session, kept: Sequence[Row[Any]]) -> None:

@@ -1,16 +1,23 @@
 """The list of devices: filters, cursor pagination and counts, fast up to a million devices.
 
-The list is sorted by latest activity. Two kinds of index can find a page of it:
+These indexes find a page of it:
 
-- The *activity indexes*, one per status, are sorted like the list and contain the search keys.
-  Reading them for a search text stops as soon as the page is full, but with a rare text that is at
-  the end of the list.
+- The *activity indexes*, one per status, are sorted by latest activity and contain the search keys,
+  the details and the latest upload. Reading them for a search text stops as soon as the page is
+  full, but with a rare text that is at the end of the list.
+- The *key indexes* are sorted by name and by registration, and contain the details.
 - The *search index* finds all devices whose name or identifier contains the search text, but
   unsorted. Sorting these matches is slow if the text is common.
 
-Filters such as ``token`` are treated like a search text: each has an index that finds all devices
-that match it, unsorted, and a condition on a single device (``conditions.py``). The strategies use
-the index of one of them, and check the conditions of the others.
+There are three kinds of filters besides the search text and the status:
+
+- All filters for details together are one condition on ``details_id``: each combination of details
+  is stored once (``details.py``).
+- Filters on the activity, such as ``inactive_days``, are conditions on ranges of the activity
+  indexes.
+- Others, such as ``token``, are treated like a search text: each has an index that finds all
+  devices that match it, unsorted, and a condition on a single device (``conditions.py``). The
+  strategies use the index of one of them, and check the conditions of the others.
 
 Whether a search text or a filter is rare or common is not known in advance. ``pages.page``
 therefore tries these strategies from top to bottom and stops at the first one that finds the page:
@@ -18,8 +25,8 @@ therefore tries these strategies from top to bottom and stops at the first one t
 ================================  ====================  =========================  =================
 strategy (limit)                  used when             why                        maximum cost
 ================================  ====================  =========================  =================
-1. ``scan``                       only the status       the activity indexes have  read 1 page
-                                                        the list's order
+1. ``scan``                       only the status and   the indexes have the       read 1 page of
+                                  the activity          list's order               matches
 2. ``sort_matches``               the text does not     finds a rare text or       sort 10,000
    (``COUNT_LIMIT``)              look common           filter anywhere in the     matches
                                                         list, with an exact count
@@ -30,7 +37,7 @@ strategy (limit)                  used when             why                     
    (``SORT_LIMIT``)               the page              been inactive              matches
 5. ``scan``                       step 4 exceeded its   no table is read, only     read the list:
                                   limit, with only a    the activity indexes       50 ns per device
-                                  search text
+                                  text or details
 6. ``sort_all``                   step 4 exceeded its   the indexes of all         about 1 µs per
                                   limit, with filters   filters together           match of a filter
 ================================  ====================  =========================  =================

@@ -1,19 +1,22 @@
-"""Conditions that filters put on devices, each in the two forms that the strategies need."""
+"""Conditions that filters put on devices, each in the forms that the strategies need."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select
 from sqlalchemy.orm import aliased
 
 from apidevices.listing import search
-from apidevices.models import Device, DeviceActivity
+from apidevices.models import Device, DeviceActivity, DeviceKeys
 
 # Aliases, so that a condition can be part of a query of the same table.
 device = aliased(Device)
 activity = aliased(DeviceActivity)
+keys = aliased(DeviceKeys)
+
+LINE_BREAK = "\n"
 
 
 class Condition(Protocol):
@@ -27,7 +30,8 @@ class Condition(Protocol):
         """Return the condition for one row.
 
         Args:
-            row: The columns ``device_id`` and ``search_key`` of the activity.
+            row: The columns ``device_id`` and ``details_id``, and ``search_key`` of a row that is
+                read from the activity indexes.
         """
 
 
@@ -53,17 +57,61 @@ class RowCondition:
         return exists().where(self.device_id == row.device_id, self.matches)
 
 
+@dataclass(frozen=True, slots=True)
+class ActivityCondition:
+    """A condition on the activity of a device, which the activity indexes contain.
+
+    Args:
+        active: Returns the condition for a device that isn't blocked, on the columns of its
+            activity. For these devices, ``last_activity_at`` is ``last_active_at``.
+        blocked: Returns the condition for a blocked device. For these, it is the time of the block.
+    """
+
+    active: Callable[[Any], ColumnElement[bool]]
+    blocked: Callable[[Any], ColumnElement[bool]]
+
+    def on(self, row: Any) -> ColumnElement[bool]:
+        """Return the condition on the columns of an activity."""
+        return or_(
+            and_(~row.blocked, self.active(row)),
+            and_(row.blocked, self.blocked(row)),
+        )
+
+    def in_range(self, row: Any, blocked: bool) -> ColumnElement[bool]:
+        """Return the condition on the columns of an activity with this status."""
+        return self.blocked(row) if blocked else self.active(row)
+
+    def by_device(self) -> RowCondition:
+        """Return the condition for rows of another table."""
+        return RowCondition(activity.device_id, self.on(activity))
+
+
 def has_status(blocked: bool) -> RowCondition:
     """Return the condition that a device is blocked, or that it isn't."""
-    return RowCondition(activity.device_id, activity.blocked == blocked)
+    # The same form as in the partial indexes.
+    return RowCondition(
+        activity.device_id, _same(activity.blocked if blocked else ~activity.blocked)
+    )
+
+
+def _same(condition: Any) -> ColumnElement[bool]:
+    result: ColumnElement[bool] = condition
+    return result
 
 
 @dataclass(frozen=True, slots=True)
 class TextCondition:
-    """The condition that a device's name or identifier contains a folded search text."""
+    """The condition that a device's name or identifier contains a folded search text.
+
+    Args:
+        dialect: The database.
+        text: The search text.
+        in_row: Whether rows have ``search_key``.
+    """
 
     dialect: str
     text: str
+    in_row: bool
 
     @property
     def ids(self) -> Select[Any]:
@@ -75,8 +123,8 @@ class TextCondition:
 
         It needs only the activity indexes, except for search keys that are too long for them.
         """
-        long_key = select(device.search_key).where(device.id == row.device_id)
-        key = func.coalesce(row.search_key, long_key.scalar_subquery())
+        full = select(device.search_key).where(device.id == row.device_id).scalar_subquery()
+        key = func.coalesce(row.search_key, full) if self.in_row else full
         return search.contains(self.dialect, self.text, key)
 
 
@@ -85,14 +133,45 @@ class Keeps:
     """Marks a field of ``Filters`` and says which devices it keeps.
 
     Args:
-        device_id: The column of a table with the id of the device.
-        matches: Returns the condition on a row of that table for a value of the field and the
-            current time.
+        condition: Returns the condition for a value of the field, the current time and a dialect.
     """
 
-    device_id: Any
-    matches: Callable[[Any, datetime], ColumnElement[bool]]
+    condition: Callable[[Any, datetime, str], RowCondition | ActivityCondition]
 
-    def condition(self, value: Any, now: datetime) -> RowCondition:
-        """Return the condition for a value of the field."""
-        return RowCondition(self.device_id, self.matches(value, now))
+
+def is_inactive(days: int, now: datetime, _dialect: str) -> ActivityCondition:
+    """Return the condition that a device has not been active for some days."""
+    end = now - timedelta(days=days)
+    return ActivityCondition(
+        lambda row: row.last_activity_at < end, lambda row: row.last_active_at < end
+    )
+
+
+def has_no_upload(days: int, now: datetime, _dialect: str) -> ActivityCondition:
+    """Return the condition that a device has been active in some days, but without an upload."""
+    start = now - timedelta(days=days)
+
+    def no_upload(row: Any) -> ColumnElement[bool]:
+        return or_(row.last_upload_at.is_(None), row.last_upload_at < start)
+
+    return ActivityCondition(
+        lambda row: and_(row.last_activity_at >= start, no_upload(row)),
+        lambda row: and_(row.last_active_at >= start, no_upload(row)),
+    )
+
+
+def has_no_name(_value: bool, _now: datetime, dialect: str) -> ActivityCondition:
+    """Return the condition that a device has no name: its search key is only the identifier."""
+
+    def is_unnamed(row: Any) -> ColumnElement[bool]:
+        full = select(device.search_key).where(device.id == row.device_id).scalar_subquery()
+        return ~search.contains(dialect, LINE_BREAK, func.coalesce(row.search_key, full))
+
+    return ActivityCondition(is_unnamed, is_unnamed)
+
+
+def is_denied(_value: bool, _now: datetime, _dialect: str) -> ActivityCondition:
+    """Return the condition that a device is blocked, and has sent a request since."""
+    return ActivityCondition(
+        lambda _row: false(), lambda row: row.last_denied_at >= row.last_activity_at
+    )

@@ -22,9 +22,15 @@ class Count(NamedTuple):
         return f"{self.number:,}" if self.exact else f"{self.number:,}+"
 
 
-def count_status(query: ListQuery) -> Count:
-    """Count the devices that match a query with no filter but the status."""
-    number = query.count_rows(select(activity.device_id).where(query.matches_status))
+def count_status(query: ListQuery, found: Sequence[Device]) -> Count:
+    """Count the devices that match a query with no filters but on the status and the activity.
+
+    Args:
+        query: The query that found the page.
+        found: The devices of the page, and one more if there is a next page.
+    """
+    is_all = len(found) <= limits.PAGE_SIZE and query.cursor is None
+    number = len(found) if is_all else query.count_ranges()
     return Count(min(number, limits.COUNT_LIMIT), exact=number <= limits.COUNT_LIMIT)
 
 
@@ -57,9 +63,14 @@ def count_common(query: ListQuery, found: Sequence[Device]) -> Count:
         query: The query that found the page.
         found: The devices of the page, and one more if there is a next page.
     """
-    if len(query.blocked) > 1 and len(query.conditions) == 1:
+    if len(query.blocked) > 1 and len(query.conditions) == 1 and not query.activity_conditions:
         return Count(limits.COUNT_LIMIT, exact=False)
-    if not query.text or len(query.conditions) > 1 or query.blocked_count > limits.COUNT_LIMIT:
+    if (
+        not query.text
+        or query.activity_conditions
+        or len(query.conditions) > 1
+        or query.blocked_count > limits.COUNT_LIMIT
+    ):
         if len(found) <= limits.PAGE_SIZE and query.cursor is None:
             return Count(len(found), exact=True)  # the search has reached the end of the list
         before = query.cursor.number if query.cursor else 0

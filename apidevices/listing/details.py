@@ -1,34 +1,83 @@
-"""The filters for what devices report about themselves: application, system and hardware."""
+"""The filters for what devices report about themselves: application, system and hardware.
+
+A fleet has few combinations of details, and each is stored once, see ``models.Details``. So all
+these filters together are one condition: that a device has one of the combinations that match.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import func as sql
 from sqlalchemy.orm import Session
 
-from apidevices.listing.conditions import RowCondition, device
+from apidevices.listing import limits
+from apidevices.listing.conditions import keys
 from apidevices.listing.filters import ANY_CASE, Filters
 from apidevices.listing.search import fold
 from apidevices.listing.versions import is_below, version_key
+from apidevices.models import Details
 
 
-def details_condition(session: Session, filters: Filters) -> RowCondition | None:
+@dataclass(frozen=True, slots=True)
+class DetailsCondition:
+    """The condition that a device has one of some combinations of details.
+
+    Args:
+        combinations: Their ids, or the query for them if there are very many.
+    """
+
+    combinations: Any
+
+    @property
+    def ids(self) -> Select[Any]:
+        """The query for the ids of all devices that fulfill the condition."""
+        return select(keys.device_id.label("id")).where(keys.details_id.in_(self.combinations))
+
+    def holds_for(self, row: Any) -> ColumnElement[bool]:
+        """Return the condition for one row."""
+        condition: ColumnElement[bool] = row.details_id.in_(self.combinations)
+        return condition
+
+
+def details_condition(session: Session, filters: Filters) -> DetailsCondition | None:
     """Return the condition that a device has the wanted details, or None for any details."""
-    conditions = list(_conditions(session, filters))
-    return RowCondition(device.id, and_(*conditions)) if conditions else None
+    if not filters.details and not filters.version_below:
+        return None
+    matching = list(_conditions(session, filters))
+    query = select(Details.id).where(*matching)
+    if filters.version_below:
+        limit = version_key(filters.version_below)
+        versions = _distinct(session, Details.application_version, *matching)
+        below = [each for each in versions if limit is not None and is_below(each, limit)]
+        query = query.where(Details.application_version.in_(below))
+    ids = session.scalars(query.limit(limits.MAX_COMBINATIONS + 1)).all()
+    return DetailsCondition(query if len(ids) > limits.MAX_COMBINATIONS else ids)
 
 
 def _conditions(session: Session, filters: Filters) -> Iterator[ColumnElement[bool]]:
     for field, wanted in filters.details.items():
-        column = getattr(device, field)
-        if field not in ANY_CASE:
+        column = getattr(Details, field)
+        if field in ANY_CASE:
+            folded = fold(wanted)
+            yield column.in_([each for each in _values(session, column) if fold(each) == folded])
+        else:
             yield column == wanted
-            continue
-        values = session.scalars(select(column).distinct().where(column.is_not(None)))
-        yield column.in_([value for value in values if fold(value) == fold(wanted)])
-    if filters.version_below:
-        limit = version_key(filters.version_below)
-        column = device.application_version
-        values = session.scalars(select(column).distinct().where(column.is_not(None)))
-        yield column.in_(
-            [value for value in values if limit is not None and is_below(value, limit)]
-        )
+
+
+def _distinct(session: Session, column: Any, *conditions: ColumnElement[bool]) -> list[str]:
+    query = select(column).distinct().where(column.is_not(None), *conditions)
+    return list(session.scalars(query))
+
+
+def _values(session: Session, column: Any) -> Iterator[str]:
+    """Return the different values of a column.
+
+    The database looks up one after the other in the index of the column, instead of reading all
+    combinations.
+    """
+    values = select(sql.min(column).label("value")).cte("known", recursive=True)
+    following = select(sql.min(column)).where(column > values.c.value).scalar_subquery()
+    values = values.union_all(select(following).where(values.c.value.is_not(None)))
+    yield from session.scalars(select(values.c.value).where(values.c.value.is_not(None)))

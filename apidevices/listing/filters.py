@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self, get_origin
 
 from pydantic import (
@@ -14,13 +14,21 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from sqlalchemy import and_, or_
 from werkzeug.datastructures import MultiDict
 
 from apidevices.clock import rfc3339
 from apidevices.fields import Days, Moment, RowId
 from apidevices.listing import search
-from apidevices.listing.conditions import Keeps, RowCondition, activity, device
+from apidevices.listing.conditions import (
+    ActivityCondition,
+    Keeps,
+    RowCondition,
+    has_no_name,
+    has_no_upload,
+    is_denied,
+    is_inactive,
+    keys,
+)
 from apidevices.models import DeviceTag, DeviceToken
 from apidevices.text import MAX_LENGTH, clean_text
 
@@ -49,23 +57,16 @@ Tags = Annotated[
 _DIGIT = re.compile("[0-9]")
 
 
-def _has_tag(tag: str, _now: datetime) -> Any:
-    return DeviceTag.key == search.fold(clean_text(tag))
+def _has_tag(tag: str, _now: datetime, _dialect: str) -> RowCondition:
+    return RowCondition(DeviceTag.device_id, DeviceTag.key == search.fold(clean_text(tag)))
 
 
-def _is_inactive(days: int, now: datetime) -> Any:
-    return activity.last_active_at < now - timedelta(days=days)
+def _has_used(token_id: int, _now: datetime, _dialect: str) -> RowCondition:
+    return RowCondition(DeviceToken.device_id, DeviceToken.token_id == token_id)
 
 
-def _has_no_upload(days: int, now: datetime) -> Any:
-    since = now - timedelta(days=days)
-    no_upload = or_(activity.last_upload_at.is_(None), activity.last_upload_at < since)
-    return and_(activity.last_active_at >= since, no_upload)
-
-
-def _is_denied(_: bool, _now: datetime) -> Any:
-    # last_activity_at is the time of the block.
-    return and_(activity.blocked, activity.last_denied_at >= activity.last_activity_at)
+def _is_registered_after(moment: datetime, _now: datetime, _dialect: str) -> RowCondition:
+    return RowCondition(keys.device_id, keys.first_seen_at > moment)
 
 
 class Filters(BaseModel):
@@ -102,31 +103,28 @@ class Filters(BaseModel):
     os_version: str = Field(default="", description="Exactly this version of the system.")
     manufacturer: str = Field(default="", description="The manufacturer, not case-sensitive.")
     model: str = Field(default="", description="The model, not case-sensitive.")
-    tag: Annotated[Tags, Keeps(DeviceTag.device_id, _has_tag)] = Field(
+    tag: Annotated[Tags, Keeps(_has_tag)] = Field(
         default=(),
         description="A tag, not case-sensitive. Repeat it to keep devices that have all of them.",
     )
-    token: Annotated[
-        RowId | None,
-        Keeps(DeviceToken.device_id, lambda token, _now: DeviceToken.token_id == token),
-    ] = Field(default=None, description="Id of a token: keeps devices that have used it.")
-    registered_after: Annotated[
-        Moment | None, Keeps(device.id, lambda moment, _now: device.first_seen_at > moment)
-    ] = Field(
+    token: Annotated[RowId | None, Keeps(_has_used)] = Field(
+        default=None, description="Id of a token: keeps devices that have used it."
+    )
+    registered_after: Annotated[Moment | None, Keeps(_is_registered_after)] = Field(
         default=None,
         description="Keeps devices first seen after this time: RFC 3339 with a time zone.",
     )
-    inactive_days: Annotated[Days | None, Keeps(activity.device_id, _is_inactive)] = Field(
+    inactive_days: Annotated[Days | None, Keeps(is_inactive)] = Field(
         default=None, description="Keeps devices that have not been active for this many days."
     )
-    no_upload_days: Annotated[Days | None, Keeps(activity.device_id, _has_no_upload)] = Field(
+    no_upload_days: Annotated[Days | None, Keeps(has_no_upload)] = Field(
         default=None,
         description="Keeps devices that have been active in this many days, without an upload.",
     )
-    unnamed: Annotated[bool, Keeps(device.id, lambda _, _now: device.name.is_(None))] = Field(
+    unnamed: Annotated[bool, Keeps(has_no_name)] = Field(
         default=False, description="Keeps devices that have no name of their own."
     )
-    denied: Annotated[bool, Keeps(activity.device_id, _is_denied)] = Field(
+    denied: Annotated[bool, Keeps(is_denied)] = Field(
         default=False,
         description="Keeps blocked devices that have sent a request since they were blocked.",
     )
@@ -190,13 +188,13 @@ class Filters(BaseModel):
         wanted = {name: getattr(self, name) for name in (*ANY_CASE, *EXACT)}
         return {name: clean_text(value) for name, value in wanted.items() if value}
 
-    def conditions(self, now: datetime) -> Iterator[RowCondition]:
+    def conditions(self, now: datetime, dialect: str) -> Iterator[RowCondition | ActivityCondition]:
         """Return the conditions of filters that are set, except name, status and details."""
         for name, value in self._set_fields():
             for keeps in type(self).model_fields[name].metadata:
                 if isinstance(keeps, Keeps):
                     for each in value if isinstance(value, tuple) else (value,):
-                        yield keeps.condition(each, now)
+                        yield keeps.condition(each, now, dialect)
 
     def _set_fields(self) -> Iterator[tuple[str, Any]]:
         for name, field in type(self).model_fields.items():

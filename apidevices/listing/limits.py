@@ -18,6 +18,9 @@ FIRST_SAMPLE = 1_000
 COMMON_MATCHES = 80
 """Matches in the first sample that suggest that the text is common."""
 
+MAX_COMBINATIONS = 1_000
+"""Combinations of details that a query names one by one, rather than looking each of them up."""
+
 MAX_CHOICES = 1_000
 """Maximum number of values to choose from per filter: those that most devices have."""
 

@@ -1,18 +1,18 @@
 """The orders of the list: by which columns it is sorted, and where they are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, literal, tuple_
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, literal, true, tuple_
 
-from apidevices.listing import search
 from apidevices.listing.cursor import Cursor, Sort
-from apidevices.models import Device, DeviceActivity
+from apidevices.models import DeviceActivity, DeviceKeys
 
 Ordered = TypeVar("Ordered", Select[Any], CompoundSelect[Any])
 
 activity = DeviceActivity.__table__.c
-devices = Device.__table__.c
+keys = DeviceKeys.__table__.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,30 +22,34 @@ class Order:
     Args:
         key: The column that the list is sorted by.
         device_id: The column that breaks ties, in the same table.
-        search_key: The column of the search key in that table.
+        row: The columns that conditions need, in the same table.
         descending: Whether the query reads from the highest key to the lowest.
         cursor: Where it starts; None for the beginning.
     """
 
     key: ColumnElement[Any]
     device_id: ColumnElement[Any]
-    search_key: ColumnElement[Any]
+    row: Sequence[ColumnElement[Any]]
     descending: bool
     cursor: Cursor | None
 
     @classmethod
-    def of(cls, dialect: str, sort: Sort, cursor: Cursor | None) -> "Order":
+    def of(cls, sort: Sort, cursor: Cursor | None) -> "Order":
         """Return the order for a cursor: backwards if it leads to the page before."""
         name = sort.removeprefix("-")
         descending = (name != "name") != sort.startswith("-")
         if cursor is not None and cursor.direction == "newer":
             descending = not descending
         if name == "activity":
-            key: ColumnElement[Any] = activity.last_activity_at
-            return cls(key, activity.device_id, activity.search_key, descending, cursor)
-        is_name = name == "name"
-        key = search.sort_key_of(dialect, devices.search_key) if is_name else devices.first_seen_at
-        return cls(key, devices.id, devices.search_key, descending, cursor)
+            row = (activity.details_id, activity.search_key)
+            return cls(activity.last_activity_at, activity.device_id, row, descending, cursor)
+        key = keys.sort_key if name == "name" else keys.first_seen_at
+        return cls(key, keys.device_id, (keys.details_id,), descending, cursor)
+
+    @property
+    def columns(self) -> Any:
+        """The columns of the table that has this order."""
+        return self.device_id.table.c
 
     @property
     def by_activity(self) -> bool:
@@ -58,7 +62,7 @@ class Order:
         One condition would do, but SQLite would compare it with each row.
         """
         if self.cursor is None:
-            return []
+            return [true()]
         key = literal(self.cursor.key, self.key.type)
         if self.descending:
             return [and_(self.key == key, self.device_id < self.cursor.device_id), self.key < key]

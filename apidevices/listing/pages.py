@@ -163,7 +163,8 @@ def _find(
     """Return the devices of a page, plus one if there are more, and the total count."""
     query = ListQuery(session, wanted, cursor, limits.PAGE_SIZE + 1)
     if not query.conditions:
-        return strategies.scan(query), count_status(query)
+        found = strategies.scan(query)
+        return found, count_status(query, found)
     for condition in query.conditions:
         if not is_common(query, condition):
             rare = strategies.sort_matches(query, condition, limits.COUNT_LIMIT)

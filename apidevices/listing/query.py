@@ -11,7 +11,6 @@ from sqlalchemy import (
     Select,
     Subquery,
     func,
-    or_,
     select,
     true,
     union_all,
@@ -19,13 +18,18 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, contains_eager
 
 from apidevices.listing import limits
-from apidevices.listing.conditions import Condition, TextCondition, has_status
+from apidevices.listing.conditions import (
+    ActivityCondition,
+    Condition,
+    RowCondition,
+    TextCondition,
+    has_status,
+)
 from apidevices.listing.cursor import Cursor, Sort
 from apidevices.listing.details import details_condition
 from apidevices.listing.filters import Filters, Status
-from apidevices.listing.order import Order, activity
-from apidevices.listing.order import devices as device_columns
-from apidevices.models import Device
+from apidevices.listing.order import Order, activity, keys
+from apidevices.models import Device, DeviceKeys
 
 # status -> values of "blocked"
 _BLOCKED: Mapping[Status, Sequence[bool]] = {
@@ -65,59 +69,76 @@ class ListQuery:
         self.cursor = cursor
         self.dialect = session.get_bind().dialect.name
         filters = wanted.filters
-        self.order = Order.of(self.dialect, wanted.sort, cursor)
+        self.order = Order.of(wanted.sort, cursor)
         self.blocked = _BLOCKED[filters.status]
         self.text = filters.text
+        in_row = self.order.by_activity
         details = details_condition(session, filters)
-        self.conditions: Sequence[Condition] = [
-            *([details] if details else []),
-            *filters.conditions(wanted.now),
-            *([TextCondition(self.dialect, self.text)] if self.text else []),
-        ]
-        if len(self.blocked) == 1 and not self.order.by_activity:
-            self.conditions = [*self.conditions, has_status(self.blocked[0])]
+        conditions: list[Condition] = [details] if details else []
+        activity_conditions = []
+        for condition in filters.conditions(wanted.now, self.dialect):
+            if isinstance(condition, RowCondition):
+                conditions.append(condition)
+            elif in_row:
+                activity_conditions.append(condition)
+            else:
+                conditions.append(condition.by_device())
+        if self.text:
+            conditions.append(TextCondition(self.dialect, self.text, in_row))
+        if len(self.blocked) == 1 and not in_row:
+            conditions.append(has_status(self.blocked[0]))
+        self.conditions: Sequence[Condition] = conditions
+        self.activity_conditions: Sequence[ActivityCondition] = activity_conditions
 
     def matches(self, row: Any, known: Condition | None = None) -> Sequence[ColumnElement[bool]]:
-        """Return the conditions that a row fulfills all filters but ``status``.
+        """Return the conditions that a row fulfills all filters but those on the activity.
 
         Args:
-            row: The columns ``device_id`` and ``search_key``.
+            row: The columns that ``Condition.holds_for`` needs.
             known: A condition that the row is known to fulfill, to leave out.
         """
         return [condition.holds_for(row) for condition in self.conditions if condition is not known]
 
     @property
-    def matches_status(self) -> ColumnElement[bool]:
-        """The condition that a device has the status."""
-        return or_(*map(_is_blocked, self.blocked))
+    def matches_activity(self) -> Sequence[ColumnElement[bool]]:
+        """The conditions on the activity but the status, in the activity's order."""
+        return [condition.on(activity) for condition in self.activity_conditions]
 
     def all_matches(self, *columns: Any) -> Select[Any]:
         """Return a query for columns of all matching devices.
 
         The database decides in which order it uses the indexes.
         """
-        status = [self.matches_status] if len(self.blocked) == 1 else []
+        status = [_is_blocked(self.blocked[0])] if len(self.blocked) == 1 else []
         conditions = [
-            condition.holds_for(activity)
-            if isinstance(condition, TextCondition)
-            else activity.device_id.in_(condition.ids)
+            activity.device_id.in_(condition.ids)
+            if isinstance(condition, RowCondition)
+            else condition.holds_for(activity)
             for condition in self.conditions
         ]
         matches = select(*columns).select_from(activity.device_id.table)
-        return self.with_key(matches).where(*status, *conditions)
+        return self.with_key(matches).where(*status, *self.matches_activity, *conditions)
 
     def with_key(self, query: Select[Any]) -> Select[Any]:
         """Join the table with the key of the order to a query of the activity."""
         if self.order.by_activity:
             return query
-        return query.join(Device, device_columns.id == activity.device_id)
+        return query.join(DeviceKeys, keys.device_id == activity.device_id)
+
+    def count_ranges(self) -> int:
+        """Return how many devices the indexes have for the status and the activity.
+
+        It counts up to ``COUNT_LIMIT + 1``.
+        """
+        parts = (select(self.order.device_id).where(*each) for each in self._ranges([true()]))
+        return self.count_rows(union_all(*parts))
 
     @cached_property
     def blocked_count(self) -> int:
         """How many devices are blocked, at most ``COUNT_LIMIT + 1``."""
         return self.count_rows(select(activity.device_id).where(activity.blocked))
 
-    def count_rows(self, query: Select[Any]) -> int:
+    def count_rows(self, query: Select[Any] | CompoundSelect[Any]) -> int:
         """Return how many rows a query returns, at most ``COUNT_LIMIT + 1``."""
         limited = query.limit(limits.COUNT_LIMIT + 1).subquery()
         return self.session.scalar(select(func.count()).select_from(limited)) or 0
@@ -133,8 +154,8 @@ class ListQuery:
         The database reads each index in its order and stops when the limit is reached.
         """
         parts = []
-        for conditions in self._ranges():
-            part = select(*self.position).where(*conditions, *self.matches(self._row))
+        for conditions in self._ranges(self.order.ranges()):
+            part = select(*self.position).where(*conditions, *self.matches(self.order.columns))
             # Each part needs a limit, or PostgreSQL sorts all rows of the union.
             parts.append(select(self._sorted_by_index(part).limit(self.limit).subquery()))
         return self._merged(parts, self.limit).subquery("positions")
@@ -156,17 +177,13 @@ class ListQuery:
 
     def _next_devices(self, number: int) -> Subquery:
         parts: list[Select[Any]] = []
-        for conditions in self._ranges():
-            part = select(*self.position, self.order.search_key.label("search_key"))
+        for conditions in self._ranges(self.order.ranges()):
+            part = select(*self.position, *self.order.row)
             part = part.where(*conditions)
             if self.dialect == "postgresql":  # see positions(); SQLite would sort each part
                 part = select(self._sorted_by_index(part).limit(number).subquery())
             parts.append(part)
         return self._merged(parts, number).subquery("rows")
-
-    @property
-    def _row(self) -> Any:
-        return _Row(self.order.device_id, self.order.search_key)
 
     def _sorted_by_index(self, query: Select[Any]) -> Select[Any]:
         return self.order.sorted(query, _Position(self.order.key, self.order.device_id))
@@ -175,17 +192,22 @@ class ListQuery:
         union = union_all(*parts)
         return self.order.sorted(union, union.selected_columns).limit(limit)
 
-    def _ranges(self) -> Iterator[Sequence[ColumnElement[bool]]]:
+    def _ranges(
+        self, ranges: Sequence[ColumnElement[bool]]
+    ) -> Iterator[Sequence[ColumnElement[bool]]]:
         """Return the conditions for the ranges of the indexes that make up the list.
 
         By activity, that is one index per status. For other orders, the status is a condition.
         """
-        ranges = self.order.ranges() or [true()]
-        if self.order.by_activity:
-            for status in map(_is_blocked, self.blocked):
-                yield from ([status, each] for each in ranges)
-        else:
+        if not self.order.by_activity:
             yield from ([each] for each in ranges)
+            return
+        for blocked in self.blocked:
+            conditions = [
+                _is_blocked(blocked),
+                *(each.in_range(activity, blocked) for each in self.activity_conditions),
+            ]
+            yield from ([*conditions, each] for each in ranges)
 
     def devices(
         self, query: Select[Any], positions: Subquery, isouter: bool = False
@@ -197,11 +219,6 @@ class ListQuery:
             .options(contains_eager(Device.activity))
         )
         return self.order.sorted(query, positions.c)
-
-
-class _Row(NamedTuple):
-    device_id: Any
-    search_key: Any
 
 
 class _Position(NamedTuple):

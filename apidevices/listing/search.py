@@ -20,7 +20,6 @@ from sqlalchemy import (
     Select,
     Text,
     bindparam,
-    collate,
     column,
     delete,
     func,
@@ -92,17 +91,11 @@ def short_key(key: str) -> str | None:
 
 
 def sort_key(key: str) -> str:
-    """Return what the list is sorted by for a search key: the folded name, or else identifier."""
+    """Return what the list is sorted by: the folded name, or else the identifier.
+
+    Triggers compute it in the same way (migration 0012).
+    """
     return key.partition("\n")[0][:SORT_KEY]
-
-
-def sort_key_of(dialect: str, key: Any) -> ColumnElement[str]:
-    """Return the SQL expression for ``sort_key``. It sorts by code points on both databases."""
-    if dialect == "sqlite":
-        length = func.instr(key + literal("\n"), literal("\n")) - 1
-        return func.substr(key, 1, func.min(length, SORT_KEY), type_=Text)
-    name = func.split_part(key, literal("\n"), 1)
-    return collate(func.left(name, SORT_KEY, type_=Text), "C")
 
 
 def contains(dialect: str, text: str, key: Any) -> ColumnElement[bool]:

@@ -62,7 +62,11 @@ def sort_matches(query: ListQuery, condition: Condition, limit: int) -> SortedMa
     )
     positions = (
         query.with_key(rows)
-        .where(matches <= limit, *query.matches(activity, known=condition))
+        .where(
+            matches <= limit,
+            *query.matches_activity,
+            *query.matches(activity, known=condition),
+        )
         .cte("positions")
         .prefix_with("MATERIALIZED")
     )

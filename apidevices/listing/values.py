@@ -18,7 +18,7 @@ from apidevices.database import Database
 from apidevices.listing import limits
 from apidevices.listing.filters import ANY_CASE
 from apidevices.listing.search import fold
-from apidevices.models import Device, DeviceTag
+from apidevices.models import Details, DeviceKeys, DeviceTag
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +104,13 @@ _collectors: WeakKeyDictionary[Database, _Collector] = WeakKeyDictionary()
 
 def collect(session: Session) -> Choices:
     """Collect the values from the database."""
-    columns = [getattr(Device, name) for name in _DETAILS]
-    rows = session.execute(select(*columns, func.count()).group_by(*columns)).all()
+    columns = [getattr(Details, name) for name in _DETAILS]
+    counts = select(DeviceKeys.details_id, func.count().label("devices"))
+    counted = counts.group_by(DeviceKeys.details_id).subquery()
+    found_details = select(*columns, counted.c.devices).join(
+        counted, counted.c.details_id == Details.id
+    )
+    rows = session.execute(found_details).all()
     totals: dict[str, Counter[str]] = {name: Counter() for name in _DETAILS}
     versions: dict[str, Counter[str]] = defaultdict(Counter)
     for *values, devices in rows:

@@ -140,7 +140,7 @@ def some_filters(draw: st.DrawFn) -> Filters:
 
 
 @settings(
-    max_examples=150,
+    max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # examples only read
 )
 @given(some_filters(), st.sampled_from(get_args(Sort)))

@@ -1,10 +1,14 @@
 """The filters of the list, and the count of the devices that match them."""
 
+from typing import get_args
+
 import pytest
 
 from apidevices import devices, listing
 from apidevices.database import Database
-from apidevices.listing import Count, Filters, Status, limits
+from apidevices.identity import DETAILS
+from apidevices.listing import Count, Filters, Sort, Status, limits
+from apidevices.text import MAX_LENGTH
 from tests.conftest import NOON, Register
 from tests.listing.conftest import LATER, found
 
@@ -107,3 +111,47 @@ def test_rare_text_of_the_latest_devices_is_counted_exactly(
 )
 def test_inexact_count_ends_with_a_plus_sign(count: Count, text: str) -> None:
     assert str(count) == text
+
+
+# --- details -----------------------------------------------------------------------------------
+
+
+def test_changed_details_are_found_by_their_latest_value_only(
+    db: Database, register: Register
+) -> None:
+    for version in ("2.9", "2.10"):
+        register("phone-1", application="Box Office", application_version=version)
+    assert listing.count(db, Filters(application_version="2.10")) == 1
+    assert listing.count(db, Filters(application_version="2.9")) == 0
+    assert listing.count(db, Filters(application="box office", version_below="2.10")) == 0
+    assert [each.value for each in listing.choices(db).application_version["Box Office"]] == [
+        "2.10"
+    ]
+
+
+def test_devices_with_many_different_details_are_found(
+    db: Database, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_COMBINATIONS", 3)
+    for number in range(6):
+        register(f"phone-{number}", os="iOS", model=f"Model {number}")
+    register("phone-6", os="Android", model="Model 6")
+    for sort in get_args(Sort):
+        page = listing.page(db, Filters(os="ios", status="active"), sort=sort)
+        assert {device.os for device in page.devices} == {"iOS"}
+        assert page.count == Count(6, exact=True)
+
+
+def test_longest_details_are_found(db: Database, register: Register) -> None:
+    longest = {field: "\U0001f600" * MAX_LENGTH for field in DETAILS}
+    register("phone-1", NOON, **longest)
+    register("phone-2", NOON, **{**longest, "model": "iPad"})
+    assert listing.count(db, Filters.model_validate(longest)) == 1
+
+
+def test_deleted_device_is_not_found_or_offered(db: Database, register: Register) -> None:
+    device_id = register("phone-1", model="iPad")
+    devices.delete(db, device_id, actor="ann", now=NOON)
+    assert listing.count(db, Filters(model="iPad")) == 0
+    assert listing.page(db, Filters(), sort="name").devices == []
+    assert listing.choices(db).model == []
