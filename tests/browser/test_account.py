@@ -33,6 +33,7 @@ def test_wrong_password_shows_an_error(
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator(".error")).to_be_visible()
     expect(page.get_by_label("Email")).to_have_value(ANN)
+    expect(page.get_by_label("Password")).to_be_focused()
 
 
 def test_navigation_links_to_every_settings_page(desktop: Page) -> None:

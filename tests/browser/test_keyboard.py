@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.actions import expect_status, open_dialog, without_page_load
 from tests.browser.conftest import OpenPage
-from tests.browser.site import LIST, TOKENS, Site
+from tests.browser.site import BOB, LIST, PASSWORD, TOKENS, Site
 
 # The pages behave the same with every database.
 pytestmark = pytest.mark.database("sqlite")
@@ -167,6 +167,19 @@ def test_skip_link_leads_to_the_content(site: Site, desktop: Page) -> None:
     desktop.keyboard.press("Enter")
     desktop.keyboard.press("Tab")
     expect(desktop.get_by_role("main").get_by_role("link").first).to_be_focused()
+
+
+def test_keyboard_can_sign_in_and_out(open_page: OpenPage, site: Site) -> None:
+    page = open_page(signed_in=False)
+    page.goto("/login")
+    expect(page.get_by_label("Email")).to_be_focused()
+    page.keyboard.type(BOB)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("button", name="Sign out"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Email")).to_be_focused()
 
 
 def test_keyboard_can_create_and_revoke_a_token(site: Site, desktop: Page) -> None:

@@ -137,6 +137,7 @@ def check(page: Page) -> None:
     """Check the rules that every page and fragment must follow."""
     ids = Counter(node["id"] for node in page.root.all() if node.get("id"))
     assert [name for name, count in ids.items() if count > 1] == [], "duplicate ids"
+    assert len(page.root.all(autofocus="")) <= 1
     for form in page.root.all("form", method="post"):
         assert form.one("input", name="csrf_token")["value"]
     for node in page.root.all():

@@ -58,7 +58,11 @@ class ResetForm(FlaskForm):
 
     password = PasswordField("New password", validators=[InputRequired("Choose a password.")])
     password_again = PasswordField(
-        "Confirm new password", validators=[EqualTo("password", "The passwords don't match.")]
+        "Confirm new password",
+        validators=[
+            InputRequired("Enter the password again."),
+            EqualTo("password", "The passwords don't match."),
+        ],
     )
 
 

@@ -28,7 +28,11 @@ class SetupForm(FlaskForm):
     email = EmailField("Email", validators=[InputRequired("Enter your email address.")])
     password = PasswordField("Password", validators=[InputRequired("Choose a password.")])
     password_again = PasswordField(
-        "Confirm password", validators=[EqualTo("password", "The passwords don't match.")]
+        "Confirm password",
+        validators=[
+            InputRequired("Enter the password again."),
+            EqualTo("password", "The passwords don't match."),
+        ],
     )
 
 
