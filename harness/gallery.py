@@ -100,8 +100,9 @@ def _states(page: Page) -> Iterator[State]:
     yield State("operation", f"{LIST}/operations/1")
 
     yield State("tokens", TOKENS)
-    yield State("token-revoke", TOKENS, _click("a[data-dialog]"))
-    yield State("token-new", TOKENS, _submit("form:has([name=scopes])", name="Turnstiles"))
+    yield State("token-form", TOKENS, _click("a[data-dialog]"))
+    yield State("token-revoke", TOKENS, _click("tbody a[data-dialog]"))
+    yield State("token-new", f"{TOKENS}/new", _submit("form:has([name=scopes])", name="Turnstiles"))
 
 
 def _show_and_click(selector: str) -> Prepare:

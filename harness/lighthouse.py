@@ -26,7 +26,7 @@ PAGES = {
     "list": "/settings/api-devices",
     "details": "/settings/api-devices/1",
     "tokens": "/settings/api-tokens",
-    "API reference": "/api/docs",
+    "API docs": "/api/docs",
 }
 DEVICES: dict[str, list[str]] = {"phone": [], "desktop": ["--preset=desktop"]}
 CATEGORIES = ("performance", "accessibility", "best-practices")

@@ -215,7 +215,7 @@ def navigation() -> list[Link]:
     if state.current().uses_tokens:
         links.append(Link("API Tokens", url_for("apidevices.token_list")))
     if "apidevices_api.docs" in current_app.view_functions:
-        links.append(Link("API Reference", url_for("apidevices_api.docs")))
+        links.append(Link("API Docs", url_for("apidevices_api.docs")))
     return [*links, *state.current().slots.navigation()]
 
 

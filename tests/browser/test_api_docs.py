@@ -1,4 +1,4 @@
-"""The API reference. It needs no JavaScript."""
+"""The API docs. They need no JavaScript."""
 
 import pytest
 from playwright.sync_api import expect
@@ -28,8 +28,8 @@ def test_contents_lead_to_an_operation_and_on_to_its_response(
 def test_admin_pages_and_reference_link_to_each_other(open_page: OpenPage) -> None:
     page = open_page()
     page.goto(LIST)
-    page.get_by_role("link", name="API Reference").click()
-    expect(page.get_by_role("heading", name="API reference")).to_be_visible()
+    page.get_by_role("link", name="API Docs").click()
+    expect(page.get_by_role("heading", name="API Docs")).to_be_visible()
     document = page.get_by_role("link", name="openapi.json")
     expect(document).to_have_attribute("href", "/api/openapi.json")
     page.get_by_role("link", name="API Devices").first.click()
