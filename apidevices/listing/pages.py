@@ -25,6 +25,10 @@ _STATUSES: Sequence[Status] = ("all", "active", "blocked")
 LOADED = 1_000
 """How many devices ``iterate`` loads at a time."""
 
+IDS_LOADED = 10_000
+"""How many ids ``iterate`` loads at a time. All ids of a million devices, at once, would take four
+times the memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -107,10 +111,15 @@ def iterate(
     The devices and their order are those at the beginning; only their ids are kept in memory. Each
     device is as it is when it is loaded, some at a time; deleted devices are left out.
     """
-    with db.read() as session:
+    # A snapshot, because only within a transaction does PostgreSQL send the ids part by part.
+    with db.snapshot() as session:
         query = ListQuery(session, Wanted(filters, sort, now or clock.now()))
         found = query.all_matches(*query.position).subquery()
-        ids = array("q", session.scalars(query.order.sorted(select(found.c.device_id), found.c)))
+        sorted_ids = query.order.sorted(select(found.c.device_id), found.c)
+        rows = session.execute(sorted_ids, execution_options={"stream_results": True})
+        ids = array("q")
+        for part in rows.scalars().partitions(IDS_LOADED):
+            ids.extend(part)
     for start in range(0, len(ids), LOADED):
         some = ids[start : start + LOADED]
         with db.read() as session:
