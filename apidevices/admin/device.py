@@ -5,7 +5,7 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from apidevices import clock, devices, lookalikes, state
+from apidevices import audit, clock, devices, lookalikes, state
 from apidevices.admin.device_list import list_args
 from apidevices.admin.frame import blueprint
 from apidevices.models import MAX_ID, Device
@@ -39,6 +39,7 @@ def device_context(found: Device) -> dict[str, Any]:
         "device": found,
         "lookalikes": lookalikes.of_device(found),
         "tokens_used": devices.tokens_used(db, found.id),
+        "denied_token": devices.last_denied_token(db, found),
         "list_args": list_args(),
         "panels": state.current().slots.device_panels(found),
         "now": clock.now(),
@@ -48,7 +49,7 @@ def device_context(found: Device) -> dict[str, Any]:
 
 def _history_context(found: Device, before: int | None = None) -> dict[str, Any]:
     entries, older = devices.history_page(state.database(), found.id, before)
-    return {"history": entries, "older_history": older}
+    return {"history": entries, "older_history": older, "end_of_block": audit.END_OF_BLOCK}
 
 
 def _row_id(text: str) -> int:

@@ -4,6 +4,7 @@ Each action has one URL: GET shows its form, and POST submits it.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -11,19 +12,23 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 
-from apidevices import clock, devices, operations, state
+from apidevices import clock, devices, listing, operations, state
 from apidevices.admin.device import DEVICE, device_context
 from apidevices.admin.device_list import list_args
 from apidevices.admin.dialogs import is_submitted, show_form
-from apidevices.admin.forms import BlockForm, RenameForm
+from apidevices.admin.forms import BlockForm, DeleteForm, NoteForm, RenameForm, TagsForm
 from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import wants_fragment
 from apidevices.admin.messages import flash
+from apidevices.devices import Until
 from apidevices.errors import InvalidInput
 from apidevices.models import Device
 from apidevices.rendering import render
 
 METHODS = ("GET", "POST")
+
+SUGGESTED_TAGS = 12
+"""How many tags of other devices the form for tags suggests."""
 
 
 @blueprint.route(f"{DEVICE}/name", methods=METHODS)
@@ -52,19 +57,44 @@ def _renamed(device_id: int, form: RenameForm) -> ResponseReturnValue:
 
 @blueprint.route(f"{DEVICE}/block", methods=METHODS)
 def block_device(device_id: int) -> ResponseReturnValue:
-    """Block a device."""
+    """Block a device, or change the reason and the end of its block."""
     found = devices.get(state.database(), device_id)
-    form = BlockForm()
+    form = BlockForm(data=_present_block(found) if request.method == "GET" else None)
     if is_submitted(form):
-        reason = form.reason.data
         try:
-            blocked = _recorded("block", devices.block, device_id, reason=reason)
+            return _blocked(device_id, form)
         except InvalidInput as error:
-            form.reason.errors = [str(error)]
-        else:
-            flash(f"“{blocked.display_name}” is blocked. Its requests are denied from now on.")
-            return _respond(blocked)
-    return _show("block", found, form)
+            form[error.field].errors = [str(error)]
+    used = devices.tokens_used(state.database(), device_id)
+    tokens = [use for use in used if use.token.status_at(clock.now()) == "active"]
+    return _show("block", found, form, tokens=tokens)
+
+
+def _present_block(found: Device) -> dict[str, Any]:
+    if found.blocked_at is None:
+        return {"ends": "never"}
+    until = found.blocked_until
+    ends = "custom" if until else "never"
+    return {
+        "reason": found.block_reason,
+        "ends": ends,
+        "until": f"{until:%Y-%m-%dT%H:%M}" if until else "",
+        "is_change": "1",
+    }
+
+
+def _blocked(device_id: int, form: BlockForm) -> ResponseReturnValue:
+    until: datetime | Until | None = form.until_at(clock.now())
+    if until is None and not form.is_change.data:
+        until = Until.UNCHANGED  # keeps the end if somebody else has blocked the device
+    revoked = form.revoke_tokens.data or ()
+    change = {"reason": form.reason.data, "until": until, "revoke_tokens": revoked}
+    blocked = _recorded("block", devices.block, device_id, **change)
+    end = f" until {blocked.blocked_until:%Y-%m-%d %H:%M} UTC" if blocked.blocked_until else ""
+    flash(f"“{blocked.display_name}” is blocked{end}. Its requests are denied from now on.")
+    if revoked:
+        flash(f"{len(revoked)} API {'token is' if len(revoked) == 1 else 'tokens are'} revoked.")
+    return _respond(blocked)
 
 
 @blueprint.route(f"{DEVICE}/unblock", methods=METHODS)
@@ -86,6 +116,65 @@ def _recorded(kind: str, change: Callable[..., Device], *arguments: Any, **optio
     return operations.record(db, kind, bound, actor=actor, now=clock.now())
 
 
+@blueprint.route(f"{DEVICE}/tags", methods=METHODS)
+def tag_device(device_id: int) -> ResponseReturnValue:
+    """Set the tags of a device."""
+    db = state.database()
+    found = devices.get(db, device_id)
+    form = TagsForm(data={"tags": ", ".join(found.tags)})
+    if is_submitted(form):
+        tags = (form.tags.data or "").split(",")
+        try:
+            tagged = _recorded("tags", devices.set_tags, device_id, tags)
+        except InvalidInput as error:
+            form.tags.errors = [str(error)]
+        else:
+            flash(f"Tags: {', '.join(tagged.tags)}." if tagged.tags else "The tags were removed.")
+            return _respond(tagged)
+    known = sorted(listing.choices(db).tag, key=lambda choice: -choice.devices)
+    others = [choice.value for choice in known if choice.value not in found.tags]
+    return _show("tags", found, form, suggestions=others[:SUGGESTED_TAGS])
+
+
+@blueprint.route(f"{DEVICE}/note", methods=METHODS)
+def annotate_device(device_id: int) -> ResponseReturnValue:
+    """Set or remove the note of a device."""
+    found = devices.get(state.database(), device_id)
+    form = NoteForm(data={"note": found.note})
+    if is_submitted(form):
+        try:
+            noted = devices.annotate(
+                state.database(), device_id, form.note.data or "", **_audit_args()
+            )
+        except InvalidInput as error:
+            form.note.errors = [str(error)]
+        else:
+            flash("The note was saved." if noted.note else "The note was removed.")
+            return _respond(noted)
+    return _show("note", found, form)
+
+
+@blueprint.route(f"{DEVICE}/delete", methods=METHODS)
+def delete_device(device_id: int) -> ResponseReturnValue:
+    """Delete a device."""
+    found = devices.get(state.database(), device_id)
+    form = DeleteForm(keep_block=found.status == "blocked")
+    if not is_submitted(form):
+        return _show("delete", found, form)
+    keep = form.keep_block.data
+    deleted = devices.delete(state.database(), device_id, keep_block=keep, **_audit_args())
+    kept = " Its identifier stays blocked." if keep and deleted.status == "blocked" else ""
+    flash(f"“{deleted.display_name}” and everything stored about it was deleted.{kept}")
+    if wants_fragment() and _in_list() and not kept:
+        return render("_status_partial.html"), {"HX-Reswap": "delete"}
+    url = url_for(".device_list", **list_args())
+    return ("", {"HX-Redirect": url}) if wants_fragment() else redirect(url, 303)
+
+
+def _audit_args() -> dict[str, Any]:
+    return {"actor": state.current().actor(), "now": clock.now()}
+
+
 def _in_list() -> bool:
     """Return whether the form was opened in the list, not on the device's page."""
     return request.args.get("from") == "list"
@@ -98,16 +187,18 @@ def _origin(found: Device) -> str:
     return url_for(".device", device_id=found.id, **list_args())
 
 
-def _show(action: str, found: Device, form: FlaskForm) -> ResponseReturnValue:
+def _show(action: str, found: Device, form: FlaskForm, **context: Any) -> ResponseReturnValue:
     origin: dict[str, Any] = {"from": "list"} if _in_list() else {}
     return show_form(
         f"devices/_{action}.html",
         title=f"{action.capitalize()} {found.display_name}",
         back=_origin(found),
         back_label="API Devices" if _in_list() else found.display_name,
-        action=url_for(f".{action}_device", device_id=found.id, **origin, **list_args()),
+        action=url_for(str(request.endpoint), device_id=found.id, **origin, **list_args()),
         device=found,
         form=form,
+        now=clock.now(),
+        **context,
     )
 
 

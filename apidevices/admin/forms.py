@@ -13,6 +13,7 @@ from wtforms import (
     RadioField,
     SelectMultipleField,
     StringField,
+    TextAreaField,
 )
 from wtforms.validators import InputRequired, Length, Optional
 from wtforms.widgets import CheckboxInput, ListWidget
@@ -35,6 +36,16 @@ def _choices(*pairs: tuple[str, str]) -> list[Any]:
 
 def _clean(value: str | None) -> str:
     return clean_text(value or "")
+
+
+BLOCK_ENDS: dict[str, tuple[str, timedelta | None]] = {
+    "never": ("Never", None),
+    "hour": ("In 1 hour", timedelta(hours=1)),
+    "day": ("In 1 day", timedelta(days=1)),
+    "week": ("In 7 days", timedelta(days=7)),
+    "custom": ("At a time", None),
+}
+"""When a block can end: key -> label and duration."""
 
 
 class FilterForm(FlaskForm):
@@ -76,9 +87,61 @@ class RenameForm(FlaskForm):
 
 
 class BlockForm(FlaskForm):
-    """The reason for a block. ``devices.block`` validates it."""
+    """The reason and end of a block, and tokens to revoke. ``devices.block`` checks them."""
 
     reason = StringField("Reason", id="block-reason", render_kw={"maxlength": devices.MAX_REASON})
+    ends = RadioField(
+        "Ends",
+        choices=_choices(*((key, label) for key, (label, _) in BLOCK_ENDS.items())),
+        validate_choice=False,
+    )
+    # In the zone of the browser, which JavaScript fills in. Without, it is UTC.
+    until = StringField("End", id="block-until")
+    zone = HiddenField()
+    revoke_tokens = SelectMultipleField("API tokens", coerce=int, validate_choice=False)
+    # Whether the form was opened for a blocked device, to change its block.
+    is_change = HiddenField()
+
+    def until_at(self, now: datetime) -> datetime | None:
+        """Return the chosen end of the block, or None for no end.
+
+        Raises:
+            InvalidInput: The form asks for an end of its own, but has none.
+        """
+        _, duration = BLOCK_ENDS[self.chosen_end]
+        if duration is not None:
+            return now + duration
+        if self.chosen_end == "never":
+            return None
+        until = local_times.parse("until", self.until.data, self.zone.data)
+        if until is None:
+            raise InvalidInput("until", "Choose when the block ends.")
+        return until
+
+    @property
+    def chosen_end(self) -> str:
+        """The chosen key of ``BLOCK_ENDS``. A form with an end alone means ``custom``."""
+        if self.ends.data in BLOCK_ENDS:
+            return str(self.ends.data)
+        return "custom" if self.until.data else "never"
+
+
+class TagsForm(FlaskForm):
+    """The tags of a device, separated by commas. ``devices.set_tags`` validates them."""
+
+    tags = StringField("Tags", id="device-tags")
+
+
+class NoteForm(FlaskForm):
+    """The note of a device. ``devices.annotate`` validates it."""
+
+    note = TextAreaField("Note", id="device-note", render_kw={"maxlength": devices.MAX_NOTE})
+
+
+class DeleteForm(FlaskForm):
+    """The deletion of a device."""
+
+    keep_block = BooleanField("Keep its identifier blocked", id="keep-block")
 
 
 class BulkForm(FlaskForm):

@@ -21,8 +21,8 @@ def test_contents_lead_to_an_operation_and_on_to_its_response(
     page.get_by_role("navigation").get_by_role("link", name="Get a device").click()
     operation = page.locator("#get_device")
     expect(operation.get_by_role("heading", level=3)).to_be_in_viewport()
-    operation.get_by_role("link", name="DeviceJson").click()
-    expect(page.get_by_role("heading", name="DeviceJson")).to_be_in_viewport()
+    operation.get_by_role("link", name="DeviceJson", exact=True).click()
+    expect(page.get_by_role("heading", name="DeviceJson", exact=True)).to_be_in_viewport()
 
 
 def test_admin_pages_and_reference_link_to_each_other(open_page: OpenPage) -> None:

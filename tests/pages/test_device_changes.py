@@ -86,7 +86,7 @@ def test_blocked_device_is_denied_until_it_is_unblocked(
 def test_blocking_a_blocked_device_keeps_the_first_time_and_reason(
     admin: Visitor, administrator: Administrator, fake_clock: FakeClock, phone: int, htmx: bool
 ) -> None:
-    page = admin.get(LIST)
+    page = admin.open_form(admin.get(LIST), f"/{phone}/block", htmx=htmx)
     admin.submit(page, f"/{phone}/block", htmx=htmx, reason="First")
     before = administrator.device()
     fake_clock.set(NOON + timedelta(hours=1))

@@ -106,7 +106,9 @@ class Visitor:
             is_sent = not is_option or field.get("checked") is not None
             if field.get("name") and is_sent:
                 values.setdefault(field["name"], []).append(field.get("value") or "")
-        assert typed.keys() <= {field.get("name") for field in form.all("input")}, typed
+        values |= {area["name"]: [area.exact_text] for area in form.all("textarea")}
+        fields = [*form.all("input"), *form.all("textarea")]
+        assert typed.keys() <= {field.get("name") for field in fields}, typed
         url = (form.get("hx-post") if htmx else None) or form.get("action") or source.path
         return self._post(url, {**values, **typed}, htmx=htmx, at=page.path)
 
