@@ -1,11 +1,11 @@
 """Conditions that filters put on devices, each in the forms that the strategies need."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select, union_all
 from sqlalchemy.orm import aliased
 
 from apidevices.listing import search
@@ -42,14 +42,19 @@ class RowCondition:
     Args:
         device_id: The column of that table with the id of the device.
         matches: The condition on the row. An index must find the rows that fulfill it.
+        found_by: Conditions that together are the same, if each has an index of its own.
     """
 
     device_id: Any
     matches: ColumnElement[bool]
+    found_by: Sequence[ColumnElement[bool]] = ()
 
     @property
     def ids(self) -> Select[Any]:
         """The query for the ids of all devices that fulfill the condition."""
+        if self.found_by:
+            parts = (select(self.device_id.label("id")).where(each) for each in self.found_by)
+            return select(union_all(*parts).subquery().c.id)
         return select(self.device_id.label("id")).where(self.matches)
 
     def holds_for(self, row: Any) -> ColumnElement[bool]:
@@ -83,7 +88,11 @@ class ActivityCondition:
 
     def by_device(self) -> RowCondition:
         """Return the condition for rows of another table."""
-        return RowCondition(activity.device_id, self.on(activity))
+        by_status = (
+            and_(~activity.blocked, self.active(activity)),
+            and_(activity.blocked, self.blocked(activity)),
+        )
+        return RowCondition(activity.device_id, self.on(activity), by_status)
 
 
 def has_status(blocked: bool) -> RowCondition:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, UnaryExpression, select
 from sqlalchemy import func as sql
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.operators import custom_op
 
 from apidevices.listing import limits
 from apidevices.listing.conditions import keys
@@ -25,9 +26,11 @@ class DetailsCondition:
     """The condition that a device has one of some combinations of details.
 
     Args:
+        dialect: The database.
         combinations: Their ids, or the query for them if there are very many.
     """
 
+    dialect: str
     combinations: Any
 
     @property
@@ -37,7 +40,12 @@ class DetailsCondition:
 
     def holds_for(self, row: Any) -> ColumnElement[bool]:
         """Return the condition for one row."""
-        condition: ColumnElement[bool] = row.details_id.in_(self.combinations)
+        details_id = row.details_id
+        if self.dialect == "sqlite":
+            # The plus sign makes SQLite read an index in the list's order, instead of finding all
+            # matches by the index of the column and sorting them.
+            details_id = UnaryExpression(details_id, operator=custom_op("+"), type_=details_id.type)
+        condition: ColumnElement[bool] = details_id.in_(self.combinations)
         return condition
 
 
@@ -53,7 +61,8 @@ def details_condition(session: Session, filters: Filters) -> DetailsCondition | 
         below = [each for each in versions if limit is not None and is_below(each, limit)]
         query = query.where(Details.application_version.in_(below))
     ids = session.scalars(query.limit(limits.MAX_COMBINATIONS + 1)).all()
-    return DetailsCondition(query if len(ids) > limits.MAX_COMBINATIONS else ids)
+    dialect = session.get_bind().dialect.name
+    return DetailsCondition(dialect, query if len(ids) > limits.MAX_COMBINATIONS else ids)
 
 
 def _conditions(session: Session, filters: Filters) -> Iterator[ColumnElement[bool]]:

@@ -191,5 +191,6 @@ def _find_inactive(query: ListQuery) -> Sequence[Device]:
         inactive = strategies.sort_matches(query, condition, limits.SORT_LIMIT)
         if inactive.matches <= limits.SORT_LIMIT:
             return inactive.devices
-    is_indexed = any(isinstance(condition, RowCondition) for condition in query.conditions)
-    return strategies.sort_all(query) if is_indexed else strategies.scan(query)
+    if all(isinstance(condition, RowCondition) for condition in query.conditions):
+        return strategies.sort_all(query)
+    return strategies.scan(query)
