@@ -89,11 +89,15 @@ def _blocked(device_id: int, form: BlockForm) -> ResponseReturnValue:
         until = Until.UNCHANGED  # keeps the end if somebody else has blocked the device
     revoked = form.revoke_tokens.data or ()
     change = {"reason": form.reason.data, "until": until, "revoke_tokens": revoked}
-    blocked = _recorded("block", devices.block, device_id, **change)
+    if revoked:  # the tokens would stay revoked, so this can't be undone
+        blocked = devices.block(state.database(), device_id, **change, **_audit_args())
+    else:
+        blocked = _recorded("block", devices.block, device_id, **change)
     end = f" until {blocked.blocked_until:%Y-%m-%d %H:%M} UTC" if blocked.blocked_until else ""
     flash(f"“{blocked.display_name}” is blocked{end}. Its requests are denied from now on.")
     if revoked:
-        flash(f"{len(revoked)} API {'token is' if len(revoked) == 1 else 'tokens are'} revoked.")
+        tokens = "token is" if len(revoked) == 1 else "tokens are"
+        flash(f"{len(revoked)} API {tokens} revoked. You can't undo that.")
     return _respond(blocked)
 
 

@@ -91,7 +91,9 @@ def test_token_that_no_other_device_uses_can_be_revoked_with_the_block(
     form = admin.open_form(admin.get(f"{LIST}?name=phone-1"), "/block")
     [choice] = form.root.all("input", name="revoke_tokens")
     assert "shared · 1 other device would lose access" in form.text
-    admin.submit(form, "/block", revoke_tokens=choice["value"])
+    page = admin.follow(admin.submit(form, "/block", revoke_tokens=choice["value"]))
+    assert "You can't undo that." in page.announced
+    assert page.root.one(id="apidevices-offer").text == ""
     assert call(own, "phone-2") == 401
     assert call(shared, "phone-2") == 200
 
