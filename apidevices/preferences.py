@@ -1,4 +1,4 @@
-"""How an account wants to see the list: its columns and the height of its rows."""
+"""How an account wants to use the list: its columns, the height of its rows, its shortcuts."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TypedDict, get_args
@@ -7,12 +7,14 @@ from apidevices.database import Database
 from apidevices.models import Preferences
 
 Density = Literal["comfortable", "compact"]
-Column = Literal["application", "system", "model", "first_seen", "token", "address", "tags"]
+Column = Literal[
+    "application", "model", "system", "tags", "first_seen", "last_upload", "token", "address"
+]
 
 COLUMNS: tuple[Column, ...] = get_args(Column)
 """The columns to choose from, in their order. All others are always there."""
 
-DEFAULT_COLUMNS: tuple[Column, ...] = ("application", "system", "model")
+DEFAULT_COLUMNS: tuple[Column, ...] = ("application", "model", "system", "first_seen")
 
 _ACCOUNT_LENGTH = 320
 
@@ -22,6 +24,7 @@ class Choices(TypedDict):
 
     columns: list[Column]
     density: Density
+    shortcuts: bool
 
 
 def load(db: Database, account: str) -> Choices:
@@ -37,6 +40,7 @@ def store(
     *,
     columns: Iterable[str] | None = None,
     density: str | None = None,
+    shortcuts: bool | None = None,
 ) -> Choices:
     """Change the preferences of an account, each unless it is None, and return all of them.
 
@@ -49,6 +53,8 @@ def store(
             choices["columns"] = list(columns)
         if density in get_args(Density):
             choices["density"] = density
+        if shortcuts is not None:
+            choices["shortcuts"] = shortcuts
         after = _valid(choices)
         statement = db.insert(Preferences).values(account=_key(account), choices=after)
         session.execute(
@@ -71,4 +77,5 @@ def _valid(choices: Mapping[str, Any]) -> Choices:
         if isinstance(columns, list)
         else [*DEFAULT_COLUMNS],
         "density": "compact" if choices.get("density") == "compact" else "comfortable",
+        "shortcuts": choices.get("shortcuts") is not False,
     }

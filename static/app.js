@@ -12,11 +12,14 @@
     ctx.focusAfter = ctx.sourceElement.dataset.focus; // the swap may remove the form
   });
 
+  const isVisible = (element) => element?.checkVisibility({ contentVisibilityAuto: true });
+  const summaryOf = (element) => element?.closest("details.menu")?.querySelector("summary");
+
   document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
     if (ctx.focusAfter) {
       const changed = byId(ctx.target.id) ?? document;
       const next = changed.querySelector("[aria-invalid=true]") ?? byId(ctx.focusAfter);
-      next?.focus({ preventScroll: true });
+      (isVisible(next) ? next : summaryOf(next))?.focus({ preventScroll: true });
     }
     showCopyButtons();
   });
@@ -61,6 +64,38 @@
     setTimeout(() => {
       if (document.activeElement === document.body) focusBefore?.focus({ preventScroll: true });
     });
+  });
+
+  // --- menus: one is open at a time. A click elsewhere and Escape close it ---
+
+  document.addEventListener(
+    "toggle",
+    ({ target: menu }) => {
+      if (!menu.matches("details.menu[open]")) return;
+      closeMenus(menu);
+      const { bottom, height } = menu.querySelector(".menu-panel").getBoundingClientRect();
+      const top = menu.getBoundingClientRect().top;
+      menu.classList.toggle("up", bottom > innerHeight && top > height);
+    },
+    true,
+  );
+
+  const closeMenus = (except) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (menu === except) continue;
+      menu.open = false;
+      menu.classList.remove("up");
+    }
+  };
+
+  document.addEventListener("click", ({ target }) => closeMenus(target.closest("details.menu")));
+
+  document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && document.querySelector("details.menu[open]");
+    if (!menu || document.querySelector("dialog[open]")) return;
+    const hadFocus = menu.contains(document.activeElement);
+    menu.open = false;
+    if (hadFocus) menu.querySelector("summary").focus();
   });
 
   // --- copy buttons ---

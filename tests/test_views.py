@@ -74,14 +74,17 @@ def test_number_of_views_is_limited(db: Database, monkeypatch: pytest.MonkeyPatc
 
 def test_preferences_are_kept_for_each_account(db: Database) -> None:
     defaults = preferences.load(db, "ann@example.org")
-    assert defaults == {"columns": ["application", "system", "model"], "density": "comfortable"}
-    preferences.store(db, "ann@example.org", density="compact")
+    assert defaults["columns"] == ["application", "model", "system", "first_seen"]
+    assert (defaults["density"], defaults["shortcuts"]) == ("comfortable", True)
+    preferences.store(db, "ann@example.org", density="compact", shortcuts=False)
     stored = preferences.store(db, "ann@example.org", columns=["tags", "unknown", "first_seen"])
-    assert stored == {"columns": ["first_seen", "tags"], "density": "compact"}
+    assert stored["columns"] == ["tags", "first_seen"]
+    assert (stored["density"], stored["shortcuts"]) == ("compact", False)
     assert preferences.load(db, "ann@example.org") == stored
     assert preferences.load(db, "bob@example.org") == defaults
     preferences.store(db, "ann@example.org", columns=[], density="huge")
-    assert preferences.load(db, "ann@example.org") == {"columns": [], "density": "compact"}
+    emptied = preferences.load(db, "ann@example.org")
+    assert (emptied["columns"], emptied["density"]) == ([], "compact")
 
 
 def test_long_account_name_has_preferences(db: Database) -> None:

@@ -14,7 +14,7 @@ from flask_wtf import FlaskForm
 
 from apidevices import clock, devices, listing, operations, state
 from apidevices.admin.device import DEVICE, device_context
-from apidevices.admin.device_list import list_args
+from apidevices.admin.device_list import is_listed, list_args, row_context
 from apidevices.admin.dialogs import is_submitted, show_form
 from apidevices.admin.forms import BlockForm, DeleteForm, NoteForm, RenameForm, TagsForm
 from apidevices.admin.frame import blueprint
@@ -212,5 +212,6 @@ def _respond(changed: Device) -> ResponseReturnValue:
         return redirect(_origin(changed), 303)
     if not _in_list():
         return render("devices/_changed_device.html", **device_context(changed))
-    row = {"device": changed, "list_args": list_args(), "now": clock.now()}
-    return render("devices/_changed_row.html", **row)
+    if not is_listed(changed):
+        return render("_status_partial.html"), {"HX-Reswap": "delete"}
+    return render("devices/_changed_row.html", **row_context(changed))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, get_args
+from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import (
@@ -21,7 +21,6 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from apidevices import devices, tokens
 from apidevices.admin import local_times
 from apidevices.errors import InvalidInput
-from apidevices.listing import Filters, Status
 from apidevices.text import MAX_LENGTH, clean_text
 
 
@@ -46,38 +45,6 @@ BLOCK_ENDS: dict[str, tuple[str, timedelta | None]] = {
     "custom": ("At a time", None),
 }
 """When a block can end: key -> label and duration."""
-
-
-class FilterForm(FlaskForm):
-    """The filters of the device list.
-
-    They are read from the query string and change nothing, so they need no CSRF token.
-    """
-
-    class Meta:
-        """Options of WTForms."""
-
-        csrf = False
-
-    name = StringField("Name or identifier", filters=[_clean, lambda text: text[: MAX_LENGTH + 1]])
-    status = RadioField(
-        "Blocked status",
-        choices=_choices(("all", "All"), ("active", "Hide blocked"), ("blocked", "Only blocked")),
-        default="all",
-    )
-
-    @property
-    def filters(self) -> Filters:
-        """The chosen filters. An unknown status means ``all``."""
-        if self.status.data not in get_args(Status):
-            self.status.data = "all"
-        return Filters(name=self.name.data or "", status=self.status.data)
-
-    @property
-    def query(self) -> dict[str, Any]:
-        """The query parameters for these filters, without defaults."""
-        chosen = {"name": self.filters.name, "status": self.filters.status}
-        return {key: value for key, value in chosen.items() if value not in ("", "all")}
 
 
 class RenameForm(FlaskForm):

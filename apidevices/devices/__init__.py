@@ -27,6 +27,8 @@ from apidevices.devices.queries import (
     history,
     history_page,
     last_denied_token,
+    latest_addresses,
+    latest_tokens,
     tokens_used,
 )
 from apidevices.devices.reporting import ReportResult, report
@@ -84,6 +86,8 @@ __all__ = [
     "history_page",
     "ids_of",
     "last_denied_token",
+    "latest_addresses",
+    "latest_tokens",
     "rename",
     "report",
     "set_tags",

@@ -1,6 +1,6 @@
 """Read devices, their history and the tokens they have used."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -139,6 +139,29 @@ def last_denied_token(db: Database, device: Device) -> ApiToken | None:
         return None
     with db.read() as session:
         return session.get(ApiToken, token_id)
+
+
+def latest_tokens(db: Database, device_ids: Iterable[int]) -> Mapping[int, ApiToken]:
+    """Return the token that each of some devices used last, by the id of the device."""
+    used = select(DeviceToken).where(DeviceToken.device_id.in_(list(device_ids)))
+    with db.read() as session:
+        return {
+            use.device_id: use.token
+            for use in session.scalars(used.order_by(DeviceToken.last_used_at))
+        }
+
+
+def latest_addresses(db: Database, device_ids: Iterable[int]) -> Mapping[int, str]:
+    """Return from where each of some devices last reported its details, by its id."""
+    latest = (
+        select(func.max(DeviceHistory.id))
+        .where(DeviceHistory.device_id.in_(list(device_ids)), DeviceHistory.address.is_not(None))
+        .group_by(DeviceHistory.device_id)
+    )
+    query = select(DeviceHistory.device_id, DeviceHistory.address)
+    with db.read() as session:
+        rows = session.execute(query.where(DeviceHistory.id.in_(latest)))
+        return {device_id: str(address) for device_id, address in rows}
 
 
 def count_by_status(db: Database) -> Mapping[str, int]:

@@ -30,7 +30,12 @@ def count_status(query: ListQuery, found: Sequence[Device]) -> Count:
         found: The devices of the page, and one more if there is a next page.
     """
     is_all = len(found) <= limits.PAGE_SIZE and query.cursor is None
-    number = len(found) if is_all else query.count_ranges()
+    return Count(len(found), exact=True) if is_all else count_ranges(query)
+
+
+def count_ranges(query: ListQuery) -> Count:
+    """Count the devices that match a query like that of ``count_status``, without finding any."""
+    number = query.count_ranges()
     return Count(min(number, limits.COUNT_LIMIT), exact=number <= limits.COUNT_LIMIT)
 
 

@@ -13,14 +13,20 @@ from apidevices.database import Database
 from apidevices.errors import InvalidInput
 from apidevices.listing import limits, strategies
 from apidevices.listing.conditions import RowCondition
-from apidevices.listing.counts import Count, count_common, count_status, is_common
+from apidevices.listing.counts import (
+    Count,
+    count_common,
+    count_ranges,
+    count_status,
+    is_common,
+)
 from apidevices.listing.cursor import Cursor, Sort
 from apidevices.listing.filters import Filters, Status
 from apidevices.listing.order import activity
 from apidevices.listing.query import ListQuery, Wanted
 from apidevices.models import Device
 
-_STATUSES: Sequence[Status] = ("all", "active", "blocked")
+_STATUSES: Sequence[Status] = ("all", "blocked", "active")
 
 LOADED = 1_000
 """How many devices ``iterate`` loads at a time."""
@@ -140,22 +146,37 @@ def count(db: Database, filters: Filters, *, now: datetime | None = None) -> int
 
 
 def status_counts(
-    db: Database, filters: Filters, *, now: datetime | None = None
+    db: Database, filters: Filters, *, known: Count | None = None, now: datetime | None = None
 ) -> Mapping[Status, Count]:
     """Return how many devices match the filters with each status, instead of that in the filters.
 
-    The counts are like that of a page.
+    Args:
+        db: The database.
+        filters: Which devices to count.
+        known: The count of a page with these filters, which is then not counted again.
+        now: The current time.
     """
     now = now or clock.now()
+    counts: dict[Status, Count] = {} if known is None else {filters.status: known}
     with db.snapshot() as session:
-        return {
-            status: _find(
-                session,
-                Wanted(filters.model_copy(update={"status": status}), "activity", now),
-                cursor=None,
-            )[1]
-            for status in _STATUSES
-        }
+        for status in _STATUSES:
+            if status not in counts:
+                counts[status] = _difference(counts) or _count(session, filters, status, now)
+    return counts
+
+
+def _difference(counts: Mapping[Status, Count]) -> Count | None:
+    """Return the count of "active" or "blocked", if it follows from the other two."""
+    if len(counts) < 2 or "all" not in counts or not all(each.exact for each in counts.values()):
+        return None
+    other = next(count for status, count in counts.items() if status != "all")
+    return Count(counts["all"].number - other.number, exact=True)
+
+
+def _count(session: Session, filters: Filters, status: Status, now: datetime) -> Count:
+    wanted = Wanted(filters.model_copy(update={"status": status}), "activity", now)
+    query = ListQuery(session, wanted)
+    return _find(session, wanted, cursor=None)[1] if query.conditions else count_ranges(query)
 
 
 def matching_ids(

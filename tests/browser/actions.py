@@ -37,8 +37,16 @@ def open_details(page: Page, device: Device) -> Locator:
     return details
 
 
+def open_menu(row: Locator) -> None:
+    """Open the menu of a row in the list, if this is one and its menu is closed."""
+    menu = row.locator("details.menu:not([open]) > summary")
+    if row.evaluate("element => element.matches('tr')") and menu.count():
+        menu.click()
+
+
 def open_dialog(page: Page, container: Locator, action: str, *, scripts: bool = True) -> Locator:
     """Follow a link to a form, and return its dialog, or the page of the form without scripts."""
+    open_menu(container)
     container.get_by_role("link", name=action).first.click()
     dialog = page.get_by_role("dialog" if scripts else "main")
     expect(dialog).to_contain_text(f"{action} ")
@@ -75,6 +83,7 @@ def open_token_form(page: Page, *, scripts: bool = True) -> Locator:
 
 def open_rename(container: Locator) -> None:
     """Open the form that renames a device, in the list or on the device's page."""
+    open_menu(container)
     container.get_by_role("link", name="Rename").click()
 
 

@@ -100,8 +100,8 @@ def test_list_with_pagination_is_accessible(site: Site, desktop: Page) -> None:
     for number in range(52):
         site.call(f"axe-page-{number}")
     desktop.goto(f"{LIST}?name=axe-page")
-    desktop.get_by_role("link", name="Older").click()
-    expect(desktop.get_by_role("link", name="Newer")).to_be_visible()
+    desktop.get_by_role("link", name="Next").click()
+    expect(desktop.get_by_role("link", name="Previous")).to_be_visible()
     assert_accessible(desktop)
 
 

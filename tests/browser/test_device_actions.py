@@ -30,7 +30,7 @@ def test_device_can_be_renamed_in_the_list(site: Site, page: Page, scripts: bool
         expect(row).to_contain_text(device.identifier)
         expect_status(page, "The device is now named “Main Entrance”.")
     if scripts:
-        expect(row.get_by_role("link", name="Rename")).to_be_focused()
+        expect(row.locator("summary")).to_be_focused()
     assert site.state(device)["name"] == "Main Entrance"
 
 
@@ -91,20 +91,17 @@ def test_device_can_be_blocked_and_unblocked_in_the_list(
     assert site.call(device.identifier) == 403
     assert site.state(device)["block_reason"] == "Lost on the train"
     if scripts:
-        expect(row.get_by_role("link", name="Unblock Box Office")).to_be_focused()
+        expect(row.locator("summary")).to_be_focused()
 
     with without_page_load(page, scripts):
-        page.get_by_text("Only blocked").click()
-        if not scripts:
-            page.get_by_role("button", name="Apply").click()
+        page.get_by_role("link", name=re.compile("^Blocked")).click()
         expect(page).to_have_url(re.compile(r"[?&]status=blocked$"))
         expect(row).to_be_visible()
         dialog = open_dialog(page, row, "Unblock", scripts=scripts)
         dialog.get_by_role("button", name="Unblock device").click()
         expect_status(page, "“Box Office” is unblocked. Its requests are allowed from now on.")
     assert site.call(device.identifier) == 200
-    if scripts:
-        expect(row.get_by_role("link", name="Block Box Office")).to_be_focused()
+    expect(row).to_have_count(0)  # it is no longer among the blocked ones
 
 
 @IN_EVERY_WINDOW
@@ -143,6 +140,6 @@ def test_cancel_returns_to_the_list_without_blocking(site: Site, page: Page, scr
     expect(row).to_be_visible()
     expect(page.get_by_role("dialog")).to_be_hidden()
     if scripts:
-        expect(row.get_by_role("link", name="Block")).to_be_focused()
+        expect(row.locator("summary")).to_be_focused()
     assert page.url.partition("#")[0] == url
     assert site.call(device.identifier) == 200

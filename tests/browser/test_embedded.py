@@ -75,15 +75,15 @@ def test_styles_of_the_host_layout_do_not_affect_the_admin_pages(page: Page) -> 
     page.goto(LIST)
     scope = ".apidevices"
     assert style(page, f"{scope} h1", "textTransform") == "none"
-    assert style(page, f"{scope} td.action .button", "fontStyle") == "normal"
+    assert style(page, f"{scope} .menu > .button", "fontStyle") == "normal"
     assert style(page, f"{scope} table", "borderTopStyle") == "none"
-    assert style(page, f"{scope} td.action .button", "backgroundColor") != HOST_RED
+    assert style(page, f"{scope} .menu > .button", "backgroundColor") != HOST_RED
     assert style(page, f"{scope} .icon", "strokeWidth") == "1.4px"
 
 
 def test_admin_pages_use_the_accent_color_and_font_of_the_host(page: Page) -> None:
     page.goto(LIST)
-    assert style(page, ".segments input:checked + span", "backgroundColor") == GREEN
+    assert style(page, ".segments a[aria-current]", "color") == GREEN
     assert "Georgia" in style(page, ".apidevices", "fontFamily")
 
 

@@ -30,8 +30,10 @@ def test_keyboard_can_block_a_device_and_cancel_unblocking(
     device = site.device()
     page.goto(f"{LIST}?name={device.identifier}")
     row = page.locator(device.element)
-    block = row.get_by_role("link", name="Block")
-    tab_to(page, block)
+    menu = row.locator("summary")
+    tab_to(page, menu)
+    page.keyboard.press("Enter")
+    tab_to(page, row.get_by_role("link", name="Block"))
     with without_page_load(page, scripts):
         page.keyboard.press("Enter")
         expect(page.get_by_label("Reason")).to_be_focused()
@@ -40,11 +42,12 @@ def test_keyboard_can_block_a_device_and_cancel_unblocking(
         expect_status(page, "is blocked.")
     assert site.state(device)["block_reason"] == "Lost on the train"
 
-    unblock = row.get_by_role("link", name="Unblock")
     if scripts:
-        expect(unblock).to_be_focused()
+        expect(menu).to_be_focused()
     else:
-        tab_to(page, unblock)
+        tab_to(page, menu)
+    page.keyboard.press("Enter")
+    tab_to(page, row.get_by_role("link", name="Unblock"))
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Unblock device")).to_be_focused()
     if scripts:
@@ -53,7 +56,7 @@ def test_keyboard_can_block_a_device_and_cancel_unblocking(
         page.go_back()
     expect(row).to_be_visible()
     if scripts:
-        expect(unblock).to_be_focused()
+        expect(menu).to_be_focused()
     assert site.call(device.identifier) == 403
 
 
@@ -75,6 +78,8 @@ def test_keyboard_can_unblock_a_device(site: Site, desktop: Page) -> None:
     device = site.device()
     site.block(device)
     desktop.goto(f"{LIST}?status=blocked&name={device.identifier}")
+    tab_to(desktop, desktop.locator(device.element).locator("summary"))
+    desktop.keyboard.press("Enter")
     tab_to(desktop, desktop.get_by_role("link", name=re.compile("^Unblock")))
     desktop.keyboard.press("Enter")
     expect(desktop.get_by_role("button", name="Unblock device")).to_be_focused()
@@ -87,15 +92,16 @@ def test_keyboard_can_rename_a_device_in_the_list(site: Site, desktop: Page) -> 
     device = site.device(name="Before")
     desktop.goto(f"{LIST}?name={device.identifier}")
     row = desktop.locator(device.element)
-    pencil = row.get_by_role("link", name="Rename")
-    tab_to(desktop, pencil)
+    tab_to(desktop, row.locator("summary"))
+    desktop.keyboard.press("Enter")
+    tab_to(desktop, row.get_by_role("link", name="Rename"))
     with without_page_load(desktop):
         desktop.keyboard.press("Enter")
         expect(row.get_by_label("Name of")).to_be_focused()
         desktop.keyboard.type("After")  # the old name is selected, so typing replaces it
         desktop.keyboard.press("Enter")
         expect(row.get_by_role("link").first).to_have_text("After")
-        expect(pencil).to_be_focused()
+        expect(row.locator("summary")).to_be_focused()
     assert site.state(device)["name"] == "After"
 
 
@@ -103,13 +109,15 @@ def test_escape_cancels_renaming(site: Site, desktop: Page) -> None:
     device = site.device(name="Before")
     desktop.goto(f"{LIST}?name={device.identifier}")
     row = desktop.locator(device.element)
+    tab_to(desktop, row.locator("summary"))
+    desktop.keyboard.press("Enter")
     tab_to(desktop, row.get_by_role("link", name="Rename"))
     desktop.keyboard.press("Enter")
     expect(row.get_by_label("Name of")).to_be_focused()
     desktop.keyboard.type("After")
     desktop.keyboard.press("Escape")
     expect(row.get_by_label("Name of")).to_be_hidden()
-    expect(row.get_by_role("link", name="Rename")).to_be_focused()
+    expect(row.locator("summary")).to_be_focused()
     expect(row.get_by_role("link").first).to_have_text("Before")
     assert site.state(device)["name"] == "Before"
 
@@ -141,20 +149,6 @@ def test_filter_field_keeps_focus_while_the_list_updates(site: Site, desktop: Pa
         expect(desktop.locator(second.element)).to_be_visible()
         expect(field).to_have_value("typed-slowly-2")
         expect(desktop).to_have_url(re.compile("name=typed-slowly-2"))
-
-
-def test_arrow_keys_select_a_status(site: Site, desktop: Page) -> None:
-    device = site.device()
-    site.block(device)
-    desktop.goto(f"{LIST}?name={device.identifier}")
-    tab_to(desktop, desktop.get_by_label("All"))
-    with without_page_load(desktop):
-        desktop.keyboard.press("ArrowRight")
-        expect(desktop.get_by_label("Hide blocked")).to_be_focused()
-        expect(desktop.locator(device.element)).to_have_count(0)
-        desktop.keyboard.press("ArrowRight")
-        expect(desktop.get_by_label("Only blocked")).to_be_focused()
-        expect(desktop.locator(device.element)).to_be_visible()
 
 
 def test_skip_link_leads_to_the_content(site: Site, desktop: Page) -> None:
@@ -205,3 +199,57 @@ def test_keyboard_can_create_and_revoke_a_token(site: Site, desktop: Page) -> No
     desktop.get_by_role("button", name="Revoke token").press("Enter")
     expect_status(desktop, "is revoked.")
     assert site.call("keyboard", token=token) == 401
+
+
+# --- shortcuts -----------------------------------------------------------------------------------
+
+
+def test_shortcuts_move_select_and_block(site: Site, desktop: Page) -> None:
+    lower, upper = (site.device(application="shortcuts") for _ in range(2))
+    desktop.goto(f"{LIST}?application=shortcuts")
+    first, second = (desktop.locator(device.element) for device in (upper, lower))
+    for key, row in (("j", first), ("j", second), ("j", second), ("k", first)):
+        desktop.keyboard.press(key)
+        expect(row.get_by_role("link").first).to_be_focused()
+    desktop.keyboard.press("x")
+    expect(first.get_by_role("checkbox")).to_be_checked()
+    desktop.keyboard.press("b")
+    expect(desktop.get_by_label("Reason")).to_be_focused()
+    desktop.keyboard.type("jkx?")  # shortcuts don't work while somebody types
+    desktop.keyboard.press("Enter")
+    expect_status(desktop, "is blocked.")
+    assert site.state(upper)["block_reason"] == "jkx?"
+    desktop.keyboard.press("j")
+    expect(second.get_by_role("link").first).to_be_focused()
+    desktop.keyboard.press("Enter")
+    expect(desktop.locator(f"article{lower.element}")).to_be_visible()
+
+
+def test_shortcuts_search_and_list_themselves(site: Site, desktop: Page) -> None:
+    site.device()
+    desktop.goto(LIST)
+    desktop.keyboard.press("?")
+    sheet = desktop.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(sheet).to_contain_text("Next device")
+    desktop.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    desktop.keyboard.press("Control+/")
+    expect(desktop.get_by_label("Name or identifier")).not_to_be_focused()
+    desktop.keyboard.press("/")
+    expect(desktop.get_by_label("Name or identifier")).to_be_focused()
+
+
+def test_shortcuts_can_be_turned_off(site: Site, desktop: Page) -> None:
+    site.device()
+    desktop.goto(LIST)
+    view = desktop.locator("#view")
+    view.locator("summary").click()
+    box = view.get_by_label("Keyboard shortcuts")
+    with desktop.expect_response("**/preferences*"):
+        box.uncheck()
+    desktop.keyboard.press("Escape")
+    desktop.keyboard.press("/")
+    expect(desktop.get_by_label("Name or identifier")).not_to_be_focused()
+    view.locator("summary").click()
+    with desktop.expect_response("**/preferences*"):
+        box.check()

@@ -6,7 +6,13 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from harness.real_server import RealServer
-from tests.browser.actions import create_token, open_dialog, open_rename, set_up
+from tests.browser.actions import (
+    create_token,
+    open_dialog,
+    open_menu,
+    open_rename,
+    set_up,
+)
 from tests.browser.conftest import DESKTOP, PHONE, Monitor, OpenPage
 from tests.browser.site import ACCOUNT, LIST, TOKENS, Device, Site
 
@@ -48,7 +54,7 @@ def phone(open_page: OpenPage) -> Page:
 
 
 def assert_fits(page: Page) -> None:
-    """Assert that no element overflows the screen, except inside scrolling ``pre`` elements."""
+    """Assert that no element overflows the screen, except inside ``pre`` and tabs, which scroll."""
     overflowing = page.evaluate(
         """() => [...document.querySelectorAll("body *")]
             .filter(element => element.checkVisibility({visibilityProperty: true}))
@@ -100,6 +106,7 @@ def test_rename_form_and_dialog_fit_on_a_phone(
     open_rename(row)
     expect(row.get_by_label("Name of")).to_be_visible()
     assert_fits(phone)
+    open_menu(row)
     row.get_by_role("link", name="lock").last.click()
     dialog = phone.get_by_role("dialog")
     expect(dialog).to_be_in_viewport()
@@ -142,13 +149,17 @@ def test_login_setup_and_empty_list_fit_on_a_phone(
     assert_fits(page)
 
 
-def test_list_omits_hardware_on_a_phone(site: Site, open_page: OpenPage) -> None:
-    device = site.device(manufacturer="Apple", model="iPad 9")
-    for width in (DESKTOP, PHONE):
-        page = open_page(width=width)
-        page.goto(f"{LIST}?name={device.identifier}")
-        expect(page.locator(device.element)).to_be_visible()
-        expect(page.get_by_text("Apple iPad 9")).to_be_visible(visible=width == DESKTOP)
+def test_list_has_more_columns_on_a_wider_screen(site: Site, desktop: Page) -> None:
+    device = site.device(application="Box Office", manufacturer="Apple", model="iPad 9", os="iOS")
+    desktop.goto(f"{LIST}?name={device.identifier}")
+    shown = []
+    for width in (700, 800, 1280, 1920):
+        desktop.set_viewport_size({"width": width, "height": 800})
+        shown.append(desktop.locator("#devices th:visible").count())
+    assert shown == [5, 6, 8, 9]
+    for column in ("Name", "Status", "Last activity"):
+        desktop.set_viewport_size({"width": 700, "height": 800})
+        expect(desktop.get_by_role("columnheader", name=column)).to_be_visible()
 
 
 # --- columns -----------------------------------------------------------------------------------
@@ -179,17 +190,20 @@ def assert_touch_target(element: Locator) -> None:
 @pytest.mark.parametrize(
     "action",
     [
+        lambda row: row.locator("summary"),
         lambda row: row.get_by_role("link", name="Rename"),
         lambda row: row.get_by_role("link", name="Block"),
     ],
-    ids=["rename", "block"],
+    ids=["menu", "rename", "block"],
 )
 def test_touch_targets_in_list_rows_are_large_enough(
     site: Site, phone: Page, action: Callable[[Locator], Locator]
 ) -> None:
     device = site.device()
     phone.goto(LIST)
-    assert_touch_target(action(phone.locator(device.element)))
+    row = phone.locator(device.element)
+    open_menu(row)
+    assert_touch_target(action(row))
 
 
 def test_touch_targets_in_rename_form_and_dialog_are_large_enough(site: Site, phone: Page) -> None:
@@ -207,8 +221,9 @@ def test_touch_targets_of_filters_are_large_enough(site: Site, phone: Page) -> N
     site.device()
     phone.goto(LIST)
     assert_touch_target(phone.get_by_label("Name or identifier"))
-    for label in ("All", "Hide blocked", "Only blocked"):
-        assert_touch_target(phone.locator("label").filter(has_text=label))
+    tools = phone.locator("#list-tools")
+    for target in tools.locator(":scope > a, nav > a, summary").all():
+        assert_touch_target(target)
 
 
 def test_tapping_a_name_opens_the_device_page(site: Site, phone: Page) -> None:

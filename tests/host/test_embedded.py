@@ -67,7 +67,7 @@ def test_admin_pages_extend_the_layout_of_the_host(visitor: Visitor, path: str, 
 def test_stylesheets_follow_those_of_the_host(visitor: Visitor) -> None:
     links = visitor.get(ADMIN).root.one("head").all("link", rel="stylesheet")
     files = [link["href"].partition("?")[0].rpartition("/")[2] for link in links]
-    assert files == ["cinema.css", "app.css", "theme.css"]
+    assert files == ["cinema.css", "app.css", "theme.css", "list.css"]
 
 
 def test_layout_without_head_block_still_gets_styles_and_scripts(
@@ -80,8 +80,12 @@ def test_layout_without_head_block_still_gets_styles_and_scripts(
         "app.css",
         "theme.css",
         "app.js",
+        "times.js",
         "dialogs.js",
         "operations.js",
+        "list.css",
+        "list.js",
+        "updates.js",
     ]
 
 

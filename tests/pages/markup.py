@@ -22,6 +22,7 @@ _BOOLEAN = frozenset(
         "open",
         "readonly",
         "required",
+        "selected",
     ]
 )
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "source", "wbr"})

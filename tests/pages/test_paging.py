@@ -38,13 +38,13 @@ def test_paging_back_shows_the_same_pages(admin: Visitor, many_devices: list[str
 
 
 @pytest.mark.usefixtures("many_devices")
-def test_first_page_has_no_newer_link_and_last_page_no_older_link(admin: Visitor) -> None:
+def test_first_page_has_no_previous_link_and_last_page_no_next_link(admin: Visitor) -> None:
     first = admin.get(LIST)
     last = admin.get(page_link(admin.get(page_link(first, "next")), "next"))
     assert [link.text for link in first.root.one("nav", aria_label="Pagination").all("a")] == [
-        "Older"
+        "Next"
     ]
-    assert "Older" not in last.root.one("nav", aria_label="Pagination").text
+    assert "Next" not in last.root.one("nav", aria_label="Pagination").text
 
 
 @pytest.mark.usefixtures("many_devices")
@@ -78,9 +78,22 @@ def test_cursor_past_either_end_of_the_list_shows_the_first_page(
     assert device_names(admin.get(f"{LIST}?cursor={cursor}")) == ["phone-1"]
 
 
-def test_single_page_has_no_pagination(admin: Visitor, register: Register) -> None:
+def test_single_page_has_no_links_to_others(admin: Visitor, register: Register) -> None:
     register("phone-1")
-    assert admin.get(LIST).root.all("nav", aria_label="Pagination") == []
+    assert admin.get(LIST).root.one("nav", aria_label="Pagination").all("a") == []
+
+
+@pytest.mark.usefixtures("many_devices")
+def test_pager_says_which_devices_the_page_shows(admin: Visitor) -> None:
+    def said(page: Page) -> str:
+        return page.root.one(id="list-count").text
+
+    first = admin.get(LIST)
+    second = admin.get(page_link(first, "next"))
+    assert said(first) == "1–50 of 125 devices"
+    assert said(second) == "51–100 of 125 devices"
+    assert said(admin.get(page_link(second, "next"))) == "101–125 of 125 devices"
+    assert said(admin.get(page_link(second, "prev"))) == "1–50 of 125 devices"
 
 
 def test_page_and_api_list_devices_in_the_same_order(

@@ -1,0 +1,43 @@
+// Keeps relative times current, and shows exact times in the viewer's time zone.
+(() => {
+  "use strict";
+
+  const TICK_SECONDS = 10;
+  const UNITS = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30]];
+
+  const seen = new WeakMap(); // element -> its age in seconds minus the time on this page's clock
+  const now = () => performance.now() / 1000; // unlike the date, nobody sets it
+
+  const zone = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+
+  /** Return the text for an age in seconds, as the server words it; undefined if it is old. */
+  const worded = (age) => {
+    let number = Math.floor(age);
+    if (number < 1) return "just now";
+    for (const [unit, size] of UNITS) {
+      if (number < size) {
+        const one = unit === "hour" ? "an hour ago" : `a ${unit} ago`;
+        return number === 1 ? one : `${number} ${unit}s ago`;
+      }
+      number = Math.floor(number / size);
+    }
+    return undefined;
+  };
+
+  const tick = () => {
+    for (const time of document.querySelectorAll("time[data-age]")) {
+      if (!seen.has(time)) {
+        seen.set(time, Number(time.dataset.age) - now());
+        time.title = zone.format(new Date(time.dateTime));
+      }
+      const text = worded(seen.get(time) + now());
+      if (text && time.firstChild.data !== text) time.firstChild.data = text;
+    }
+  };
+
+  document.addEventListener("DOMContentLoaded", tick);
+  document.addEventListener("htmx:after:swap", tick);
+  document.addEventListener("apidevices:updated", tick);
+  document.addEventListener("visibilitychange", () => document.hidden || tick());
+  setInterval(() => document.hidden || tick(), TICK_SECONDS * 1000);
+})();
