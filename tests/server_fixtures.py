@@ -6,21 +6,39 @@ from pathlib import Path
 
 import pytest
 
-from harness.databases import Databases
+from harness.databases import Databases, Variables
 from harness.real_server import RealServer
 from tests.conftest import StartServer
 
 
 @pytest.fixture
-def make_server(databases: Databases, tmp_path: Path) -> Iterator[StartServer]:
+def server_database(
+    databases: Databases, migrated: Variables, tmp_path: Path
+) -> Iterator[Variables]:
+    """The database of ``make_server``. It has all tables."""
+    instance = tmp_path / "instance"
+    database = databases.copy(migrated, instance)
+    make_private(instance)
+    yield database
+    databases.drop(database)
+
+
+def make_private(instance: Path) -> None:
+    """Give an instance folder the modes that the server gives to its own."""
+    instance.mkdir(exist_ok=True)
+    instance.chmod(0o700)
+    for file in instance.iterdir():
+        file.chmod(0o600)
+
+
+@pytest.fixture
+def make_server(server_database: Variables, tmp_path: Path) -> StartServer:
     """Create servers for tests that stop or kill them. They share one instance and one database."""
-    database = databases.empty(tmp_path / "instance")
 
     def make(**variables: str) -> RealServer:
-        return RealServer(tmp_path / "instance", variables=database | variables)
+        return RealServer(tmp_path / "instance", variables=server_database | variables)
 
-    yield make
-    databases.drop(database)
+    return make
 
 
 @contextmanager

@@ -1,12 +1,22 @@
 """Server start: migrations, the setup link, and one-line errors."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness.databases import Databases, Variables
 from harness.real_server import PROGRAM, RealServer, clean_environment, free_port, wait_until
 from tests.conftest import StartServer
+
+
+@pytest.fixture
+def server_database(databases: Databases, tmp_path: Path) -> Iterator[Variables]:
+    """A database without tables, for the first start."""
+    database = databases.empty(tmp_path / "instance")
+    yield database
+    databases.drop(database)
 
 
 @pytest.mark.database("sqlite")
