@@ -17,6 +17,7 @@ from sqlalchemy import (
     NullPool,
     Table,
     create_engine,
+    delete,
     func,
     inspect,
     select,
@@ -26,7 +27,16 @@ from apidevices import clock, devices, limits, listing, migration, operations, t
 from apidevices.database.sqlite import sqlite_module
 from apidevices.identity import DeviceIdentity
 from apidevices.listing import Filters
-from apidevices.models import PREFIX, Base, DeviceActivity, DeviceTag, Preferences, SavedView
+from apidevices.models import (
+    PREFIX,
+    REPORTS,
+    Base,
+    DeviceActivity,
+    DeviceHistory,
+    DeviceTag,
+    Preferences,
+    SavedView,
+)
 from apidevices.standalone import accounts, uploads
 from apidevices.standalone.accounts import addresses
 from apidevices.standalone.migrations import upgrade
@@ -114,6 +124,8 @@ def test_second_upgrade_changes_nothing(app: Flask) -> None:
 @pytest.mark.parametrize("older", ["0001", "devices@base", "0002", "standalone@base", "base"])
 def test_downgrade_and_upgrade_keep_rows_of_remaining_tables(app: Flask, older: str) -> None:
     fill(app)
+    with state_of(app).db.write() as session:  # older versions don't know blocks in the history
+        session.execute(delete(DeviceHistory).where(DeviceHistory.kind.not_in(REPORTS)))
     before = row_counts(app)
     assert all(before.values())
     migrate(app, "downgrade", "--yes", older)
