@@ -25,7 +25,6 @@
       opened = undefined; // the status line says why
       return;
     }
-    showZone(form);
     const menu = link.closest("details.menu");
     if (menu) menu.open = false;
     if (mine.isModal) {
@@ -55,34 +54,7 @@
     }
   });
 
-  // --- fields of the forms ---
-
-  // Times are those of the viewer. The server needs to know how far they are from UTC at that time.
-  const zoneAt = (local) => {
-    const minutes = -new Date(local).getTimezoneOffset();
-    const parts = [Math.trunc(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
-    return (minutes < 0 ? "-" : "+") + parts.map((part) => `${part}`.padStart(2, "0")).join(":");
-  };
-
-  const toLocal = (utc) => {
-    const time = new Date(`${utc}Z`);
-    time.setMinutes(time.getMinutes() - time.getTimezoneOffset());
-    return time.toISOString().slice(0, 16);
-  };
-
-  const showZone = (form) => {
-    for (const zone of form.querySelectorAll("[data-zone-of]")) {
-      const field = byId(zone.dataset.zoneOf);
-      const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
-      byId(`${field.id}-hint`).textContent = `In your time zone, ${timeZone}`;
-      if (field.value && !zone.value) field.value = toLocal(field.value);
-      const update = () => {
-        zone.value = field.value ? zoneAt(field.value) : "";
-      };
-      update();
-      field.addEventListener("input", update);
-    }
-  };
+  // --- suggested tags ---
 
   document.addEventListener("click", ({ target }) => {
     const tag = target.closest?.("[data-add-to]");
@@ -149,7 +121,6 @@
   });
 
   document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
-    if (opened && ctx.response.status === 422) showZone(opened.place);
     if (ctx.wasOpen && document.activeElement === document.body) focusFirst();
   });
 

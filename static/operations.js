@@ -30,8 +30,18 @@
     return `${minutes < 0 ? "-" : "+"}${pad(Math.floor(size / 60))}:${pad(size % 60)}`;
   };
 
+  const toLocal = (utc) => {
+    const moment = new Date(`${utc}Z`);
+    moment.setMinutes(moment.getMinutes() - moment.getTimezoneOffset());
+    return moment.toISOString().slice(0, 16);
+  };
+
   const fillZone = (zone) => {
     const field = byId(zone.dataset.zoneOf);
+    if ("utc" in field.dataset) {
+      field.value = toLocal(field.value); // the server doesn't know the zone yet
+      delete field.dataset.utc;
+    }
     const chosen = new Date(field.value);
     zone.value = offsetOf(Number.isNaN(chosen.getTime()) ? new Date() : chosen);
     const label = byId(`${field.id}-zone`);
