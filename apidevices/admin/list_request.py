@@ -20,6 +20,9 @@ _ACTIONS = {
     "block": ".block_device",
     "unblock": ".unblock_device",
     "rename": ".rename_device",
+    "tag": ".tag_device",
+    "annotate": ".annotate_device",
+    "delete": ".delete_device",
 }
 
 
