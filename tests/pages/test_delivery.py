@@ -185,7 +185,7 @@ def busy_site(admin: Visitor, register: Register) -> None:
         register("phone-1", application="Box Office", application_version=f"2.{number}")
         register(identifier, manufacturer="Samsung", model=f"Galaxy S{number}")
         if number < 20:
-            admin.change(TOKENS, TOKENS, name=f"Token {number}")
+            admin.change(f"{TOKENS}/new", TOKENS, name=f"Token {number}")
 
 
 @pytest.mark.database("sqlite")
