@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from apidevices import audit, clock, devices, signals
+from apidevices import audit, clock, devices, operations, signals
 from apidevices.database import Database
 from apidevices.devices import Matching, Until, ends, records
 from apidevices.errors import InvalidInput
@@ -242,3 +243,38 @@ def test_concurrent_sweeps_blocks_and_unblocks_leave_one_consistent_state(
 def test_until_unchanged_means_no_end_for_a_new_block(db: Database, register: Register) -> None:
     blocked = devices.block(db, register("phone-1"), until=Until.UNCHANGED, actor="a", now=NOON)
     assert blocked.blocked_until is None
+
+
+@pytest.mark.parametrize("is_bulk", [False, True])
+def test_undoing_a_new_block_does_not_return_to_one_that_has_ended(
+    db: Database, register: Register, is_bulk: bool
+) -> None:
+    device_id, other = register("phone-1"), register("phone-2")
+    block(db, device_id)
+    if is_bulk:
+        arguments = {"reason": None, "until": None}
+        ids = {device_id, other}
+        operations.begin(db, "block", ids, arguments=arguments, actor="ann", now=LATER)
+    else:
+        change = partial(devices.block, db, device_id)
+        operations.record(db, "block", change, actor="ann", now=LATER)
+    latest = operations.latest(db, "ann", LATER)
+    assert latest is not None
+    undone = operations.undo(db, latest.id, actor="ann", now=LATER)
+    assert (undone.changed, undone.unchanged) == (latest.total, 0)
+    assert kinds(db, device_id)[2:] == [("blocked", LATER, "ann"), ("unblocked", LATER, "ann")]
+    for found in (device_id, other):
+        device = devices.get(db, found)
+        assert (device.blocked_at, device.activity.blocked) == (None, False)
+
+
+def test_undoing_an_unblock_does_not_return_to_a_block_that_would_have_ended(
+    db: Database, register: Register
+) -> None:
+    device_id = register("phone-1")
+    block(db, device_id)
+    unblocked = END - TICK
+    begun = operations.begin(db, "unblock", {device_id}, arguments={}, actor="bob", now=unblocked)
+    undone = operations.undo(db, begun.id, actor="bob", now=END)
+    assert (undone.changed, undone.unchanged) == (0, 1)
+    assert kinds(db, device_id) == [BLOCKED, ("unblocked", unblocked, "bob")]

@@ -145,7 +145,10 @@ def _nothing_selected() -> ResponseReturnValue:
 def _origin() -> str:
     """Return the admin page that this request comes from, by default the list."""
     pages = url_for(".device_list")
-    origin = urlsplit(request.referrer or "")
+    try:
+        origin = urlsplit(request.referrer or "")
+    except ValueError:
+        return pages
     if origin.netloc == request.host and origin.path.startswith(pages):
         return origin._replace(scheme="", netloc="").geturl()
     return pages

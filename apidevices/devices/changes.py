@@ -78,9 +78,9 @@ def block(
     changed: list[Signal] = []
     with db.write() as session:
         device = load(session, device_id, lock=True)
-        check(device)
         if _end_block(db, session, device, now):
             changed.append(signals.device_unblocked)
+        check(device)
         if device.blocked_at is None:
             device.blocked_at = device.activity.last_activity_at = now
             device.block_reason, device.blocked_by = reason, actor
@@ -114,10 +114,10 @@ def unblock(
     signal = None
     with db.write() as session:
         device = load(session, device_id, lock=True)
-        check(device)
         if _end_block(db, session, device, now):
             signal = signals.device_unblocked
-        elif device.blocked_at is not None:
+        check(device)
+        if device.blocked_at is not None:
             device.clear_block()
             _record(session, audit.Action.DEVICE_UNBLOCKED, device, actor, now)
             signal = signals.device_unblocked

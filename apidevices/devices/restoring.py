@@ -71,7 +71,8 @@ class RestoreBlock(_Restore):
     signal = signals.device_blocked
 
     def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
-        """Block the devices as they were blocked before."""
+        """Block the devices as they were blocked before, unless those blocks have ended."""
+        ids = [device_id for device_id in ids if not self._has_ended(device_id)]
         connection = session.connection()
         self.db.lock(connection, DeviceActivity.device_id, ids)
         rows = [{"device": device_id, **self._block(device_id)} for device_id in ids]
@@ -100,6 +101,10 @@ class RestoreBlock(_Restore):
             return {}
         block = self._block(device.id)
         return block_details(block["block_reason"], block["blocked_until"])
+
+    def _has_ended(self, device_id: int) -> bool:
+        until = self._block(device_id)["blocked_until"]
+        return until is not None and until <= self.now
 
     def _block(self, device_id: int) -> dict[str, Any]:
         """Return the columns of a block."""

@@ -95,6 +95,7 @@ class Filters(BaseModel):
     application_version: str = Field(default="", description="Exactly this application version.")
     version_below: str = Field(
         default="",
+        max_length=MAX_LENGTH,
         json_schema_extra={"pattern": "^$|[0-9]"},
         description="Keeps devices whose application version is lower: 2.9 is lower than 2.10."
         " Needs 'application'.",

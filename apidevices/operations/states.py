@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from apidevices.database import Database
+from apidevices.devices import ends
 from apidevices.models import Device, DeviceTag
 
 State = dict[str, Any]
@@ -19,7 +20,9 @@ class Part(Protocol):
     def of(self, device: Device) -> State:
         """Return the state of a device."""
 
-    def lock(self, db: Database, session: Session, ids: Collection[int]) -> dict[int, State]:
+    def lock(
+        self, db: Database, session: Session, ids: Collection[int], now: datetime
+    ) -> dict[int, State]:
         """Lock devices, and return their states by id, without those that don't exist."""
 
 
@@ -30,7 +33,9 @@ class _Columns:
     def of(self, device: Device) -> State:
         return self._state([getattr(device, name) for name in self._names])
 
-    def lock(self, db: Database, session: Session, ids: Collection[int]) -> dict[int, State]:
+    def lock(
+        self, db: Database, session: Session, ids: Collection[int], _now: datetime
+    ) -> dict[int, State]:
         columns: list[Any] = [getattr(Device, name) for name in self._names]
         query = select(Device.id, *columns).where(Device.id.in_(db.id_list(ids)))
         locked = query.order_by(Device.id).with_for_update(key_share=True)
@@ -43,13 +48,26 @@ class _Columns:
         }
 
 
+class _Block(_Columns):
+    def lock(
+        self, db: Database, session: Session, ids: Collection[int], now: datetime
+    ) -> dict[int, State]:
+        found = super().lock(db, session, ids, now)
+        # A block that has ended is not a state to return to.
+        if ended := ends.end_in(db, session, found, now):
+            found |= super().lock(db, session, ended, now)
+        return found
+
+
 class _Tags:
     def of(self, device: Device) -> State:
         return {"tags": device.tags}
 
-    def lock(self, db: Database, session: Session, ids: Collection[int]) -> dict[int, State]:
+    def lock(
+        self, db: Database, session: Session, ids: Collection[int], now: datetime
+    ) -> dict[int, State]:
         found: dict[int, State] = {
-            device_id: {"tags": []} for device_id in NAME.lock(db, session, ids)
+            device_id: {"tags": []} for device_id in NAME.lock(db, session, ids, now)
         }
         row = DeviceTag
         query = select(row.device_id, row.tag).where(row.device_id.in_(db.id_list(found)))
@@ -58,6 +76,6 @@ class _Tags:
         return found
 
 
-BLOCK: Part = _Columns("blocked_at", "block_reason", "blocked_by", "blocked_until")
+BLOCK: Part = _Block("blocked_at", "block_reason", "blocked_by", "blocked_until")
 NAME: Part = _Columns("name")
 TAGS: Part = _Tags()

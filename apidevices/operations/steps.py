@@ -119,10 +119,10 @@ def _change(
     change = CHANGES[operation.kind](db, operation.actor, now, operation.arguments)
     change.records_each = operation.total <= MAX_ENTRIES
     ids = [row.device_id for row in rows]
-    before = undo and undo.part.lock(db, session, ids)
+    before = undo and undo.part.lock(db, session, ids, now)
     found, changed = change.step(session, ids)
     if undo and before and changed:
-        after = undo.part.lock(db, session, changed)
+        after = undo.part.lock(db, session, changed, now)
         _store(session, operation, {id_: (before[id_], after[id_]) for id_ in changed})
     return change, changed, len(found)
 
@@ -137,7 +137,7 @@ def _restore(
 ) -> tuple[Change, Sequence[int], int]:
     """Restore the states of devices, except for those that have changed in the meantime."""
     undo = UNDOS[undone.kind]
-    current = undo.part.lock(db, session, [row.device_id for row in rows])
+    current = undo.part.lock(db, session, [row.device_id for row in rows], now)
     before: States = {
         row.device_id: row.before for row in rows if current.get(row.device_id) == row.after
     }

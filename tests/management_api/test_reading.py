@@ -148,6 +148,7 @@ def test_list_pages_keep_their_order_and_filters(
         f"{DEVICES}?sort=name&cursor=older.activity.50.1.1",
         f"{DEVICES}?version_below=2.0",
         f"{DEVICES}?application=a&version_below=new",
+        pytest.param(f"{DEVICES}?application=a&version_below={'9' * 5_000}", id="long version"),
         f"{DEVICES}?tag=",
         f"{DEVICES}?tag=a&tag=",
         f"{DEVICES}?{'&'.join(f'tag={number}' for number in range(21))}",

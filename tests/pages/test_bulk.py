@@ -179,8 +179,18 @@ def test_only_the_account_that_changed_devices_can_undo_it(
     [form] = page.root.one(id="apidevices-offer").all("form")
     other = create_and_sign_in(app, "bob@example.org")
     assert other.get(LIST).root.one(id="apidevices-offer").text == ""
-    token = other.get("/settings/api-tokens").form("/api-tokens").one(name="csrf_token")["value"]
+    confirmation = other.get(f"{BULK}?action=block&id={phones[1]}").form("/bulk")
+    token = confirmation.one(name="csrf_token")["value"]
     assert other.post(form["action"], csrf_token=token).status == 404
+
+
+@pytest.mark.database("sqlite")
+def test_undo_survives_an_invalid_referrer(admin: Visitor, phones: list[int]) -> None:
+    page = admin.follow(confirm(admin, f"action=block&id={phones[0]}"))
+    form = page.form("/undo")
+    data = {"csrf_token": form.one(name="csrf_token")["value"]}
+    response = admin.client.post(form["action"], data=data, headers={"Referer": "http://["})
+    assert (response.status_code, response.location) == (303, LIST)
 
 
 @pytest.mark.database("sqlite")
