@@ -1,0 +1,38 @@
+"""The database models. All tables and indexes have the prefix ``apidevices_``."""
+
+from apidevices.models.administration import (
+    AuditEntry,
+    Operation,
+    OperationDevice,
+    Preferences,
+    RateLimit,
+    SavedView,
+)
+from apidevices.models.base import MAX_ADDRESS, MAX_ID, PREFIX, Base, Id, UTCDateTime
+from apidevices.models.devices import Device, DeviceActivity, DeviceTag
+from apidevices.models.history import REPORTS, ApiToken, DeviceHistory, DeviceToken
+from apidevices.models.list_keys import Details, DeviceKeys
+
+__all__ = [
+    "MAX_ADDRESS",
+    "MAX_ID",
+    "PREFIX",
+    "REPORTS",
+    "ApiToken",
+    "AuditEntry",
+    "Base",
+    "Details",
+    "Device",
+    "DeviceActivity",
+    "DeviceHistory",
+    "DeviceKeys",
+    "DeviceTag",
+    "DeviceToken",
+    "Id",
+    "Operation",
+    "OperationDevice",
+    "Preferences",
+    "RateLimit",
+    "SavedView",
+    "UTCDateTime",
+]
