@@ -125,12 +125,13 @@ class Browser(httpx.Client):
     def change(self, device: str, action: str) -> None:
         """Block or unblock a device on the admin pages."""
         page = self.devices()[device]
-        response = self.submit(page, f"{page}/{action}")
+        response = self.submit(f"{page}/{action}")
         assert (response.status_code, response.headers["Location"]) == (303, page)
 
     def _identifier(self, page: str) -> str:
-        [identifier] = set(re.findall(r"device-[a-z]\b", self.get(page).text))
-        return str(identifier)
+        found = re.search(r'<dd class="identifier">\s*<bdi>(.+?)</bdi>', self.get(page).text)
+        assert found, page
+        return found[1]
 
 
 def statuses(host: Host, device: str, paths: list[str], auth: tuple[str, str]) -> list[int]:

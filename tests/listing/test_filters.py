@@ -88,6 +88,7 @@ def test_count_stops_at_its_limit(
     count: Count,
 ) -> None:
     monkeypatch.setattr(limits, "COUNT_LIMIT", 3)
+    monkeypatch.setattr(limits, "PAGE_SIZE", 2)  # the first page must not show all devices
     for number in range(6):
         register(f"device-{number}")
     devices.block(db, register("device-6"), actor="ann", now=LATER)
