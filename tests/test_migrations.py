@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,33 @@ def test_devices_are_readable_after_a_downgrade_and_upgrade(app: Flask) -> None:
     device = devices.by_identifier(state_of(app).db, "phone-1")
     assert (device.name, device.os_version, device.block_reason) == ("Front desk", "26", "lost")
     assert len(devices.history(state_of(app).db, device.id)) == 2
+
+
+def test_downgrade_ends_blocks_whose_end_has_passed(app: Flask) -> None:
+    db, now = state_of(app).db, clock.now()
+    for days in (-1, 1):
+        identity = DeviceIdentity(f"phone{days:+}", {})
+        registered = devices.report(db, identity, token_id=None, address=None, now=now)
+        blocked_at, until = now - timedelta(days=2), now + timedelta(days=days)
+        devices.block(db, registered.device_id, until=until, actor="ann", now=blocked_at)
+    migrate(app, "downgrade", "--yes", "0010")
+    migrate(app, "upgrade")
+    ended, blocked = (devices.by_identifier(db, name) for name in ("phone-1", "phone+1"))
+    assert (ended.blocked_at, ended.blocked_by, ended.activity.blocked) == (None, None, False)
+    assert (blocked.blocked_until, blocked.activity.blocked) == (None, True)
+
+
+def test_unblocking_by_an_older_version_removes_the_end_of_the_block(app: Flask) -> None:
+    db, now = state_of(app).db, clock.now()
+    identity = DeviceIdentity("phone-1", {})
+    device_id = devices.report(db, identity, token_id=None, address=None, now=now).device_id
+    devices.block(db, device_id, until=now + timedelta(days=1), actor="ann", now=now)
+    with db.write() as session:
+        session.connection().exec_driver_sql(
+            "UPDATE apidevices_devices"
+            " SET blocked_at = NULL, block_reason = NULL, blocked_by = NULL"
+        )
+    assert devices.get(db, device_id).blocked_until is None
 
 
 def test_upgrade_copies_search_keys_that_are_short_enough(app: Flask) -> None:

@@ -6,6 +6,8 @@ Revision ID: 0011
 Revises: 0010
 """
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -20,6 +22,34 @@ HISTORY = "apidevices_device_history"
 TAGS = "apidevices_device_tags"
 Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 Time = sa.DateTime(timezone=True)
+
+# Servers of older versions unblock devices without removing the end of the block. It would end the
+# next block, too.
+TRIGGERS = {
+    "sqlite": [
+        """
+        CREATE TRIGGER apidevices_unblocked AFTER UPDATE OF blocked_at ON apidevices_devices
+        WHEN new.blocked_at IS NULL AND new.blocked_until IS NOT NULL BEGIN
+            UPDATE apidevices_devices SET blocked_until = NULL WHERE id = new.id;
+        END
+        """
+    ],
+    "postgresql": [
+        """
+        CREATE FUNCTION apidevices_unblocked() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            new.blocked_until := NULL;
+            RETURN new;
+        END
+        $$
+        """,
+        """
+        CREATE TRIGGER apidevices_unblocked BEFORE UPDATE OF blocked_at ON apidevices_devices
+        FOR EACH ROW WHEN (new.blocked_at IS NULL AND new.blocked_until IS NOT NULL)
+        EXECUTE FUNCTION apidevices_unblocked()
+        """,
+    ],
+}
 
 
 def upgrade() -> None:
@@ -71,9 +101,17 @@ def upgrade() -> None:
         op.drop_constraint("apidevices_history_kind", HISTORY, type_="check")
         op.add_column(HISTORY, sa.Column("actor", sa.Text(), nullable=True))
         op.add_column(HISTORY, sa.Column("details", sa.JSON(), nullable=True))
+    for statement in TRIGGERS[op.get_bind().dialect.name]:
+        op.execute(statement)
 
 
 def downgrade() -> None:
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    on_table = "" if is_sqlite else f" ON {DEVICES}"
+    op.execute(f"DROP TRIGGER IF EXISTS apidevices_unblocked{on_table}")
+    if not is_sqlite:
+        op.execute("DROP FUNCTION IF EXISTS apidevices_unblocked")
+    end_blocks()
     history = sa.table(HISTORY, sa.column("kind"))
     op.execute(sa.delete(history).where(history.c.kind.not_in(["registered", "changed"])))
     kinds = "kind IN ('registered', 'changed')"
@@ -92,6 +130,32 @@ def downgrade() -> None:
     op.drop_index("apidevices_devices_blocked_until", DEVICES)
     op.drop_column(DEVICES, "blocked_until")
     op.drop_column(DEVICES, "note")
+
+
+def end_blocks() -> None:
+    """Unblock devices whose blocks have ended: older versions would go on denying them."""
+    devices = sa.table(
+        DEVICES,
+        *map(sa.column, ("id", "blocked_at", "block_reason", "blocked_by")),
+        sa.column("blocked_until", Time),
+    )
+    activity = sa.table(
+        ACTIVITY,
+        *map(sa.column, ("device_id", "blocked", "last_activity_at", "last_active_at")),
+    )
+    now = datetime.now(UTC)
+    is_sqlite = op.get_bind().dialect.name == "sqlite"
+    ended = devices.c.blocked_until <= (now.replace(tzinfo=None) if is_sqlite else now)
+    op.execute(
+        sa.update(activity)
+        .where(activity.c.device_id.in_(sa.select(devices.c.id).where(ended)))
+        .values(blocked=sa.false(), last_activity_at=activity.c.last_active_at)
+    )
+    op.execute(
+        sa.update(devices)
+        .where(ended)
+        .values(blocked_at=sa.null(), block_reason=sa.null(), blocked_by=sa.null())
+    )
 
 
 def _replace_history(constraint: str, columns: str) -> None:

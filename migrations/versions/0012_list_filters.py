@@ -244,15 +244,14 @@ ON_POSTGRESQL = (
         wanted text := {device_key};
         known bigint;
     BEGIN
-        -- The lock keeps others from deleting the row as unused.
-        SELECT id INTO known FROM apidevices_details WHERE key = wanted FOR KEY SHARE;
-        IF known IS NULL THEN
+        LOOP -- concurrent transactions may insert the row and delete it again
+            -- The lock keeps others from deleting the row as unused.
+            SELECT id INTO known FROM apidevices_details WHERE key = wanted FOR KEY SHARE;
+            EXIT WHEN FOUND;
             INSERT INTO apidevices_details (key, {fields}) VALUES (wanted, {device_fields})
             ON CONFLICT (key) DO NOTHING RETURNING id INTO known;
-        END IF;
-        IF known IS NULL THEN -- a concurrent transaction has inserted it
-            SELECT id INTO known FROM apidevices_details WHERE key = wanted FOR KEY SHARE;
-        END IF;
+            EXIT WHEN FOUND;
+        END LOOP;
         RETURN known;
     END
     $$
