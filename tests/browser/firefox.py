@@ -84,21 +84,28 @@ class Firefox:
         return str(self.evaluate("document.activeElement?.id"))
 
     def press(self, *keys: str) -> None:
-        """Press keys one after another: characters, or names of ``KEYS``."""
+        """Press keys one after another: characters, or names of ``KEYS``, also as "Shift+Tab"."""
         for key in keys:
-            value = KEYS.get(key, key)
-            actions = [{"type": kind, "value": value} for kind in ("keyDown", "keyUp")]
+            parts = [KEYS.get(part, part) for part in ([key] if key == "+" else key.split("+"))]
+            actions = [{"type": "keyDown", "value": value} for value in parts]
+            actions += [{"type": "keyUp", "value": value} for value in reversed(parts)]
             source = {"type": "key", "id": "keyboard", "actions": actions}
             self._call("input.performActions", context=self._page, actions=[source])
 
     def tab_to(self, element_id: str) -> None:
-        """Press Tab until an element has the focus."""
-        self.wait_for(f"document.getElementById({json.dumps(element_id)})")
+        """Press Tab, or Shift+Tab for an element further up, until the element has the focus.
+
+        Beyond the last element of the page, Tab would leave it for the toolbar of Firefox.
+        """
+        element = f"document.getElementById({json.dumps(element_id)})"
+        self.wait_for(element)
+        up = f"document.activeElement.compareDocumentPosition({element}) & 2"
+        key = "Shift+Tab" if self.evaluate(up) else "Tab"
         for _ in range(60):
             if self.focused == element_id:
                 return
-            self.press("Tab")
-        raise AssertionError(f"Tab does not reach {element_id}")
+            self.press(key)
+        raise AssertionError(f"{key} does not reach {element_id}")
 
     def close(self) -> None:
         """Quit Firefox."""

@@ -84,7 +84,7 @@ def pages(
                 arguments: dict[str, Any] = dict.fromkeys(rule.arguments, device_id)
                 path = url_for(rule.endpoint, **arguments)
             page = admin.get(path)
-            if page.headers["Content-Type"].startswith("text/html") and page.status == 200:
+            if page.is_full_page and page.status == 200:
                 yield rule.endpoint, page
 
 
