@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
@@ -23,6 +24,9 @@ CHUNK = 100
 
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 """Characters that begin a formula in a spreadsheet; some read the full-width forms, too."""
+
+_LATER_FORMULA = re.compile(r";(?=\s*[=+\-@＝＋－＠])")
+"""A formula after a semicolon, which separates cells where the comma separates decimals."""
 
 
 def csv_chunks(devices: Iterable[Device]) -> Iterator[str]:
@@ -94,4 +98,8 @@ def _rows(rows: Iterable[Sequence[Any]]) -> str:
 def _cell(value: Any) -> Any:
     if isinstance(value, list):
         value = ", ".join(value)
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    if not isinstance(value, str):
+        return value
+    if ";" in value:
+        value = _LATER_FORMULA.sub(";'", value)
+    return f"'{value}" if value.startswith(_FORMULA) else value

@@ -60,9 +60,9 @@ def test_json_has_the_devices_of_the_api_in_its_order(
 def test_cell_that_a_spreadsheet_would_run_starts_with_an_apostrophe(
     admin: Visitor, register: Register, start: str
 ) -> None:
-    register("phone-1", application=f"{start}1+1")
+    register("phone-1", application=f"{start}1+1", model=f"a;b; {start}1")
     [device] = rows(download(admin, "export.csv"))
-    assert device["application"] == f"'{start}1+1"
+    assert (device["application"], device["model"]) == (f"'{start}1+1", f"a;b;' {start}1")
 
 
 def test_selected_devices_are_exported_alone(admin: Visitor, phones: list[int]) -> None:
