@@ -91,6 +91,12 @@ def test_unexpected_number_of_matches_changes_nothing(cli: Cli, flood: str, comm
 
 
 @pytest.mark.database("sqlite")
+def test_single_match_is_counted_in_the_singular(cli: Cli, flood: str) -> None:
+    error = cli.fail("block", "--name", "phone", "--expected", "2")
+    assert error == "The filter matches 1 device, not 2. Nothing was changed."
+
+
+@pytest.mark.database("sqlite")
 @pytest.mark.parametrize("command", ["block", "unblock", "delete"])
 def test_without_a_terminal_a_filter_needs_a_confirmation(
     cli: Cli, flood: str, command: str

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from flask import redirect, request
@@ -25,15 +26,17 @@ def device_list() -> ResponseReturnValue:
     listed = ListRequest.current()
     if "filtered" in request.args and not wants_fragment():
         return redirect(listed.url())  # a plain form has sent its empty fields, too
-    page = _page(listed)
+    now = clock.now()
+    page = _page(listed, now)
     if is_poll() and not page.count.number:
         return "", 204  # HTMX leaves the page as it is, and keeps polling for the first device
     if not wants_fragment():
-        return render("devices/list.html", **_context(listed, page))
+        return render("devices/list.html", **_context(listed, page, now))
     # Typing in the search field must not add an entry to the history for each letter.
     is_search = request.headers.get("HX-Source", "").endswith("#filters")
     header = "HX-Replace-Url" if is_search else "HX-Push-Url"
-    return render("devices/_filtered_list.html", **_context(listed, page)), {header: listed.url()}
+    context = _context(listed, page, now)
+    return render("devices/_filtered_list.html", **context), {header: listed.url()}
 
 
 @blueprint.get("/api-devices/filters")
@@ -74,7 +77,7 @@ def device_updates() -> ResponseReturnValue:
     arrived = [each for each in first.devices if each.id not in known] if first else []
     return render(
         "devices/_updates.html",
-        **_row_context(listed, changed, ListView()),
+        **_row_context(listed, changed, ListView(), now),
         devices=changed,
         gone=[key for key in known if key not in found],
         order=order,
@@ -88,8 +91,8 @@ def device_updates() -> ResponseReturnValue:
 
 def list_fragment() -> str:
     """Return the list of this request, without the rest of its page."""
-    listed = ListRequest.current()
-    return render("devices/_list.html", **_context(listed, _page(listed)))
+    listed, now = ListRequest.current(), clock.now()
+    return render("devices/_list.html", **_context(listed, _page(listed, now), now))
 
 
 def list_args() -> dict[str, Any]:
@@ -101,7 +104,7 @@ def row_context(device: Device) -> dict[str, Any]:
     """Return what the template of a row needs to know, in the list of this request."""
     return {
         "device": device,
-        **_row_context(ListRequest.current(), [device], ListView()),
+        **_row_context(ListRequest.current(), [device], ListView(), clock.now()),
     }
 
 
@@ -129,15 +132,15 @@ def version(device: Device) -> str:
     )
 
 
-def _page(listed: ListRequest) -> Page:
-    db, now = state.database(), clock.now()
+def _page(listed: ListRequest, now: datetime) -> Page:
+    db = state.database()
     page = listing.page(db, listed.filters, listed.cursor, sort=listed.sort, now=now)
     if listed.cursor and not page.devices:  # the cursor points beyond the end of the list
         page = listing.page(db, listed.filters, sort=listed.sort, now=now)
     return page
 
 
-def _context(listed: ListRequest, page: Page) -> dict[str, Any]:
+def _context(listed: ListRequest, page: Page, now: datetime) -> dict[str, Any]:
     db = state.database()
     view = ListView()
     return {
@@ -145,20 +148,22 @@ def _context(listed: ListRequest, page: Page) -> dict[str, Any]:
         "page": page,
         "view": view,
         "chips": list_filters.chips(listed, db),
-        "counts": listing.status_counts(db, listed.filters, known=page.count, now=clock.now()),
+        "counts": listing.status_counts(db, listed.filters, known=page.count, now=now),
         "order": _order(page if _is_first(listed) else None),
-        **_row_context(listed, page.devices, view),
+        **_row_context(listed, page.devices, view, now),
     }
 
 
-def _row_context(listed: ListRequest, shown: Iterable[Device], view: ListView) -> dict[str, Any]:
+def _row_context(
+    listed: ListRequest, shown: Iterable[Device], view: ListView, now: datetime
+) -> dict[str, Any]:
     return {
         "listed": listed,
         "urls": DeviceURLs(listed.args),
         "columns": view.columns,
         "ranks": view.ranks,
         "version": version,
-        "now": clock.now(),
+        "now": now,
         **view.extras(list(shown)),
     }
 

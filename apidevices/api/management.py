@@ -23,7 +23,7 @@ from apidevices.api.frame import (
 )
 from apidevices.api.requests import parse_body, parse_query
 from apidevices.fields import DeviceTags, Moment, RowId
-from apidevices.listing import CURSOR_PATTERN, Cursor, Filters, Sort
+from apidevices.listing import CURSOR_PATTERN, SORTS, Cursor, Filters, Sort
 from apidevices.models import Device
 from apidevices.representation import (
     DeviceJson,
@@ -47,11 +47,7 @@ _CURSOR = "The cursor of the page, taken from the 'next' URL."
 class ListQuery(Filters):
     """Filters, order and cursor of the device list."""
 
-    sort: Sort = Field(
-        "activity",
-        description="The order: latest activity first, names from A to Z, or first seen last. With"
-        " '-', the other way round.",
-    )
+    sort: Sort = Field("activity", description=SORTS)
     cursor: _ListCursor | None = Field(None, description=_CURSOR)
 
     @property

@@ -19,7 +19,7 @@ from apidevices.cli.group import audit_args, commands, existing_database
 from apidevices.cli.moments import Moment
 from apidevices.cli.output import as_json, joined, print_json, print_table, time_text
 from apidevices.identity import DETAILS
-from apidevices.listing import Filters, Sort
+from apidevices.listing import SORTS, Filters, Sort
 from apidevices.models import Device, DeviceHistory
 from apidevices.representation import device_json, history_json
 
@@ -33,8 +33,7 @@ identifier_or_filters = click.argument("identifier", required=False)
     "--sort",
     type=click.Choice(get_args(Sort)),
     default="activity",
-    help="The order: latest activity first, names from A to Z, or first seen last. With '-', the"
-    " other way round.",
+    help=SORTS,
 )
 @as_json
 @click.option("--csv", "wants_csv", is_flag=True, help="Print CSV, with all fields.")

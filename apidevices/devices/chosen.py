@@ -31,7 +31,6 @@ def ids_of(session: Session, chosen: Chosen) -> Sequence[int]:
         return sorted(chosen)
     ids = listing.matching_ids(session, chosen.filters)
     if chosen.expected not in (None, len(ids)):
-        raise Conflict(
-            f"The filter matches {len(ids)} devices, not {chosen.expected}. Nothing was changed."
-        )
+        found = "1 device" if len(ids) == 1 else f"{len(ids)} devices"
+        raise Conflict(f"The filter matches {found}, not {chosen.expected}. Nothing was changed.")
     return ids

@@ -17,6 +17,12 @@ Sort = Literal["activity", "-activity", "name", "-name", "first_seen", "-first_s
 breaks ties, in the same direction.
 """
 
+SORTS = (
+    "The order: latest activity first, names from A to Z, or latest registration first. With '-' in"
+    " front, the other way round."
+)
+"""What the orders of the list are, for descriptions."""
+
 Direction = Literal["older", "newer"]
 
 PATTERN = (
