@@ -65,6 +65,8 @@ def device_updates() -> ResponseReturnValue:
     ``list`` the version of its order.
     """
     listed, db, now = ListRequest.current(), state.database(), clock.now()
+    if not wants_fragment():
+        return redirect(listed.url())  # this is no page
     known = dict(_shown())
     found = {device.id: device for device in devices.by_ids(db, known)}
     changed = [found[key] for key in known if key in found and version(found[key]) != known[key]]

@@ -110,6 +110,11 @@ class Shown:
         return None if page.status == 204 else page.root.one("table", id="updates")
 
 
+def test_updates_opened_as_a_page_lead_to_the_list(admin: Visitor) -> None:
+    page = admin.get("/settings/api-devices/updates?status=blocked&shown=1.a")
+    assert page.location == f"{LIST}?status=blocked"
+
+
 def test_unchanged_list_has_no_updates(admin: Visitor, register: Register) -> None:
     for number in range(3):
         register(f"phone-{number}", at=NOON - minutes(number))
@@ -155,7 +160,8 @@ def test_updates_name_deleted_devices(admin: Visitor, register: Register, app: F
 
 def test_updates_ignore_what_a_browser_would_not_send(admin: Visitor, phone: int) -> None:
     for shown in ("x", "1.", "-1.a", f"{2**64}.a", "\u0661.a", ",,,"):
-        assert admin.get(f"{LIST}/updates?waiting=1&shown={shown}").status in (200, 204)
+        page = admin.get(f"{LIST}/updates?waiting=1&shown={shown}", htmx=True)
+        assert page.status in (200, 204)
 
 
 # --- a row that leaves the list ------------------------------------------------------------------
