@@ -8,7 +8,14 @@
   const seen = new WeakMap(); // element -> its age in seconds minus the time on this page's clock
   const now = () => performance.now() / 1000; // unlike the date, nobody sets it
 
-  const zone = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
+  const format = (options) => new Intl.DateTimeFormat(undefined, options);
+  const formats = {
+    full: format({ dateStyle: "medium", timeStyle: "long" }),
+    date: format({ dateStyle: "medium" }),
+    time: format({ hour: "numeric", minute: "2-digit", timeZoneName: "short" }),
+    day: format({ day: "numeric", month: "short" }),
+  };
+  const localized = new WeakSet();
 
   /** Return the text for an age in seconds, as the server words it; undefined if it is old. */
   const worded = (age) => {
@@ -24,11 +31,24 @@
     return undefined;
   };
 
+  /** Show a time in the viewer's zone: in its tooltip, and where the page has it in UTC. */
+  const localize = (time) => {
+    if (localized.has(time)) return;
+    localized.add(time);
+    const moment = new Date(time.dateTime);
+    if (Number.isNaN(moment.getTime())) return;
+    time.title = formats.full.format(moment);
+    const [date, clock] = time.querySelectorAll("span > span");
+    if (date) date.textContent = formats.date.format(moment);
+    if (clock) clock.textContent = formats.time.format(moment);
+    if (time.dataset.short) time.textContent = formats[time.dataset.short].format(moment);
+  };
+
   const tick = () => {
+    document.querySelectorAll(".apidevices time[datetime*=T]").forEach(localize);
     for (const time of document.querySelectorAll("time[data-age]")) {
       if (!seen.has(time)) {
         seen.set(time, Number(time.dataset.age) - now());
-        time.title = zone.format(new Date(time.dateTime));
       }
       const text = worded(seen.get(time) + now());
       if (text && time.firstChild.data !== text) time.firstChild.data = text;

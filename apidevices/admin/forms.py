@@ -42,7 +42,7 @@ BLOCK_ENDS: dict[str, tuple[str, timedelta | None]] = {
     "hour": ("In 1 hour", timedelta(hours=1)),
     "day": ("In 1 day", timedelta(days=1)),
     "week": ("In 7 days", timedelta(days=7)),
-    "custom": ("At a time", None),
+    "custom": ("On a date", None),
 }
 """When a block can end: key -> label and duration."""
 
@@ -53,10 +53,9 @@ class RenameForm(FlaskForm):
     name = StringField("Name", id="device-name", render_kw={"maxlength": MAX_LENGTH})
 
 
-class BlockForm(FlaskForm):
-    """The reason and end of a block, and tokens to revoke. ``devices.block`` checks them."""
+class EndForm(FlaskForm):
+    """The end of a block."""
 
-    reason = StringField("Reason", id="block-reason", render_kw={"maxlength": devices.MAX_REASON})
     ends = RadioField(
         "Ends",
         choices=_choices(*((key, label) for key, (label, _) in BLOCK_ENDS.items())),
@@ -65,9 +64,6 @@ class BlockForm(FlaskForm):
     # In the zone of the browser, which JavaScript fills in. Without, it is UTC.
     until = StringField("End", id="block-until")
     zone = HiddenField()
-    revoke_tokens = SelectMultipleField("API tokens", coerce=int, validate_choice=False)
-    # Whether the form was opened for a blocked device, to change its block.
-    is_change = HiddenField()
 
     def until_at(self, now: datetime) -> datetime | None:
         """Return the chosen end of the block, or None for no end.
@@ -93,6 +89,15 @@ class BlockForm(FlaskForm):
         return "custom" if self.until.data else "never"
 
 
+class BlockForm(EndForm):
+    """The reason and end of a block, and tokens to revoke. ``devices.block`` checks them."""
+
+    reason = StringField("Reason", id="block-reason", render_kw={"maxlength": devices.MAX_REASON})
+    revoke_tokens = SelectMultipleField("API tokens", coerce=int, validate_choice=False)
+    # Whether the form was opened for a blocked device, to change its block.
+    is_change = HiddenField()
+
+
 class TagsForm(FlaskForm):
     """The tags of a device, separated by commas. ``devices.set_tags`` validates them."""
 
@@ -111,14 +116,12 @@ class DeleteForm(FlaskForm):
     keep_block = BooleanField("Keep its identifier blocked", id="keep-block")
 
 
-class BulkForm(FlaskForm):
+class BulkForm(EndForm):
     """What a change of many devices needs to know besides the devices."""
 
     reason = StringField("Reason", id="bulk-reason", render_kw={"maxlength": devices.MAX_REASON})
-    until = StringField("Blocked until", id="bulk-until")
-    zone = StringField("Time zone", id="bulk-zone")
     tag = StringField("Tags", id="bulk-tag")
-    keep_block = BooleanField("Keep the blocks of blocked devices", id="bulk-keep-block")
+    keep_block = BooleanField("Keep blocked identifiers blocked", id="bulk-keep-block")
 
     def arguments(self, action: str, now: datetime) -> dict[str, Any]:
         """Return the arguments of the operation.
@@ -127,7 +130,7 @@ class BulkForm(FlaskForm):
             InvalidInput: A value is invalid.
         """
         if action == "block":
-            until = local_times.parse("until", self.until.data, self.zone.data)
+            until = self.until_at(now)
             devices.check_until(until, now)
             reason = devices.clean_reason(self.reason.data)
             return {"reason": reason, "until": until and until.isoformat()}

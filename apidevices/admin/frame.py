@@ -189,6 +189,8 @@ def time_element(
     date, time = f"{moment:%Y-%m-%d}", f"{moment:%H:%M:%S} UTC"
     try:
         relative = humanize.naturaltime(moment, when=now)
+        if relative.endswith(" from now"):
+            relative = f"in {relative.removesuffix(' from now')}"
     except (ValueError, OverflowError):  # too far away for humanize
         relative = f"{date} {time}"
     if is_past and moment > now + clock.MAX_AHEAD:

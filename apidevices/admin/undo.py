@@ -13,6 +13,7 @@ from apidevices.rendering import environment
 
 _KEY = "_apidevices_offer"
 _ANNOUNCED = "_apidevices_announced"
+_IS_NEW = "_apidevices_offer_is_new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,13 @@ def is_new() -> bool:
     if found is None or not found.seconds or session.get(_ANNOUNCED) == found.operation.id:
         return False
     session[_ANNOUNCED] = found.operation.id
+    setattr(g, _IS_NEW, True)
     return True
+
+
+def is_in_message() -> bool:
+    """Return whether the status message of this response is about the change to undo."""
+    return bool(getattr(g, _IS_NEW, False))
 
 
 def _find_offer() -> Offer | None:
@@ -71,5 +78,6 @@ def _find_offer() -> Offer | None:
 environment.globals.update(
     apidevices_offer=offer,
     apidevices_offer_is_new=is_new,
+    apidevices_offer_is_in_message=is_in_message,
     apidevices_is_authorized=is_authorized,
 )

@@ -23,7 +23,7 @@ def test_end_of_a_block_is_in_the_time_zone_of_the_viewer(site: Site, desktop: P
     browser.send("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Kolkata"})
     desktop.goto(device.path)
     dialog = open_dialog(desktop, desktop.get_by_role("article"), "Block")
-    dialog.get_by_label("At a time").check()
+    dialog.get_by_label("On a date").check()
     expect(dialog.get_by_text("your time, UTC+05:30")).to_be_visible()
     dialog.get_by_label("End", exact=True).fill("2090-03-01T09:00")
     dialog.get_by_role("button", name="Block device").click()

@@ -52,7 +52,7 @@ def test_all_that_match_are_selected_over_all_pages(site: Site, desktop: Page) -
     desktop.get_by_label("Select all devices on this page").check()
     desktop.get_by_label("All 51 that match").check()
     desktop.locator("#bulk").get_by_role("link", name="Tag…", exact=True).click()
-    expect(desktop.get_by_role("button", name="Tag 51 devices")).to_be_visible()
+    expect(desktop.get_by_role("dialog", name="Tag 51 devices?")).to_be_visible()
 
 
 def test_rows_keep_up_and_new_devices_wait(site: Site, desktop: Page) -> None:

@@ -93,7 +93,7 @@ def test_changed_number_of_matching_devices_prevents_the_change(
 def test_end_of_a_block_is_in_the_zone_of_the_browser(
     admin: Visitor, administrator: Administrator, phones: list[int]
 ) -> None:
-    typed = {"until": "2030-05-17T18:30", "zone": "+05:30"}
+    typed = {"ends": "custom", "until": "2030-05-17T18:30", "zone": "+05:30"}
     confirm(admin, f"action=block&id={phones[0]}", **typed)
     assert administrator.device("phone-1")["blocked_until"][:19] == "2030-05-17T13:00:00"
 
@@ -169,6 +169,19 @@ def test_undo_is_offered_on_every_page_for_a_minute(
     fake_clock.set(NOON + timedelta(minutes=2))
     assert admin.get(LIST).root.one(id="apidevices-offer").text == ""
     assert undo(admin, page).announced.startswith("It is too late")
+
+
+@pytest.mark.database("sqlite")
+def test_undo_says_what_it_undoes_beside_a_message_about_something_else(
+    admin: Visitor, phones: list[int]
+) -> None:
+    blocked = admin.follow(confirm(admin, f"action=block&id={phones[0]}"))
+    other = admin.follow(admin.get(f"{BULK}?action=block"))
+    assert other.announced.startswith("No devices are selected.")
+    hidden = [
+        len(page.root.all("span", class_="offer-text in-message")) for page in (blocked, other)
+    ]
+    assert hidden == [1, 0]
 
 
 @pytest.mark.database("sqlite")

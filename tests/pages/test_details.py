@@ -90,7 +90,7 @@ def test_details_show_every_reported_field(admin: Visitor, phone: Phone) -> None
     assert fact(page, "Model").text == "iPad 9"
     assert fact(page, "Application").text == "Box Office 2.1"
     assert fact(page, "Operating system").text == "iPadOS 19.1"
-    assert fact(page, "State").text == "Active"
+    assert fact(page, "Status").text == "Active"
 
 
 def test_details_show_activity_times(admin: Visitor, phone: Phone) -> None:
@@ -100,7 +100,7 @@ def test_details_show_activity_times(admin: Visitor, phone: Phone) -> None:
     page = details(admin)
     assert timestamp(fact(page, "First seen")) == "2030-05-17T09:00:00.000Z"
     assert timestamp(fact(page, "Last data upload")) == "2030-05-17T10:00:00.000Z"
-    assert timestamp(fact(page, "Last active")) == "2030-05-17T11:00:00.000Z"
+    assert timestamp(fact(page, "Last activity")) == "2030-05-17T11:00:00.000Z"
 
 
 def test_missing_details_are_shown_as_dashes(admin: Visitor, phone: Phone) -> None:
@@ -121,7 +121,7 @@ def test_details_show_when_by_whom_and_why_a_device_was_blocked(
     assert timestamp(fact(page, "Blocked at")) == "2030-05-17T13:00:00.000Z"
     assert fact(page, "Blocked at").text.endswith(f"by {ANN}")
     assert fact(page, "Reason").text == "Lost on the train"
-    assert fact(page, "State").text == "Blocked no end"
+    assert fact(page, "Status").text == "Blocked no end"
 
 
 def test_details_name_the_command_line_that_blocked_a_device(
