@@ -14,6 +14,7 @@
     date: format({ dateStyle: "medium" }),
     time: format({ hour: "numeric", minute: "2-digit", timeZoneName: "short" }),
     day: format({ day: "numeric", month: "short" }),
+    clock: format({ hour: "numeric", minute: "2-digit" }),
   };
   const localized = new WeakSet();
 

@@ -100,7 +100,7 @@ def test_details_show_activity_times(admin: Visitor, phone: Phone) -> None:
     page = details(admin)
     assert timestamp(fact(page, "First seen")) == "2030-05-17T09:00:00.000Z"
     assert timestamp(fact(page, "Last data upload")) == "2030-05-17T10:00:00.000Z"
-    assert timestamp(fact(page, "Last activity")) == "2030-05-17T11:00:00.000Z"
+    assert timestamp(fact(page, "Last active")) == "2030-05-17T11:00:00.000Z"
 
 
 def test_missing_details_are_shown_as_dashes(admin: Visitor, phone: Phone) -> None:
