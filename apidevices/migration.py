@@ -23,6 +23,41 @@ VERSION_TABLE = f"{PREFIX}alembic_version"
 DEVICES = "devices"
 """The branch of migrations that every application needs."""
 
+# Running servers lock the same tables in other orders. Waiting long for one of them while holding
+# another would be a deadlock, so wait briefly, release all, and try again.
+_LOCK_TABLES = """
+DO $$
+DECLARE
+    former text := current_setting('lock_timeout');
+    locked text;
+BEGIN
+    PERFORM set_config('lock_timeout', '200ms', true);
+    FOR attempt IN 1..200 LOOP
+        BEGIN
+            FOR locked IN
+                SELECT oid::regclass::text FROM pg_class
+                WHERE relkind = 'r' AND pg_table_is_visible(oid) AND relname IN (
+                    'apidevices_devices', 'apidevices_device_activity',
+                    'apidevices_device_history', 'apidevices_device_tokens',
+                    'apidevices_api_tokens'
+                )
+                ORDER BY relname
+            LOOP
+                EXECUTE 'LOCK TABLE ' || locked || ' IN ACCESS EXCLUSIVE MODE';
+            END LOOP;
+            EXIT;
+        EXCEPTION WHEN lock_not_available THEN
+            IF attempt = 200 THEN
+                RAISE;
+            END IF;
+            PERFORM pg_sleep(0.05);
+        END;
+    END LOOP;
+    PERFORM set_config('lock_timeout', former, true);
+END
+$$
+"""
+
 _SEARCH_INDEX = "apidevices_devices_grams"  # created by a migration, not part of the models
 
 
@@ -182,10 +217,24 @@ def run(connection: Connection, steps: Callable[[Any], list[Any]]) -> None:
         # Python's driver begins no transaction for DDL, so a migration that fails later would
         # leave tables behind without their version.
         connection.exec_driver_sql("BEGIN")
-    options = context_options() | {"fn": lambda heads, _context: steps(heads)}
+    options = context_options() | {"fn": locking(connection, lambda heads, _context: steps(heads))}
     context = MigrationContext.configure(connection, opts=options)
     with _operations(context), context.begin_transaction():
         context.run_migrations()
+
+
+def locking(
+    connection: Connection, steps: Callable[[Any, Any], Any]
+) -> Callable[[Any, Any], list[Any]]:
+    """Return Alembic's ``fn`` for these steps. It locks the tables if there are any steps."""
+
+    def plan(heads: Any, context: Any) -> list[Any]:
+        found = list(steps(heads, context))
+        if found and connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(_LOCK_TABLES)
+        return found
+
+    return plan
 
 
 @contextmanager

@@ -11,18 +11,21 @@ from apidevices.state import database
 
 options: dict[str, Any] = migration.context_options()
 destination = vars(context)["_proxy"].context_opts.get("destination_rev")
+steps: Any = vars(context)["_proxy"].context_opts["fn"]
+upgrades = steps.__name__ == "upgrade"
 if destination == "head":
     # "flask db upgrade" without arguments upgrades all branches; Alembic would require one.
-    options["fn"] = lambda current, _context: context.script._upgrade_revs("heads", current)
+    steps = lambda current, _context: context.script._upgrade_revs("heads", current)  # noqa: E731
 
 if context.is_offline_mode():
     fail("The migrations can't be written out as SQL. Run the command without --sql.")
 # Only an upgrade may create the database.
-upgrades = vars(context)["_proxy"].context_opts["fn"].__name__ == "upgrade"
 db = database() if upgrades else existing_database()
 try:
     with db.write(timeout=60, exclusive=True) as session:
-        context.configure(connection=session.connection(), **options)
+        connection = session.connection()
+        options["fn"] = migration.locking(connection, steps)
+        context.configure(connection=connection, **options)
         with context.begin_transaction():
             context.run_migrations()
 except SQLAlchemyError as error:

@@ -1,6 +1,7 @@
 """Migrations upgrade and downgrade tables with data, and their schema equals the models."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
 from functools import partial
@@ -43,6 +44,7 @@ from apidevices.standalone.accounts import addresses
 from apidevices.standalone.migrations import upgrade
 from apidevices.standalone.settings import ServerSettings
 from harness.databases import FILE, Databases
+from harness.real_server import wait_until
 from tests.conftest import MakeApp, only_settings, state_of
 
 DATA = Path(__file__).parent / "data"
@@ -158,6 +160,27 @@ def test_downgrade_ends_blocks_whose_end_has_passed(app: Flask) -> None:
     ended, blocked = (devices.by_identifier(db, name) for name in ("phone-1", "phone+1"))
     assert (ended.blocked_at, ended.blocked_by, ended.activity.blocked) == (None, None, False)
     assert (blocked.blocked_until, blocked.activity.blocked) == (None, True)
+
+
+@pytest.mark.database("postgresql")
+def test_upgrade_gives_way_to_writes_that_lock_tables_in_another_order(app: Flask) -> None:
+    db = state_of(app).db
+    migrate(app, "downgrade", "--yes", "0010")
+    with ThreadPoolExecutor(1) as pool:
+        with db.engine.begin() as writer:
+            writer.exec_driver_sql("LOCK TABLE apidevices_device_activity IN ROW EXCLUSIVE MODE")
+            upgraded = pool.submit(migrate, app, "upgrade")
+            wait_until(lambda: is_waiting(db.engine))
+            assert writer.exec_driver_sql("SELECT count(*) FROM apidevices_devices").scalar() == 0
+        upgraded.result()
+    assert set(row_counts(app)) == set(Base.metadata.tables)
+
+
+def is_waiting(engine: Engine) -> bool:
+    """Return whether any connection to a PostgreSQL server waits for a lock of a table."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND NOT granted"
+    with engine.connect() as connection:
+        return bool(connection.exec_driver_sql(waiting).scalar())
 
 
 def test_unblocking_by_an_older_version_removes_the_end_of_the_block(app: Flask) -> None:
