@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Event, Thread
 
 from benchmarks import fleet, goals
 from benchmarks.context import Run, check, show_progress
 from benchmarks.databases import Backend
 from benchmarks.load import Load, Requests, raw_request
-from benchmarks.processes import resident_megabytes
+from benchmarks.processes import memory_of
 from benchmarks.report import Table, median
 from harness.administrator import SignedIn
 from harness.real_server import RealServer
@@ -80,7 +79,7 @@ class _Measured:
         """Measure the API before, during and after some work."""
         before = self._load()
         loads: list[Load] = []
-        with ThreadPoolExecutor(1) as pool, _memory(self._server.process.pid) as sizes:
+        with ThreadPoolExecutor(1) as pool, memory_of(self._server.process.pid) as sizes:
             started = time.monotonic()
             future = pool.submit(work)
             while not future.done():
@@ -134,22 +133,3 @@ def _export(admin: SignedIn, extension: str) -> None:
     with admin.open(f"{_LIST}/export.{extension}") as response:
         while response.read(1024 * 1024):
             pass
-
-
-@contextmanager
-def _memory(pid: int) -> Iterator[list[float]]:
-    """Look up the memory of a server again and again. Yield the sizes in megabytes."""
-    sizes = [resident_megabytes(pid)]
-    done = Event()
-
-    def look_up() -> None:
-        while not done.wait(0.02):
-            sizes.append(resident_megabytes(pid))
-
-    thread = Thread(target=look_up)
-    thread.start()
-    try:
-        yield sizes
-    finally:
-        done.set()
-        thread.join()

@@ -3,9 +3,10 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 from typing import Self
 
 from harness.real_server import ROOT
@@ -126,3 +127,22 @@ def _name(folder: Path) -> str:
 def _switches(thread: Path) -> int:
     lines = (thread / "status").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+
+
+@contextmanager
+def memory_of(pid: int) -> Iterator[list[float]]:
+    """Look up the memory of a server again and again. Yield the sizes in megabytes."""
+    sizes = [resident_megabytes(pid)]
+    done = Event()
+
+    def look_up() -> None:
+        while not done.wait(0.02):
+            sizes.append(resident_megabytes(pid))
+
+    thread = Thread(target=look_up)
+    thread.start()
+    try:
+        yield sizes
+    finally:
+        done.set()
+        thread.join()

@@ -11,11 +11,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from threading import Event, Thread
+from threading import Thread
 from urllib.parse import urlencode
 
 from benchmarks import fleet, goals
@@ -23,7 +21,7 @@ from benchmarks.checkouts import Checkout
 from benchmarks.context import BenchmarkFailed, Run, check, show_progress
 from benchmarks.databases import Backend
 from benchmarks.load import Load, Requests, raw_request
-from benchmarks.processes import Usage, resident_megabytes
+from benchmarks.processes import Usage, memory_of
 from benchmarks.report import Table, median
 from harness.real_server import ROOT, RealServer
 
@@ -126,7 +124,7 @@ def _create_account(server: RealServer) -> None:
 
 def _run_round(server: RealServer, requests: Requests, guessers: str, seconds: int) -> Round:
     before, started = Usage.of(server.process.pid), time.monotonic()
-    with _memory(server.process.pid) as sizes:
+    with memory_of(server.process.pid) as sizes:
         if guessers == _NONE:
             load, statuses = requests.send_at(RATE, server.port, seconds), Counter[str]()
         else:
@@ -140,25 +138,6 @@ def _run_round(server: RealServer, requests: Requests, guessers: str, seconds: i
     check(not load.failure, load.failure)
     used = Usage.of(server.process.pid) - before
     return Round(load, used.cpu / (time.monotonic() - started), max(sizes), statuses)
-
-
-@contextmanager
-def _memory(pid: int) -> Iterator[list[float]]:
-    """Look up the memory of a server again and again. Yield the sizes in megabytes."""
-    sizes = [resident_megabytes(pid)]
-    done = Event()
-
-    def look_up() -> None:
-        while not done.wait(0.02):
-            sizes.append(resident_megabytes(pid))
-
-    thread = Thread(target=look_up)
-    thread.start()
-    try:
-        yield sizes
-    finally:
-        done.set()
-        thread.join()
 
 
 def guess(port: int, seconds: float, *, many_addresses: bool) -> Counter[str]:

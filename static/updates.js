@@ -22,7 +22,7 @@
 
   /** Put the new cells of a row in the place of the old ones, except for the selection. */
   const update = (row, changed) => {
-    if (row.querySelector("[open], form")) return false; // try again later
+    if (row.querySelector("[open], form")) return; // its version stays, so the next poll tries again
     const focused = row.contains(document.activeElement) ? document.activeElement.id : "";
     const cells = [...changed.cells];
     [...row.cells].forEach((cell, index) => {
@@ -32,7 +32,6 @@
     row.className = changed.className;
     row.dataset.version = changed.dataset.version;
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
-    return true;
   };
 
   const words = (number, one, many) => (number === 1 ? `1 ${one}` : `${number} ${many}`);

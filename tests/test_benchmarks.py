@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from sqlalchemy import create_engine, func, select, text
 
 from apidevices.database import engine_options
 from apidevices.models import Device, DeviceHistory
-from benchmarks import report
+from benchmarks import lists, report
 from benchmarks.applications import engine_url
 from benchmarks.databases import Sqlite
 from benchmarks.load import Load, Requests
@@ -165,7 +166,7 @@ def test_filling_the_database_of_an_older_revision_skips_missing_columns(tmp_pat
         engine = create_engine(engine_url(url), **engine_options(engine_url(url), 1))
         with engine.begin() as connection:
             connection.execute(text(f"DROP TABLE {DeviceHistory.__tablename__}"))
-            connection.execute(text(f"ALTER TABLE {Device.__tablename__} DROP COLUMN model"))
+            connection.execute(text(f"ALTER TABLE {Device.__tablename__} DROP COLUMN name"))
         fill(engine, TOKEN, range(3), skip_missing=True)
         with engine.connect() as connection:
             assert connection.scalar(select(func.count(Device.id))) == 3
@@ -175,3 +176,10 @@ def test_filling_the_database_of_an_older_revision_skips_missing_columns(tmp_pat
 def test_second_lowest_of_one_value_is_that_value() -> None:
     assert report.second_lowest([3.0, 1.0, 2.0]) == 2.0
     assert report.second_lowest([3.0]) == 3.0
+
+
+@pytest.mark.database("sqlite")
+def test_client_that_measures_the_list_is_signed_in(app: Flask) -> None:
+    for _ in range(2):  # the second time, the account exists
+        client = lists.signed_in_client(app)
+        assert client.get(lists.PAGE, headers=lists.HEADERS).status_code == 200
