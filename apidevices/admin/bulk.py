@@ -40,6 +40,8 @@ def bulk() -> ResponseReturnValue:
     errors: list[str] = []
     if is_submitted(form):
         try:
+            if isinstance(chosen, Matching) and chosen.expected is None:
+                raise Conflict("The form does not say how many devices to change. Confirm again.")
             return _begin(action, chosen, form)
         except InvalidInput as error:
             form[_FIELDS.get(error.field, error.field)].errors = [str(error)]

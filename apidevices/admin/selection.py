@@ -39,6 +39,6 @@ def selected_ids() -> frozenset[int]:
 
 def selected() -> Chosen:
     """Return all devices that match the filters if the request has ``all``, or the selected ids."""
-    if request.values.get("all"):
+    if request.values.get("all") == "1":
         return Matching(filters(), request.values.get("expected", type=int))
     return selected_ids()

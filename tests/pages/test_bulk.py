@@ -90,6 +90,17 @@ def test_changed_number_of_matching_devices_prevents_the_change(
     assert administrator.devices() == []
 
 
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("chosen", [{"all": "1"}, {"all": "1", "expected": "x"}, {"all": "0"}])
+def test_nothing_is_deleted_without_the_confirmed_number(
+    admin: Visitor, administrator: Administrator, phones: list[int], chosen: dict[str, str]
+) -> None:
+    form = admin.get(f"{BULK}?action=delete&all=1").form("/bulk")
+    token = form.one(name="csrf_token")["value"]
+    admin.post(BULK, csrf_token=token, action="delete", **chosen)
+    assert len(administrator.devices()) == len(phones)
+
+
 def test_end_of_a_block_is_in_the_zone_of_the_browser(
     admin: Visitor, administrator: Administrator, phones: list[int]
 ) -> None:
