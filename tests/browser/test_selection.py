@@ -53,6 +53,10 @@ def test_all_that_match_are_selected_over_all_pages(site: Site, desktop: Page) -
     desktop.get_by_label("All 51 that match").check()
     desktop.locator("#bulk").get_by_role("link", name="Tag…", exact=True).click()
     expect(desktop.get_by_role("dialog", name="Tag 51 devices?")).to_be_visible()
+    desktop.keyboard.press("Escape")
+    desktop.locator("#bulk").get_by_role("link", name="Delete…").click()
+    expect(desktop.get_by_role("dialog", name="Delete 51 devices?")).to_be_visible()
+    expect(desktop.get_by_role("button", name="Cancel")).to_be_focused()
 
 
 def test_rows_keep_up_and_new_devices_wait(site: Site, desktop: Page) -> None:
