@@ -22,6 +22,7 @@ from apidevices.devices import deletion, ends
 from apidevices.devices.changes import check_until, clean_reason
 from apidevices.devices.chosen import Chosen, Matching, ids_of
 from apidevices.devices.records import MAX_ENTRIES, add_history, block_details
+from apidevices.errors import Conflict
 from apidevices.listing import Filters, search
 from apidevices.models import Device
 
@@ -209,6 +210,8 @@ class Block(Change):
 
     def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
         """Block those that are not blocked."""
+        if self._until is not None and self._until <= self.now:  # the operation was interrupted
+            raise Conflict("The end of the block has passed.")
         ends.end_in(self.db, session, ids, self.now)
         changed = ends.set_columns(
             self.db,

@@ -266,6 +266,22 @@ def test_progress_page_resumes_an_interrupted_operation(
     assert "7 devices were deleted." in result_of(admin, response).text
 
 
+@pytest.mark.database("sqlite")
+@pytest.mark.usefixtures("_tiny_steps")
+def test_interrupted_block_does_not_continue_after_its_end(
+    admin: Visitor, administrator: Administrator, phones: list[int],
+    fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    with monkeypatch.context() as broken:
+        broken.setattr(Runner, "start", lambda *_: None)
+        until = {"ends": "custom", "until": "2030-05-17T12:10"}
+        response = confirm(admin, "action=block&all=1", **until)
+    fake_clock.set(NOON + timedelta(minutes=11))
+    page = result_of(admin, response)
+    assert "7 are left. The end of the block has passed." in page.text
+    assert set(statuses(administrator).values()) == {"active"}
+
+
 def test_operations_are_deleted_after_a_day(
     app: Flask, admin: Visitor, db: Database, phones: list[int]
 ) -> None:
