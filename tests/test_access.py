@@ -222,6 +222,7 @@ def test_denied_request_updates_only_denial_fields(
         **before,
         "denied_count": 3,
         "last_denied_at": "2030-05-17T12:00:03.000000Z",
+        "last_denied_address": "127.0.0.1",
     }
     assert administrator.history() == history
 

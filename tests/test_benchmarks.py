@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import create_engine, func, select, text
 
 from apidevices.database import engine_options
-from apidevices.models import Device, DeviceHistory
+from apidevices.models import Device, DeviceHistory, DeviceToken
 from benchmarks import lists, report
 from benchmarks.applications import engine_url
 from benchmarks.databases import Sqlite
@@ -166,7 +166,9 @@ def test_filling_the_database_of_an_older_revision_skips_missing_columns(tmp_pat
         engine = create_engine(engine_url(url), **engine_options(engine_url(url), 1))
         with engine.begin() as connection:
             connection.execute(text(f"DROP TABLE {DeviceHistory.__tablename__}"))
-            connection.execute(text(f"ALTER TABLE {Device.__tablename__} DROP COLUMN name"))
+            connection.execute(
+                text(f"ALTER TABLE {DeviceToken.__tablename__} DROP COLUMN first_used_at")
+            )
         fill(engine, TOKEN, range(3), skip_missing=True)
         with engine.connect() as connection:
             assert connection.scalar(select(func.count(Device.id))) == 3

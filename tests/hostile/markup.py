@@ -8,7 +8,7 @@ show as text.
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from playwright.sync_api import ConsoleMessage, Dialog, Page, Response, sync_playwright
 
@@ -165,7 +165,7 @@ def _check(target: Target, page: Page, path: str, known: Iterable[str]) -> None:
     for element in sorted(set(page.evaluate(ELEMENTS)) - set(known)):
         target.tally.inject(f"<{element}> on {path}")
     for url in page.evaluate(URLS):
-        if not url.startswith(("/", "#", "?")) or url.startswith("//"):
+        if urlsplit(urljoin(page.url, url))[:2] != urlsplit(page.url)[:2]:
             target.tally.inject(f"the URL {url!r} on {path}")
     for what in page.evaluate("injected"):
         target.tally.inject(f"{what} on {path}")
