@@ -41,6 +41,11 @@ def send(signal: Signal, device: Callable[[], Any], **details: Any) -> None:
         logger.exception("A receiver of the signal %s failed", signal)
 
 
+def send_for(signal: Signal, device: Any, **details: Any) -> None:
+    """Send a signal about a device that has been loaded: see ``send``."""
+    send(signal, lambda: device, **details)
+
+
 def has_receivers() -> bool:
     """Return whether any signal has receivers."""
     return any(signal.receivers for signal in _signals.values())

@@ -8,7 +8,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any, NamedTuple
 
 from blinker import Signal
@@ -175,7 +174,7 @@ class Change(ABC):
             with self.db.read() as session:
                 for device in _load(session, changed):
                     details = self.signal_details(device)
-                    signals.send(self.signal, partial(_same, device), **details)
+                    signals.send_for(self.signal, device, **details)
 
     def _lock(self, session: Session, ids: Sequence[int]) -> Sequence[Row[Any]]:
         """Lock devices; return their ids, and what is needed to record the change of each."""
@@ -276,7 +275,7 @@ class Delete(Change):
     def send(self, _changed: Sequence[int]) -> None:
         """Send the signal for each device with what it was."""
         for device in self._deleted:
-            signals.send(self.signal, partial(_same, device))
+            signals.send_for(self.signal, device)
 
 
 def _load(session: Session, ids: Sequence[int]) -> Iterator[Device]:
@@ -284,7 +283,3 @@ def _load(session: Session, ids: Sequence[int]) -> Iterator[Device]:
     for start in range(0, len(ids), LOADED):
         some = select(Device).where(Device.id.in_(ids[start : start + LOADED]))
         yield from session.scalars(some.order_by(Device.id))
-
-
-def _same(device: Device) -> Device:
-    return device

@@ -157,7 +157,7 @@ def clean_reason(reason: str | None) -> str | None:
 
 def _send(signal: Signal | None, device: Device) -> None:
     if signal is not None:
-        signals.send(signal, lambda: device)
+        signals.send_for(signal, device)
 
 
 def _end_block(db: Database, session: Session, device: Device, now: datetime) -> bool:

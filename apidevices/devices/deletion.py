@@ -75,7 +75,7 @@ def delete(
             **deletion_details(keep_block),
         )
     search.remove_deleted(db)
-    signals.send(signals.device_deleted, lambda: device)
+    signals.send_for(signals.device_deleted, device)
     return device
 
 

@@ -164,8 +164,4 @@ def _send(db: Database, ids: Sequence[int]) -> None:
         return
     with db.read() as session:
         for device in session.scalars(select(Device).where(Device.id.in_(db.id_list(ids)))):
-            signals.send(signals.device_unblocked, partial(_same, device))
-
-
-def _same(device: Device) -> Device:
-    return device
+            signals.send_for(signals.device_unblocked, device)

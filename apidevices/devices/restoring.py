@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any, cast
 
 from blinker import Signal
@@ -193,8 +192,4 @@ class RestoreTags(_Restore):
         with self.db.read() as session:
             for device_id, tags in changes.items():
                 if tags and (device := session.get(Device, device_id)):
-                    signals.send(signal, partial(_same, device), tags=list(tags.values()))
-
-
-def _same(device: Device) -> Device:
-    return device
+                    signals.send_for(signal, device, tags=list(tags.values()))
