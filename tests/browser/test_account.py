@@ -2,10 +2,13 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import IN_EVERY_WINDOW, OpenPage, sign_in
 from tests.browser.site import ACCOUNT, ANN, BOB, LIST, TOKENS
+
+pytestmark = pytest.mark.database("sqlite")
 
 
 @IN_EVERY_WINDOW

@@ -18,6 +18,8 @@ from tests.browser.conftest import Monitor, OpenPage, sign_in
 from tests.browser.site import BOB, LIST, Site
 from tests.conftest import DEVICE, as_device
 
+pytestmark = pytest.mark.database("sqlite")
+
 NO_RESPONSE = "The server did not respond."
 
 

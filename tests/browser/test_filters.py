@@ -2,11 +2,14 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.actions import without_page_load
 from tests.browser.conftest import IN_EVERY_WINDOW
 from tests.browser.site import LIST, Site
+
+pytestmark = pytest.mark.database("sqlite")
 
 
 @IN_EVERY_WINDOW

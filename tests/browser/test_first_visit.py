@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import expect
 
 from harness.real_server import RealServer
@@ -9,6 +10,8 @@ from tests.browser.actions import expect_status, set_up, without_page_load
 from tests.browser.conftest import IN_EVERY_WINDOW, OpenPage
 from tests.browser.site import LIST
 from tests.conftest import DEVICE, as_device
+
+pytestmark = pytest.mark.database("sqlite")
 
 
 @IN_EVERY_WINDOW

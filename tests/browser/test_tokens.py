@@ -1,5 +1,6 @@
 """Creating, copying and revoking tokens."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.actions import (
@@ -11,6 +12,8 @@ from tests.browser.actions import (
 )
 from tests.browser.conftest import IN_EVERY_WINDOW, Monitor, OpenPage
 from tests.browser.site import ANN, TOKENS, Site
+
+pytestmark = pytest.mark.database("sqlite")
 
 
 @IN_EVERY_WINDOW
