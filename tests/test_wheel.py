@@ -99,8 +99,9 @@ client, phone = app.test_client(), {"X-Device-ID": "phone-1"}
 page = "/settings/api-devices/1"
 
 def submit(form):
-    token = re.search('name="csrf_token" value="(.+?)"', client.get(page).text)[1]
-    assert client.post(f"{page}/{form}", data={"csrf_token": token}).status_code == 303
+    url = f"{page}/{form}"
+    token = re.search('name="csrf_token" value="(.+?)"', client.get(url).text)[1]
+    assert client.post(url, data={"csrf_token": token}).status_code == 303
 
 def ping():
     return client.get("/api/ping", headers=phone).status_code

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from harness.real_server import RealServer
-from tests.browser.actions import expect_status, set_up, without_page_load
+from tests.browser.actions import expect_status, open_dialog, set_up, without_page_load
 from tests.browser.conftest import IN_EVERY_WINDOW, OpenPage
 from tests.browser.site import LIST
 from tests.conftest import DEVICE, as_device
@@ -34,8 +34,7 @@ def test_setup_link_leads_to_the_first_device(
             page.get_by_role("link", name="Check now").click()
         expect(page.get_by_role("link", name="my-first-device", exact=True)).to_be_visible()
     expect(page.get_by_label("Name or identifier")).to_be_visible()
-    page.get_by_role("link", name="Block my-first-device").click()
-    expect(page.get_by_role("dialog" if scripts else "main")).to_be_visible()
+    open_dialog(page, page.locator("tr", has_text="my-first-device"), "Block", scripts=scripts)
 
 
 def test_polling_without_devices_keeps_the_page_and_its_focus(
