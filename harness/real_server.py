@@ -215,6 +215,12 @@ class RealServer(ServerProcess):
         """The process ids of all workers started so far, oldest first."""
         return [int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", self.log)]
 
+    def cpu_times(self) -> dict[int, int]:
+        """Return the CPU time of each worker, in clock ticks (Linux)."""
+        stat = {pid: Path(f"/proc/{pid}/stat").read_text() for pid in self.workers}
+        fields = {pid: text.rpartition(")")[2].split() for pid, text in stat.items()}
+        return {pid: int(values[11]) + int(values[12]) for pid, values in fields.items()}
+
     def launch(self) -> None:
         """Start the server without waiting until it is ready."""
         self.process = launch(self._program, self._log, cwd=self._cwd, env=self._environment)

@@ -1,7 +1,7 @@
 """The blueprint of the admin pages: access control, security headers, template globals."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -209,6 +209,16 @@ def time_element(
     )
 
 
+def short_time_element(moment: datetime, now: datetime) -> Markup:
+    """Return a ``<time>`` element with the clock time if a time is within a day, else the day."""
+    is_soon = moment - now < timedelta(days=1)
+    return Markup('<time datetime="{}" data-short="{}">{}</time>').format(
+        f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+        "clock" if is_soon else "day",
+        f"{moment:%H:%M} UTC" if is_soon else f"{moment:%-d %b}",
+    )
+
+
 def navigation() -> list[Link]:
     """Return the links to the admin pages, followed by those of the application."""
     links = [Link("API Devices", url_for("apidevices.device_list"))]
@@ -265,6 +275,7 @@ environment.globals.update(
     apidevices_static=static_url,
     apidevices_theme=theme.stylesheet_url,
     apidevices_time=time_element,
+    apidevices_short_time=short_time_element,
     apidevices_messages=pop_messages,
     apidevices_navigation=navigation,
     apidevices_account=account,

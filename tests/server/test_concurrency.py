@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -80,12 +79,6 @@ class Traffic(Threads):
                         break
 
 
-def cpu_time(pid: int) -> int:
-    """Return the CPU time of a process, in clock ticks (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
-
-
 def block_by_command(server: RealServer, token: str, identifier: str) -> None:
     blocked = server.flask("apidevices", "block", identifier)
     assert blocked.returncode == 0, blocked.stderr
@@ -104,7 +97,7 @@ def test_every_request_after_a_block_gets_403_on_all_workers(
     identifier = f"blocked-1-{block.__name__}"
     headers = as_device(token, identifier)
     assert server.call("GET", DEVICE, headers).status == 200
-    cpu_times = {pid: cpu_time(pid) for pid in server.workers}
+    cpu_times = server.cpu_times()
     with Traffic(server, headers) as traffic:
         wait_until(lambda: len(traffic.responses) > 100)
         block(server, token, identifier)
@@ -114,7 +107,7 @@ def test_every_request_after_a_block_gets_403_on_all_workers(
     after = traffic.since(blocked_at)
     assert Counter(after) == {403: len(after)}
     assert 200 in [status for _, status in traffic.responses]
-    assert all(cpu_time(pid) > ticks for pid, ticks in cpu_times.items())
+    assert all(ticks > cpu_times[pid] for pid, ticks in server.cpu_times().items())
 
 
 def test_unblock_from_another_process_takes_effect_immediately(
