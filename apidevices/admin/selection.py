@@ -6,6 +6,7 @@ from flask import request
 
 from apidevices import listing
 from apidevices.devices import Chosen, Matching
+from apidevices.errors import InvalidInput
 from apidevices.listing import Filters, Sort
 from apidevices.models import MAX_ID
 
@@ -32,9 +33,15 @@ def filter_args() -> dict[str, Any]:
 
 
 def selected_ids() -> frozenset[int]:
-    """Return the ids of the devices that are selected one by one."""
-    ids = request.values.getlist("id", type=int)
-    return frozenset(device_id for device_id in ids[:MAX_IDS] if 0 < device_id <= MAX_ID)
+    """Return the ids of the devices that are selected one by one.
+
+    Raises:
+        InvalidInput: There are more than ``MAX_IDS``.
+    """
+    ids = frozenset(request.values.getlist("id", type=int))
+    if len(ids) > MAX_IDS:
+        raise InvalidInput("id", f"Select up to {MAX_IDS:,} devices, or all that match filters.")
+    return frozenset(device_id for device_id in ids if 0 < device_id <= MAX_ID)
 
 
 def selected() -> Chosen:

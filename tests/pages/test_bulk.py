@@ -101,6 +101,19 @@ def test_nothing_is_deleted_without_the_confirmed_number(
     assert len(administrator.devices()) == len(phones)
 
 
+@pytest.mark.database("sqlite")
+def test_more_ids_than_can_be_changed_at_once_are_rejected(
+    admin: Visitor, administrator: Administrator, phones: list[int]
+) -> None:
+    form = admin.get(f"{BULK}?action=block&id={phones[0]}").form("/bulk")
+    token = form.one(name="csrf_token")["value"]
+    ids = "&".join(f"id={number}" for number in [phones[0], *range(10_000, 11_000)])
+    page = admin.post(f"{BULK}?{ids}", csrf_token=token, action="block")
+    assert page.status == 422
+    assert "Select up to 1,000 devices" in page.text
+    assert statuses(administrator)["phone-1"] == "active"
+
+
 def test_end_of_a_block_is_in_the_zone_of_the_browser(
     admin: Visitor, administrator: Administrator, phones: list[int]
 ) -> None:
