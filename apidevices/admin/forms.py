@@ -93,7 +93,8 @@ class BlockForm(EndForm):
     """The reason and end of a block, and tokens to revoke. ``devices.block`` checks them."""
 
     reason = StringField("Reason", id="block-reason", render_kw={"maxlength": devices.MAX_REASON})
-    revoke_tokens = SelectMultipleField("API tokens", coerce=int, validate_choice=False)
+    # WTForms 3.0 requires choices.
+    revoke_tokens = SelectMultipleField("API tokens", coerce=int, choices=(), validate_choice=False)
     # Whether the form was opened for a blocked device, to change its block.
     is_change = HiddenField()
 
