@@ -14,7 +14,7 @@ from harness.administrator import SignedIn
 from harness.databases import FILE, Databases
 from harness.real_server import RealServer, wait_until
 
-COUNT = 4_000
+COUNT = 2_000
 ACTIVE = sum(not fleet.is_blocked(number) for number in range(COUNT))
 BULK = "/settings/api-devices/bulk"
 
