@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
+    FromClause,
     Select,
     Subquery,
     func,
@@ -148,8 +149,8 @@ class ListQuery:
         """The columns of a position in the list."""
         return self.order.device_id.label("device_id"), self.order.key.label("key")
 
-    def positions(self) -> Subquery:
-        """Return a subquery for the positions of the matching devices, from the list's indexes.
+    def positions(self) -> CompoundSelect[Any]:
+        """Return the query for the positions of the matching devices, from the list's indexes.
 
         The database reads each index in its order and stops when the limit is reached.
         """
@@ -158,17 +159,17 @@ class ListQuery:
             part = select(*self.position).where(*conditions, *self.matches(self.order.columns))
             # Each part needs a limit, or PostgreSQL sorts all rows of the union.
             parts.append(select(self._sorted_by_index(part).limit(self.limit).subquery()))
-        return self._merged(parts, self.limit).subquery("positions")
+        return self._merged(parts, self.limit)
 
-    def next_positions(self, number: int) -> Subquery:
-        """Return a subquery like ``positions``, for the matches among the next devices.
+    def next_positions(self, number: int) -> Select[Any]:
+        """Return a query like ``positions``, for the matches among the next devices.
 
         Args:
             number: How many devices to read, matching or not.
         """
         rows = self._next_devices(number)
         matching = select(rows.c.device_id, rows.c.key).where(*self.matches(rows.c))
-        return self.order.sorted(matching, rows.c).limit(self.limit).subquery("positions")
+        return self.order.sorted(matching, rows.c).limit(self.limit)
 
     def has_more_than(self, number: int) -> bool:
         """Return whether more than this many devices follow in the list, matching or not."""
@@ -210,7 +211,7 @@ class ListQuery:
             yield from ([*conditions, each] for each in ranges)
 
     def devices(
-        self, query: Select[Any], positions: Subquery, isouter: bool = False
+        self, query: Select[Any], positions: FromClause, isouter: bool = False
     ) -> Select[Any]:
         """Extend a query to load the devices at these positions, in the list's order."""
         query = (

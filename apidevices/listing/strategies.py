@@ -5,9 +5,9 @@ the docstring of ``apidevices.listing`` explains when each strategy is used, why
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Subquery, func, select, true
+from sqlalchemy import CompoundSelect, Select, func, select, true
 
 from apidevices.listing import limits
 from apidevices.listing.conditions import Condition
@@ -41,12 +41,16 @@ def sort_all(query: ListQuery) -> Sequence[Device]:
     order = query.order
     found = query.all_matches(*query.position).subquery()
     first = select(found).where(*order.from_cursor(found.c))
-    return _devices_at(query, order.sorted(first, found.c).limit(query.limit).subquery())
+    return _devices_at(query, order.sorted(first, found.c).limit(query.limit))
 
 
-def _devices_at(query: ListQuery, positions: Subquery) -> Sequence[Device]:
-    found = query.devices(select(Device).select_from(positions), positions)
-    return query.session.scalars(found).all()
+def _devices_at(query: ListQuery, found: Select[Any] | CompoundSelect[Any]) -> Sequence[Device]:
+    # Materialized, because PostgreSQL otherwise adds the estimated cost of the positions to that of
+    # each way to load the devices. If it is high, the planner sees no difference between these ways
+    # and may choose to read the whole table for each device.
+    positions = found.cte("positions").prefix_with("MATERIALIZED")
+    loaded = query.devices(select(Device).select_from(positions), positions)
+    return query.session.scalars(loaded).all()
 
 
 def sort_matches(query: ListQuery, condition: Condition, limit: int) -> SortedMatches:
