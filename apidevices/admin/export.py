@@ -10,11 +10,11 @@ from apidevices.admin.frame import blueprint
 
 @blueprint.get("/api-devices/export.<any(csv, json):extension>")
 def export_devices(extension: str) -> ResponseReturnValue:
-    """Download the selected devices, or without a selection all that match the filters."""
+    """Download the selected devices; with ``all`` or without a selection, all that match."""
     now = clock.now()
     chunks = export.run(
         state.database(),
-        selection.selected_ids() or selection.filters(),
+        selection.exported(),
         extension,
         sort=selection.sort(),
         actor=state.current().actor(),

@@ -1,6 +1,5 @@
 """What the URL of the device list says: filters, order and page."""
 
-import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +10,6 @@ from flask import request, url_for
 from apidevices.errors import InvalidInput
 from apidevices.listing import Cursor, Filters, Sort, sort_or_default
 from apidevices.models import MAX_ID
-
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-
 
 _ACTIONS = {
     "device": ".device",
@@ -61,11 +57,7 @@ class ListRequest:
             cursor = Cursor.parse(request.args.get("cursor", ""), sort)
         except InvalidInput:
             cursor = None
-        args = request.args.copy()
-        # A date field has no time. The day begins in UTC, like those that the page shows.
-        if _DATE.fullmatch(args.get("registered_after", "")):
-            args["registered_after"] += "T00:00:00Z"
-        return cls(Filters.lenient(args), sort, cursor)
+        return cls(Filters.lenient(request.args), sort, cursor)
 
     @property
     def args(self) -> dict[str, Any]:

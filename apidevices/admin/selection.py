@@ -44,6 +44,17 @@ def selected_ids() -> frozenset[int]:
     return frozenset(device_id for device_id in ids if 0 < device_id <= MAX_ID)
 
 
+def exported() -> Filters | frozenset[int]:
+    """Return the selected ids, or the filters: those of ``all``, or without a selection.
+
+    Raises:
+        InvalidInput: More than ``MAX_IDS`` devices are selected one by one.
+    """
+    if request.args.get("all") == "1" or "id" not in request.args:
+        return filters()
+    return selected_ids()
+
+
 def selected() -> Chosen:
     """Return all devices that match the filters if the request has ``all``, or the selected ids."""
     if request.values.get("all") == "1":

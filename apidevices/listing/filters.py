@@ -55,6 +55,7 @@ Tags = Annotated[
 ]
 
 _DIGIT = re.compile("[0-9]")
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def _has_tag(tag: str, _now: datetime, _dialect: str) -> RowCondition:
@@ -154,6 +155,9 @@ class Filters(BaseModel):
         """Return these filters and another one, unless that is invalid."""
         given = self.model_dump(exclude_defaults=True)
         cleaned = clean_text(value)[: MAX_LENGTH + 1]
+        # A date field has no time. The day begins in UTC, like those that the page shows.
+        if name == "registered_after" and _DATE.fullmatch(cleaned):
+            cleaned += "T00:00:00Z"
         given[name] = [*given.get(name, ()), cleaned] if self.is_list(name) else cleaned
         try:
             return type(self).model_validate(given)

@@ -58,6 +58,7 @@ def test_url_leaves_out_filters_that_are_not_set_and_repeats_tags() -> None:
         ([("version_below", "new"), ("application", "a")], Filters(application="a")),
         ([("registered_after", "yesterday")], Filters()),
         ([("registered_after", "2030-05-17T12:00:00")], Filters()),
+        ([("registered_after", "2030-02-30")], Filters()),
         ([("inactive_days", "0"), ("no_upload_days", "9" * 5000)], Filters()),
         ([("inactive_days", "1.5"), ("no_upload_days", "7")], Filters(no_upload_days=7)),
         ([("unnamed", "maybe"), ("denied", "1")], Filters(denied=True)),

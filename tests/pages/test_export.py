@@ -2,11 +2,13 @@
 
 import csv
 import json
+from datetime import timedelta
 
 import pytest
 
 from apidevices import audit, devices
 from apidevices.database import Database
+from apidevices.models import MAX_ID
 from tests.conftest import NOON, Administrator, Register
 from tests.pages.device_list import LIST
 from tests.pages.visitor import Visitor
@@ -68,6 +70,17 @@ def test_cell_that_a_spreadsheet_would_run_starts_with_an_apostrophe(
 def test_selected_devices_are_exported_alone(admin: Visitor, phones: list[int]) -> None:
     text = download(admin, f"export.csv?id={phones[2]}&id={phones[0]}")
     assert {device["identifier"] for device in rows(text)} == {"phone-1", "tablet-1"}
+    assert rows(download(admin, f"export.csv?id={MAX_ID + 1}&id=x")) == []
+
+
+@pytest.mark.parametrize("query", ["all=1", "all=1&registered_after=2030-05-17"])
+def test_all_that_match_are_exported_even_if_some_are_selected_one_by_one(
+    admin: Visitor, phones: list[int], register: Register, query: str
+) -> None:
+    register("phone-3", at=NOON - timedelta(days=1))
+    text = download(admin, f"export.csv?name=phone&{query}&id={phones[0]}")
+    found = {device["identifier"] for device in rows(text)}
+    assert found == {"phone-1", "phone-2"} | ({"phone-3"} if query == "all=1" else set())
 
 
 @pytest.mark.database("sqlite")
