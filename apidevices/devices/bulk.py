@@ -21,7 +21,7 @@ from apidevices.devices import deletion, ends
 from apidevices.devices.changes import check_until, clean_reason
 from apidevices.devices.chosen import Chosen, Matching, ids_of
 from apidevices.devices.records import MAX_ENTRIES, add_history, block_details
-from apidevices.errors import Conflict
+from apidevices.errors import Conflict, InvalidInput
 from apidevices.listing import Filters, search
 from apidevices.models import Device
 
@@ -110,6 +110,10 @@ class Change(ABC):
         self.actor = actor
         self.now = now
 
+    def problem(self, _session: Session, _ids: Sequence[int]) -> InvalidInput | None:
+        """Return why one of the devices can't be changed, if so. Then, none must be."""
+        return None
+
     @abstractmethod
     def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
         """Change locked devices; return the ids of those that were in another state before."""
@@ -127,6 +131,8 @@ class Change(ABC):
         ends.end_blocks_if_possible(self.db, self.now)  # the filters need the present state
         with self.db.read() as session:
             ids = ids_of(session, chosen)
+            if problem := self.problem(session, ids):
+                raise problem
         self.records_each = len(ids) <= MAX_ENTRIES
         filters = chosen.filters if isinstance(chosen, Matching) else None
         done: list[int] = []

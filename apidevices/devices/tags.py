@@ -200,7 +200,8 @@ class Tag(TagChange):
         Raises:
             InvalidInput: A device would have more than 50 tags.
         """
-        self._check_number(session, ids)
+        if problem := self.problem(session, ids):
+            raise problem
         self._tags = _as_spelled(self.db, session, self._tags)
         devices = Device.id.in_(self.db.id_list(ids))
         changed = defaultdict(list)
@@ -217,19 +218,22 @@ class Tag(TagChange):
         self.changed = changed
         return sorted(changed)
 
-    def _check_number(self, session: Session, ids: Sequence[int]) -> None:
+    def problem(self, session: Session, ids: Sequence[int]) -> InvalidInput | None:
+        """Return an error if a device would have more than 50 tags."""
         others = (
             select(DeviceTag.device_id)
             .where(DeviceTag.device_id.in_(self.db.id_list(ids)), DeviceTag.key.not_in(self._tags))
             .group_by(DeviceTag.device_id)
             .having(func.count() > MAX_TAGS - len(self._tags))
         )
-        if number := session.scalar(select(func.count()).select_from(others.subquery())):
-            raise InvalidInput(
-                "tags",
-                f"A device can have at most {MAX_TAGS} tags, and {number:,} of these devices would"
-                " have more.",
-            )
+        number = session.scalar(select(func.count()).select_from(others.subquery()))
+        if not number:
+            return None
+        return InvalidInput(
+            "tags",
+            f"A device can have at most {MAX_TAGS} tags, and {number:,} of these devices would"
+            " have more.",
+        )
 
 
 class Untag(TagChange):

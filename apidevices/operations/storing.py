@@ -13,7 +13,7 @@ from apidevices.devices.changes import Check
 from apidevices.errors import Conflict, NotFound
 from apidevices.models import Device, Operation, OperationDevice
 from apidevices.operations import steps
-from apidevices.operations.kinds import UNDOS, Arguments
+from apidevices.operations.kinds import CHANGES, UNDOS, Arguments
 
 SMALL = 500
 """Up to this many devices are changed at once, in one transaction."""
@@ -74,6 +74,8 @@ def _begin(
         stored["filter"] = filters.model_dump(mode="json", exclude_defaults=True)
     with db.write() as session:
         ids = ids_of(session, chosen)
+        if problem := CHANGES[kind](db, actor, now, arguments).problem(session, ids):
+            raise problem
         operation = _add(session, kind, stored, len(ids), actor, now)
         rows = db.id_list(ids).subquery()
         [device_id] = rows.c
@@ -107,6 +109,9 @@ def record(db: Database, kind: str, change: _DeviceChange, *, actor: str, now: d
     after = part.of(device)
     if before != [after]:
         with db.write() as session:
+            row = select(Device.id).where(Device.id == device.id).with_for_update(key_share=True)
+            if session.scalar(row) is None:
+                return device  # deleted in the meantime: nothing may be stored about it any more
             operation = _add(session, kind, {}, 1, actor, now)
             operation.changed, operation.finished_at = 1, now
             states = {"before": before[0], "after": after}

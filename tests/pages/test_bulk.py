@@ -7,9 +7,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from apidevices import upkeep
+from apidevices import devices, signals, upkeep
 from apidevices.database import Database
-from apidevices.models import Operation, OperationDevice
+from apidevices.models import Device, Operation, OperationDevice
 from apidevices.operations import Runner, runner, storing
 from tests.conftest import NOON, Administrator, FakeClock, Register, state_of
 from tests.pages.conftest import create_and_sign_in
@@ -267,6 +267,19 @@ def test_many_devices_are_changed_and_restored_in_the_background(
     assert set(statuses(administrator).values()) == {"active"}
 
 
+@pytest.mark.database("sqlite")
+@pytest.mark.usefixtures("_tiny_steps")
+def test_no_device_is_tagged_if_the_last_one_would_have_too_many_tags(
+    admin: Visitor, administrator: Administrator, phones: list[int]
+) -> None:
+    tags = [f"Tag {number}" for number in range(50)]
+    administrator.request("PATCH", f"/api/v1/devices/{phones[-1]}", json={"tags": tags})
+    page = confirm(admin, "action=tag&all=1", tag="New")
+    assert page.status == 422
+    assert "A device can have at most 50 tags, and 1 of these devices would" in page.text
+    assert {len(device["tags"]) for device in administrator.devices()} == {0, 50}
+
+
 @pytest.mark.usefixtures("_tiny_steps")
 def test_progress_page_resumes_an_interrupted_operation(
     app: Flask, admin: Visitor, db: Database, phones: list[int], monkeypatch: pytest.MonkeyPatch
@@ -312,3 +325,16 @@ def test_deleted_device_is_deleted_from_operations(
     administrator.request("DELETE", f"/api/v1/devices/{phones[0]}")
     with db.read() as session:
         assert phones[0] not in session.scalars(select(OperationDevice.device_id)).all()
+
+
+@pytest.mark.database("sqlite")
+def test_nothing_is_kept_of_a_device_that_is_deleted_right_after_it_was_renamed(
+    app: Flask, admin: Visitor, db: Database, phones: list[int]
+) -> None:
+    def delete(_sender: Flask, device: Device, **_details: object) -> None:
+        devices.delete(db, device.id, actor="bob", now=NOON)
+
+    with signals.device_renamed.connected_to(delete, sender=app):
+        admin.change(f"{LIST}/{phones[0]}", "/name", name="Anna's phone")
+    with db.read() as session:
+        assert session.scalars(select(OperationDevice.before)).all() == []
