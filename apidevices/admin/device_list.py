@@ -1,5 +1,6 @@
 """Settings > API Devices: the device list."""
 
+import re
 import zlib
 from collections.abc import Iterable
 from datetime import datetime
@@ -18,6 +19,9 @@ from apidevices.admin.list_view import ListView
 from apidevices.listing import PAGE_SIZE, Page
 from apidevices.models import MAX_ID, Device
 from apidevices.rendering import render
+
+_SHOWN = re.compile(r"([0-9]{1,19})\.([0-9a-f]*)")
+"""The id and the version of a row."""
 
 
 @blueprint.get("/api-devices")
@@ -183,9 +187,10 @@ def _order(first: Page | None) -> str:
 def _shown() -> Iterable[tuple[int, str]]:
     """Yield the ids and versions of the rows that the browser shows."""
     for text in request.args.get("shown", "").split(",")[:PAGE_SIZE]:
-        device_id, _, known = text.partition(".")
-        if device_id.isascii() and device_id.isdigit() and int(device_id) <= MAX_ID:
-            yield int(device_id), known
+        if match := _SHOWN.fullmatch(text):
+            device_id, known = int(match[1]), match[2]
+            if device_id <= MAX_ID:
+                yield device_id, known
 
 
 def _hash(*values: object) -> str:
