@@ -184,8 +184,18 @@ def migration_scripts() -> ScriptDirectory:
 
 def upgrade_to(connection: Connection, revision: str) -> None:
     """Run the migrations up to a revision that have not been applied yet."""
+    run(connection, lambda heads: upgrade_steps(heads, revision))
+
+
+def upgrade_steps(heads: Any, revision: str) -> list[Any]:
+    """Return the steps from the applied migrations up to a revision.
+
+    Args:
+        heads: The latest applied migrations of all branches.
+        revision: An Alembic revision, such as ``"heads"``.
+    """
     # The same callback that alembic.command.upgrade passes.
-    run(connection, lambda heads: migration_scripts()._upgrade_revs(revision, heads))
+    return migration_scripts()._upgrade_revs(revision, heads)
 
 
 def downgrade_steps(heads: Any, revision: str) -> list[Any]:

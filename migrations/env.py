@@ -13,9 +13,15 @@ options: dict[str, Any] = migration.context_options()
 destination = vars(context)["_proxy"].context_opts.get("destination_rev")
 steps: Any = vars(context)["_proxy"].context_opts["fn"]
 upgrades = steps.__name__ == "upgrade"
+
+
+def all_branches(heads: Any, _context: Any) -> list[Any]:
+    return migration.upgrade_steps(heads, "heads")
+
+
 if destination == "head":
     # "flask db upgrade" without arguments upgrades all branches; Alembic would require one.
-    steps = lambda current, _context: context.script._upgrade_revs("heads", current)  # noqa: E731
+    steps = all_branches
 
 if context.is_offline_mode():
     fail("The migrations can't be written out as SQL. Run the command without --sql.")

@@ -3,7 +3,8 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Response, abort, current_app, redirect, request, url_for
+from flask import Response, abort, redirect, request, url_for
+from flask.globals import app_ctx
 from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 
@@ -132,8 +133,7 @@ def _begin(action: str, chosen: Chosen, form: BulkForm) -> ResponseReturnValue:
 
 
 def _start(begun: Operation) -> None:
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    state.current().operations.start(app, begun.id)
+    state.current().operations.start(app_ctx.app, begun.id)
 
 
 def _nothing_selected() -> ResponseReturnValue:

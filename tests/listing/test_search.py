@@ -167,9 +167,7 @@ def test_search_in_order_reads_no_table(db: Database) -> None:
     with db.read() as session:
         wanted = Wanted(Filters(name="phone"), "activity", NOON)
         query = ListQuery(session, wanted, cursor, limit=51)
-        sql = query.positions().compile(
-            session.get_bind(), compile_kwargs={"literal_binds": True}
-        )
+        sql = query.positions().compile(session.get_bind(), compile_kwargs={"literal_binds": True})
         plan = [row.detail for row in session.execute(text(f"EXPLAIN QUERY PLAN {sql}"))]
     reads = [line for line in plan if "apidevices_device_activity " in line]
     assert len(reads) == 4  # two ranges per status: at the cursor's time, and before
