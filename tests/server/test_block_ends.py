@@ -37,7 +37,7 @@ class Callers(Threads):
         super().__init__([partial(self._run, path) for path in (DEVICE, VERIFY) * 2])
 
     def _run(self, path: str) -> None:
-        while not self.stopping.is_set():
+        while not self.stopping.wait(0.01):
             sent = time.time()
             with suppress(OSError, http.client.HTTPException):
                 status = self._server.call("GET", path, self._headers).status
