@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from flask.typing import ResponseReturnValue
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from apidevices import clock, devices, state
 from apidevices.api.description import WITH_BODY, described
@@ -12,7 +12,7 @@ from apidevices.api.frame import DEVICES, KEEP_BLOCK, TAG, WRITE, Body, Reason, 
 from apidevices.api.requests import parse_body
 from apidevices.devices import Chosen, Matching
 from apidevices.fields import DeviceTags, Moment, RowId
-from apidevices.listing import Filters
+from apidevices.listing import NEEDS_APPLICATION, Filters
 from apidevices.representation import (
     BlockedJson,
     DeletedJson,
@@ -23,11 +23,37 @@ from apidevices.representation import (
 
 MAX_IDS = 1_000
 
+FLAGS = ("unnamed", "denied")
+"""The filters that are either set or not."""
+
+
+def _describe_short_forms(schema: dict[str, Any]) -> None:
+    """Add what ``FilterBody`` also accepts: a single tag, and 1 for true."""
+    schema.update(NEEDS_APPLICATION)
+    fields = schema["properties"]
+    fields["tag"]["anyOf"] = [
+        fields["tag"]["items"],
+        {key: fields["tag"].pop(key) for key in ("type", "items", "maxItems")},
+    ]
+    for name in FLAGS:
+        fields[name]["anyOf"] = [{"type": fields[name].pop("type")}, {"const": 1}]
+
 
 class FilterBody(Filters):
     """Filters, like those of the list. Devices must match all of them."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, json_schema_extra=_describe_short_forms)
+
+    @field_validator("tag", mode="before")
+    @classmethod
+    def _one_tag(cls, tag: object) -> object:
+        return [tag] if isinstance(tag, str) else tag
+
+    @field_validator(*FLAGS, mode="before")
+    @classmethod
+    def _one(cls, flag: object) -> object:
+        # 1 is the value in the URL of the list. In JSON, 1.0 is the same number.
+        return True if type(flag) in (int, float) and flag == 1 else flag
 
 
 class Devices(Body):

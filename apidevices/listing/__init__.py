@@ -53,7 +53,7 @@ defines their limits, which were measured with a million devices.
 from apidevices.listing.counts import Count
 from apidevices.listing.cursor import PATTERN as CURSOR_PATTERN
 from apidevices.listing.cursor import SORTS, Cursor, Sort, sort_or_default
-from apidevices.listing.filters import Filters, Status
+from apidevices.listing.filters import NEEDS_APPLICATION, Filters, Status
 from apidevices.listing.limits import PAGE_SIZE
 from apidevices.listing.pages import (
     Page,
@@ -67,6 +67,7 @@ from apidevices.listing.values import Choice, Choices, choices
 
 __all__ = [
     "CURSOR_PATTERN",
+    "NEEDS_APPLICATION",
     "PAGE_SIZE",
     "SORTS",
     "Choice",

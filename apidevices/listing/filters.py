@@ -44,6 +44,13 @@ EXACT = ("application_version", "os_version")
 """The details that a filter compares exactly."""
 
 
+NEEDS_APPLICATION: dict[str, Any] = {
+    "if": {"required": ["version_below"], "properties": {"version_below": {"minLength": 1}}},
+    "then": {"required": ["application"], "properties": {"application": {"minLength": 1}}},
+}
+"""The rule that ``version_below`` needs ``application``, as JSON Schema."""
+
+
 def _tuple(values: object) -> object:
     return tuple(values) if isinstance(values, list) else values
 
@@ -78,17 +85,7 @@ class Filters(BaseModel):
     with ``Keeps`` here; its condition needs an index.
     """
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        json_schema_extra={
-            "if": {
-                "required": ["version_below"],
-                "properties": {"version_below": {"minLength": 1}},
-            },
-            "then": {"required": ["application"], "properties": {"application": {"minLength": 1}}},
-        },
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=NEEDS_APPLICATION)
 
     name: str = Field(default="", description="Part of the name or identifier, not case-sensitive.")
     status: Status = Field(default="all", description="'active' excludes blocked devices.")

@@ -73,6 +73,15 @@ def test_flood_can_be_found_blocked_unblocked_and_deleted_by_a_filter(
     assert set(statuses(administrator)) == {"phone-1"}
 
 
+def test_filter_has_the_values_of_the_list(administrator: Administrator, flood: int) -> None:
+    ids = sorted(device["id"] for device in administrator.devices("?name=flood"))
+    change(administrator, "tag", ids=ids, tags=["Team A"])
+    chosen = {"filter": {"tag": "team a", "unnamed": 1}, "expected": 3}
+    assert change(administrator, "block", **chosen) == (200, {"blocked": ids, "not_found": []})
+    status, problem = change(administrator, "block", filter={"denied": 2}, expected=0)
+    assert (status, problem["detail"]) == (422, "filter.denied: must be true or false.")
+
+
 @pytest.mark.parametrize("action", ACTIONS)
 def test_unexpected_number_of_matches_gets_409_and_changes_nothing(
     administrator: Administrator, db: Database, flood: int, action: str
