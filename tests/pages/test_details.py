@@ -135,7 +135,9 @@ def test_details_name_the_command_line_that_blocked_a_device(
     assert text.endswith("by the command line")
 
 
-def test_details_show_the_number_of_denied_requests(admin: Visitor, phone: Phone) -> None:
+def test_details_show_the_number_of_denied_requests(
+    admin: Visitor, phone: Phone, fake_clock: FakeClock
+) -> None:
     phone.call()
     admin.submit(details(admin), "/block")
     for minute in (1, 2):
@@ -143,6 +145,12 @@ def test_details_show_the_number_of_denied_requests(admin: Visitor, phone: Phone
     shown = fact(details(admin), "Denied requests")
     assert shown.text.startswith("2, most recently")
     assert timestamp(shown) == "2030-05-17T12:02:00.000Z"
+    assert fact(details(admin), "Denied in total").text == "2 requests"
+    admin.submit(details(admin), "/unblock")
+    fake_clock.set(NOON + timedelta(minutes=3))
+    admin.submit(details(admin), "/block")
+    shown = fact(details(admin), "Denied in total")
+    assert shown.text.split() == ["2", "requests", "none", "since", "this", "block"]
 
 
 def test_used_tokens_link_to_the_tokens_page(
