@@ -14,6 +14,7 @@ from apidevices import APIDevices, devices, migration
 from apidevices.activity import ActivityBuffer
 from apidevices.database import Database, DatabaseUnavailable, engine_for, reserve, table_reserve
 from apidevices.database.reserve import MARGIN, MIB, FileReserve
+from apidevices.devices import bulk
 from apidevices.identity import DeviceIdentity
 from tests.conftest import NOON, MakeApp, state_of
 
@@ -89,6 +90,18 @@ def test_block_uses_the_reserve_and_devices_do_not(
     block(db, device_id)
     levels = [(record.levelno, record.getMessage()[:16]) for record in caplog.records]
     assert levels == [(logging.ERROR, "The disk is full")] * 2  # released, and refused: once each
+
+
+def test_large_change_of_tags_leaves_the_reserve_to_blocks(
+    db: Database, disk: FakeDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [register(db, name) for name in ("phone-1", "phone-2")]
+    disk.free = MARGIN - 1
+    devices.tag_all(db, ids, ["Few"], actor="ann", now=NOON)
+    monkeypatch.setattr(bulk, "MAX_ENTRIES", 1)
+    with pytest.raises(DatabaseUnavailable, match="disk is full"):
+        devices.tag_all(db, ids, ["Many"], actor="ann", now=NOON)
+    assert devices.block_all(db, ids, reason=None, actor="ann", now=NOON) == ids
 
 
 def test_reserve_is_rebuilt_when_there_is_space_again(db: Database, disk: FakeDisk) -> None:

@@ -104,6 +104,9 @@ class Change(ABC):
     signal: Signal
     records_each: bool
     """Whether each device gets an audit entry."""
+    is_urgent = False
+    """Whether it may use the disk reserve, however many devices it changes. Others would use it up,
+    and then no device could be blocked any more."""
 
     def __init__(self, db: Database, actor: str, now: datetime) -> None:
         self.db = db
@@ -165,7 +168,7 @@ class Change(ABC):
     @retried_with_reserve
     def _change(self, ids: Sequence[int], filters: Filters | None) -> Step:
         """Change devices in one transaction."""
-        with self.db.write() as session:
+        with self.db.write(essential=self.is_urgent or self.records_each) as session:
             step = self.step(session, ids)
             if step.changed and filters is not None:
                 self.record_all(session, filters, len(step.changed))
@@ -201,6 +204,7 @@ class Block(Change):
 
     action, action_for_all = Action.DEVICE_BLOCKED, Action.DEVICES_BLOCKED
     signal = signals.device_blocked
+    is_urgent = True
 
     def __init__(
         self,
@@ -244,6 +248,7 @@ class Unblock(Change):
 
     action, action_for_all = Action.DEVICE_UNBLOCKED, Action.DEVICES_UNBLOCKED
     signal = signals.device_unblocked
+    is_urgent = True
 
     def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
         """Unblock those that are blocked."""

@@ -61,22 +61,29 @@ class Runner:
         self._threads: list[threading.Thread] = []
         after_fork(self._reset)
 
-    def start(self, app: Flask, operation_id: int) -> None:
-        """Run an operation in the background, unless a thread of any process already does."""
+    def start(self, app: Flask, operation_id: int) -> bool:
+        """Run an operation in the background, unless a thread of any process already does.
+
+        If the database can't be written, the operation waits until it can.
+
+        Returns:
+            Whether this process runs the operation now.
+        """
         lease = uuid.uuid4().hex
         if self._stop.is_set() or not self._claim(operation_id, lease):
-            return
+            return False
         self._start_thread(
             f"apidevices-operation-{operation_id}", self._run, app, operation_id, lease
         )
+        return True
 
     def resume(self, app: Flask) -> None:
         """Continue the operations that were interrupted."""
         with self._db.read() as session:
             interrupted = session.scalars(select(Operation.id).where(self._is_free)).all()
         for operation_id in interrupted:
-            logger.warning("Operation %s was interrupted and continues.", operation_id)
-            self.start(app, operation_id)
+            if self.start(app, operation_id):
+                logger.warning("Operation %s was interrupted and continues.", operation_id)
 
     def watch(self, app: Flask) -> None:
         """Look for interrupted operations every ``WATCH`` seconds, until ``close``."""
@@ -116,8 +123,13 @@ class Runner:
             .returning(Operation.id)
             .execution_options(synchronize_session=False)
         )
-        with self._db.write() as session:
-            return session.execute(claim).first() is not None
+        try:
+            with self._db.write(essential=steps.is_urgent(self._db, operation_id)) as session:
+                return session.execute(claim).first() is not None
+        except SQLAlchemyError as error:
+            if not is_unavailable(error):
+                raise
+            return False
 
     def _watch(self, app: Flask) -> None:
         stop = self._stop

@@ -50,12 +50,22 @@ def run(
         lease: The lease of this thread.
         renewed_for: For how long to renew the lease.
     """
-    with db.write() as session:
+    with db.write(essential=is_urgent(db, operation_id)) as session:
         operation = _leased(session, operation_id, lease)
         if operation is None:
             return None
         operation.leased_until = cast(Any, db.backend.now(renewed_for))
         return advance(db, session, operation, size, clock.now())
+
+
+def is_urgent(db: Database, operation_id: int) -> bool:
+    """Return whether an operation, or the one that it undoes, may use the disk reserve."""
+    with db.read() as session:
+        operation = session.get_one(Operation, operation_id)
+        if operation.undoes is not None:
+            operation = session.get_one(Operation, operation.undoes)
+    change = CHANGES[operation.kind](db, operation.actor, operation.created_at, operation.arguments)
+    return change.is_urgent
 
 
 def release(db: Database, operation_id: int, lease: str) -> None:

@@ -8,11 +8,12 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from apidevices import devices, signals, upkeep
-from apidevices.database import Database
+from apidevices.database import Database, reserve
+from apidevices.identity import DeviceIdentity
 from apidevices.models import Device, Operation, OperationDevice
 from apidevices.operations import Runner, runner, storing
-from tests.conftest import NOON, Administrator, FakeClock, Register, state_of
-from tests.pages.conftest import create_and_sign_in
+from tests.conftest import NOON, Administrator, FakeClock, MakeApp, Register, state_of
+from tests.pages.conftest import SECRET_KEY, create_and_sign_in, signed_in_visitor
 from tests.pages.device_list import LIST
 from tests.pages.visitor import Page, Visitor
 
@@ -306,6 +307,25 @@ def test_interrupted_block_does_not_continue_after_its_end(
     page = result_of(admin, response)
     assert "7 are left. The end of the block has passed." in page.text
     assert set(statuses(administrator).values()) == {"active"}
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.usefixtures("_tiny_steps")
+def test_large_change_of_tags_leaves_the_disk_reserve_to_blocks(
+    make_app: MakeApp, session_cookie: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(SECRET_KEY=SECRET_KEY, APIDEVICES_DISK_RESERVE="2")
+    admin, db = signed_in_visitor(app, session_cookie), state_of(app).db
+    for name in ("phone-1", "phone-2", "phone-3"):
+        devices.report(db, DeviceIdentity(name, {}), token_id=None, address=None, now=NOON)
+    with monkeypatch.context() as disk:
+        disk.setattr(reserve, "free_space", lambda _path: 0)
+        tagged = confirm(admin, "action=tag&all=1", tag="New")
+        blocked = result_of(admin, confirm(admin, "action=block&all=1"))
+        assert "3 devices were blocked." in blocked.text
+        [progress] = admin.follow(tagged).root.all("progress")
+        assert progress["value"] == "0"
+    assert "3 devices were tagged." in result_of(admin, tagged).text
 
 
 def test_operations_are_deleted_after_a_day(
