@@ -6,7 +6,7 @@ applications need only the names in ``apidevices``.
 
 from apidevices import audit, clock, devices, limits, metrics, tokens, upkeep
 from apidevices.activity import ActivityBuffer, BufferLoad
-from apidevices.admin.frame import harden
+from apidevices.admin.frame import harden, mark_authorized
 from apidevices.admin.htmx import is_htmx, is_poll
 from apidevices.admin.messages import MESSAGES, status_response
 from apidevices.api.description import WITH_BODY, Tag, described
@@ -159,6 +159,7 @@ __all__ = [
     "is_unavailable",
     "limits",
     "log_unavailable",
+    "mark_authorized",
     "metrics",
     "network_of",
     "own_device_json",

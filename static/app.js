@@ -24,6 +24,33 @@
     showCopyButtons();
   });
 
+  // --- focus after another page has been loaded: the first of the elements that were named ---
+
+  const FOCUS_NEXT = "apidevices-focus-next";
+
+  document.addEventListener("submit", ({ target: { dataset } }) => {
+    if (dataset.focusNext !== undefined) sessionStorage.setItem(FOCUS_NEXT, dataset.focusNext);
+  });
+
+  const restoreFocus = () => {
+    const ids = sessionStorage.getItem(FOCUS_NEXT);
+    sessionStorage.removeItem(FOCUS_NEXT);
+    if (ids === null || document.activeElement !== document.body) return;
+    const next = ids.split(" ").map(byId).find(isVisible);
+    if (next) next.focus();
+    else byId("apidevices-main")?.focus({ preventScroll: true });
+  };
+
+  // --- tabs: the current one is in view ---
+
+  const showCurrentTab = () => {
+    const tab = document.querySelector(".frame > nav [aria-current]");
+    if (!tab) return;
+    const nav = tab.closest("nav");
+    const beyond = tab.getBoundingClientRect().right - nav.getBoundingClientRect().right;
+    if (beyond > 0) nav.scrollLeft += beyond;
+  };
+
   // --- status messages ---
 
   const announce = (text) => {
@@ -133,5 +160,7 @@
     new MutationObserver(scheduleClear).observe(byId("apidevices-status"), { childList: true });
     if (byId("apidevices-status").childElementCount) scheduleClear();
     showCopyButtons();
+    showCurrentTab();
   });
+  addEventListener("load", restoreFocus); // when all files have shown and hidden what they must
 })();

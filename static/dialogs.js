@@ -105,6 +105,10 @@
 
   document.addEventListener("htmx:before:response", (event) => {
     const { ctx } = event.detail;
+    const isLeaving = ctx.hx.refresh || ctx.hx.redirect;
+    if (isLeaving && ctx.response.status < 400 && isOpenForm(ctx.sourceElement)) {
+      sessionStorage.setItem("apidevices-focus-next", opened.link.id); // see app.js
+    }
     if (ctx.response.status !== 401 || !ctx.hx.redirect || !isOpenForm(ctx.sourceElement)) return;
     event.preventDefault(); // leaving the page would lose what was typed
     const link = document.createElement("a");

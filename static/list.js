@@ -39,6 +39,7 @@
       byId("filter-name").focus();
       byId("filter-name").select();
     },
+    u: () => byId("apidevices-undo")?.focus(),
     "?": () => byId("shortcuts").showModal(),
   };
 

@@ -56,7 +56,7 @@ def _authorize() -> ResponseReturnValue | None:
     if result is None or (isinstance(result, int) and result in (0, 1)):
         if not result:
             abort(403)
-        g.setdefault(_AUTHORIZED, True)
+        mark_authorized()
         return None
     # Anything else must be a response. It is truthy, so never treat it as permission.
     return current_app.make_response(result)
@@ -66,6 +66,14 @@ def _authorize() -> ResponseReturnValue | None:
 def _end_blocks() -> None:
     if request.endpoint not in ("apidevices.static", "apidevices.theme"):
         devices.end_blocks_if_possible(state.database(), clock.now())
+
+
+def mark_authorized() -> None:
+    """Let a page of the application itself show what is for users of the admin pages only.
+
+    The application must have checked that the visitor is one.
+    """
+    g.setdefault(_AUTHORIZED, True)
 
 
 def is_authorized() -> bool:

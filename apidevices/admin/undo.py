@@ -8,7 +8,7 @@ from flask import g, session, url_for
 from apidevices import clock, operations, state
 from apidevices.admin import operation_texts as texts
 from apidevices.admin.frame import is_authorized
-from apidevices.models import Operation
+from apidevices.models import Device, Operation
 from apidevices.rendering import environment
 
 _KEY = "_apidevices_offer"
@@ -20,12 +20,14 @@ _IS_NEW = "_apidevices_offer_is_new"
 class Offer:
     """An offer to undo an operation, or, while it runs, to see its progress.
 
-    ``seconds`` says how much longer it can be undone; None while the operation runs.
+    ``seconds`` says how much longer it can be undone; None while the operation runs. ``device`` is
+    set if a single device has changed.
     """
 
     operation: Operation
     text: str
     seconds: int | None
+    device: Device | None = None
 
     @property
     def url(self) -> str:
@@ -72,7 +74,7 @@ def _find_offer() -> Offer | None:
     if device is not None:
         text = f"“{device.display_name}” was {texts.words(latest).done}"
     left = latest.finished_at + operations.UNDO_TIME - now
-    return Offer(latest, text, ceil(left.total_seconds()))
+    return Offer(latest, text, ceil(left.total_seconds()), device)
 
 
 environment.globals.update(

@@ -219,6 +219,12 @@ def test_shortcuts_move_select_and_block(site: Site, desktop: Page) -> None:
     desktop.keyboard.press("Enter")
     expect_status(desktop, "is blocked.")
     assert site.state(upper)["block_reason"] == "jkx?"
+    desktop.keyboard.press("u")
+    expect(desktop.get_by_role("button", name="Undo")).to_be_focused()
+    desktop.keyboard.press("Enter")
+    expect_status(desktop, "Undone.")
+    assert site.state(upper)["status"] == "active"
+    expect(first.get_by_role("link").first).to_be_focused()  # the page was loaded again
     desktop.keyboard.press("j")
     expect(second.get_by_role("link").first).to_be_focused()
     desktop.keyboard.press("Enter")

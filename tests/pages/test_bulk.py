@@ -187,9 +187,9 @@ def test_undo_is_offered_on_every_page_for_a_minute(
 ) -> None:
     confirm(admin, f"action=block&id={phones[0]}")
     fake_clock.set(NOON + timedelta(seconds=59))
-    pages = [LIST, f"{LIST}/{phones[1]}", "/settings/api-tokens"]
+    pages = [LIST, f"{LIST}/{phones[1]}", "/settings/api-tokens", "/settings/account"]
     offers = [admin.get(path).root.one(id="apidevices-offer").text for path in pages]
-    assert offers == ["“phone-1” was blocked Undo"] * 3
+    assert offers == ["“phone-1” was blocked Undo"] * 4
     page = admin.get(LIST)
     fake_clock.set(NOON + timedelta(minutes=2))
     assert admin.get(LIST).root.one(id="apidevices-offer").text == ""

@@ -10,7 +10,7 @@ from flask_sqlalchemy import SQLAlchemy
 from apidevices.standalone.accounts import forms, passwords, reset, setup, sign_in, users
 from apidevices.standalone.accounts.hashing import PasswordHashes
 from apidevices.standalone.models import Role, User
-from apidevices.toolkit import database, render
+from apidevices.toolkit import database, mark_authorized, render
 
 
 def init_app(app: Flask, db: SQLAlchemy) -> None:
@@ -61,9 +61,7 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
     )
     security.pwd_context = PasswordHashes.from_string(security.pwd_context.to_string())
     security.login_context_processor(lambda: {"account_exists": users.exists(database())})
-    security.change_password_context_processor(
-        lambda: {"account_name": sign_in.actor(), "hint": passwords.HINT}
-    )
+    security.change_password_context_processor(_account_page)
     # Authenticate by session only. Otherwise Flask-Security would look for its own token in the
     # body of every request, including API requests, and would always query the user.
     security.login_manager.request_loader(lambda _request: None)
@@ -73,3 +71,8 @@ def init_app(app: Flask, db: SQLAlchemy) -> None:
     app.register_blueprint(setup.blueprint)
     sign_in.init_app(app)
     reset.init_app(app)
+
+
+def _account_page() -> dict[str, str | None]:
+    mark_authorized()  # Flask-Security shows this page to signed-in users only
+    return {"account_name": sign_in.actor(), "hint": passwords.HINT}
