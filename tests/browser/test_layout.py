@@ -226,6 +226,18 @@ def test_touch_targets_of_filters_are_large_enough(site: Site, phone: Page) -> N
         assert_touch_target(target)
 
 
+def test_search_has_room_on_a_phone_and_moves_nothing(site: Site, phone: Page) -> None:
+    site.device()
+    phone.goto(LIST)
+    search, button = phone.get_by_label("Name or identifier"), phone.locator("#add-filter")
+    before = button.bounding_box()
+    search.tap()
+    assert search.evaluate("search => search.offsetWidth") > 240
+    assert button.bounding_box() == before
+    button.tap()
+    expect(phone.get_by_role("dialog", name="Filter devices")).to_be_visible()
+
+
 def test_tapping_a_name_opens_the_device_page(site: Site, phone: Page) -> None:
     device = site.device()
     phone.goto(LIST)

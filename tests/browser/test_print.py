@@ -8,7 +8,9 @@ import pytest
 from playwright.sync_api import Page
 from pypdf import PdfReader
 
+from tests.browser.measuring import layout_faults
 from tests.browser.site import LIST, Site
+from tests.conftest import DEVICES
 
 pytestmark = pytest.mark.database("sqlite")
 
@@ -38,6 +40,19 @@ def test_printed_list_has_the_name_identifier_and_details_of_every_device(
         assert comparable(name) in text
         assert f"print-{number:02}" in text
     assert text.count("BoxOffice") == len(names)
+
+
+def test_printed_rows_grow_with_long_identifiers_and_many_tags(site: Site, desktop: Page) -> None:
+    device = site.device("paper-" + "0192f3c4-7b1e-7cc3-98c4-dc0c0c07398f-" * 2, name=LONG)
+    tags = ["Main entrance", "Replacement device", "Team A"]
+    site.manage("PATCH", f"{DEVICES}/{device.id}", {"tags": tags})
+    desktop.goto(f"{LIST}?name=paper-")
+    desktop.emulate_media(media="print")
+    desktop.set_viewport_size({"width": 700, "height": 900})
+    faults = layout_faults(desktop)
+    desktop.emulate_media(media="null")
+    assert faults == []
+    assert all(comparable(tag) in printed(desktop) for tag in tags)
 
 
 def test_printed_details_have_the_name_reason_and_history(site: Site, desktop: Page) -> None:

@@ -15,6 +15,7 @@ from tests.browser.actions import (
 from tests.browser.conftest import Monitor, OpenPage
 from tests.browser.measuring import assert_sound_at_all_widths
 from tests.browser.site import ACCOUNT, LIST, TOKENS, Device, Site
+from tests.conftest import DEVICES
 
 # The pages look the same with every database.
 pytestmark = pytest.mark.database("sqlite")
@@ -59,6 +60,8 @@ def fleet(site: Site) -> list[Device]:
         devices.append(site.device(identifier, name=name, **details))
     site.call(devices[0].identifier, application_version="14.13", os_version="16")
     site.upload(devices[0].identifier)
+    tags = ["Main entrance", "Replacement device", "Team A"]
+    site.manage("PATCH", f"{DEVICES}/{devices[0].id}", {"tags": tags})
     site.block(
         devices[1], "Left in a taxi after the concert on Saturday. Ann has informed the police."
     )
@@ -79,6 +82,13 @@ def open_fleet(desktop: Page, fleet: list[Device]) -> Page:
 
 def test_list(open_fleet: Page) -> None:
     assert_sound_at_all_widths(open_fleet)
+
+
+def test_list_without_scripts(open_page: OpenPage, fleet: list[Device]) -> None:
+    page = open_page(scripts=False)
+    page.goto(f"{LIST}?name=wide0a")
+    expect(page.locator(fleet[0].element).get_by_role("checkbox")).to_be_visible()
+    assert_sound_at_all_widths(page)
 
 
 def test_list_of_blocked_devices(desktop: Page, fleet: list[Device]) -> None:
@@ -103,6 +113,15 @@ def test_rename_form_in_the_list(open_fleet: Page, fleet: list[Device]) -> None:
 def test_block_dialog(open_fleet: Page, fleet: list[Device]) -> None:
     open_dialog(open_fleet, open_fleet.locator(fleet[0].element), "Block")
     assert_sound_at_all_widths(open_fleet)
+
+
+def test_filter_dialog_keeps_its_buttons_in_view(open_fleet: Page) -> None:
+    open_fleet.get_by_role("link", name="Filter", exact=True).click()
+    dialog = open_fleet.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    assert_sound_at_all_widths(open_fleet)
+    open_fleet.set_viewport_size({"width": 375, "height": 640})
+    expect(dialog.get_by_role("button", name="Show devices")).to_be_in_viewport(ratio=1)
 
 
 def test_saved_view(desktop: Page, fleet: list[Device]) -> None:
