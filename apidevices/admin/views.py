@@ -44,7 +44,7 @@ def save_view() -> ResponseReturnValue:
         except (InvalidInput, Conflict) as error:
             form.name.errors = [str(error)]
         else:
-            flash(f"The view “{saved.name}” is saved. All administrators see it here.")
+            flash(f"The view “{saved.name}” is saved for all administrators.")
             return reload_list(query)
     return show_form(
         "views/_save.html",

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import IN_EVERY_WINDOW, OpenPage
+from tests.browser.conftest import IN_EVERY_WINDOW, PHONE, OpenPage
 from tests.browser.measuring import assert_sound_at_all_widths
 from tests.browser.site import LIST
 
@@ -18,6 +18,8 @@ def test_contents_lead_to_an_operation_and_on_to_its_response(
 ) -> None:
     page = open_page(width=kind[0], scripts=kind[1], signed_in=False)
     page.goto(PATH)
+    if kind[0] == PHONE:
+        page.get_by_text("Contents", exact=True).click()
     page.get_by_role("navigation").get_by_role("link", name="Get a device").click()
     operation = page.locator("#get_device")
     expect(operation.get_by_role("heading", level=3)).to_be_in_viewport()
@@ -39,4 +41,5 @@ def test_admin_pages_and_reference_link_to_each_other(open_page: OpenPage) -> No
 def test_reference_is_sound_at_all_widths(open_page: OpenPage) -> None:
     page = open_page(signed_in=False)
     page.goto(PATH)
+    page.locator("details.contents").evaluate("contents => contents.open = true")
     assert_sound_at_all_widths(page)

@@ -60,9 +60,19 @@ def test_new_password_ends_other_sessions(app: Flask, admin: Visitor, session_co
             {"new_password": PASSWORD, "new_password_confirm": PASSWORD},
             "The new password must differ from the current one.",
         ),
-        ({"new_password": "", "new_password_confirm": ""}, "Enter your password."),
+        ({"password": ""}, "Enter your password."),
+        ({"new_password": "", "new_password_confirm": ""}, "Enter a new password."),
+        ({"new_password_confirm": ""}, "Enter the new password again."),
     ],
-    ids=["wrong password", "passwords differ", "weak password", "same password", "no password"],
+    ids=[
+        "wrong password",
+        "passwords differ",
+        "weak password",
+        "same password",
+        "no current password",
+        "no new password",
+        "no confirmation",
+    ],
 )
 def test_invalid_form_shows_an_error_and_keeps_the_password(
     app: Flask, admin: Visitor, typed: dict[str, str], message: str

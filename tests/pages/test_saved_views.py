@@ -32,7 +32,7 @@ def test_saved_view_opens_the_list_with_its_filters(admin: Visitor, register: Re
     for identifier in ("till-1", "phone-1"):
         register(identifier)
     listed = admin.follow(save(admin, "name=till&cursor=older-1-2", name=" Tills "))
-    assert listed.announced == "The view “Tills” is saved. All administrators see it here."
+    assert listed.announced == "The view “Tills” is saved for all administrators."
     assert saved(listed) == [("Tills", f"{LIST}?name=till", True)]
     assert saved(admin.get(LIST)) == [("Tills", f"{LIST}?name=till", False)]
     assert device_names(admin.get(f"{LIST}?name=till")) == ["till-1"]

@@ -22,6 +22,12 @@ REFUSAL_DELAY = (1.0, 3.0)
 """Range of seconds to hold back the response to a refused attempt, so that clients in a loop cost
 little. They differ, so that many clients don't come back at the same moment."""
 
+_EMPTY = {
+    "new_password": "Enter a new password.",
+    "new_password_confirm": "Enter the new password again.",
+}
+"""Field of the form that changes the password -> error if it is empty."""
+
 
 class SignInForm(LoginForm):
     """The sign-in form."""
@@ -59,6 +65,9 @@ class PasswordForm(ChangePasswordForm):
     def validate(self, **kwargs: Any) -> bool:
         """Return whether the current password is right and the new one follows the rules."""
         if not super(ChangePasswordForm, self).validate(**kwargs):
+            for name, message in _EMPTY.items():
+                if not self[name].data:
+                    self[name].errors = [message]
             return False
         wrong = get_message("INVALID_PASSWORD")[0]
         if passwords.is_too_long(self.password.data or ""):
