@@ -16,7 +16,15 @@ from apidevices import clock, devices, listing, operations, state
 from apidevices.admin.device import DEVICE, device_context
 from apidevices.admin.device_list import is_listed, list_args, row_context
 from apidevices.admin.dialogs import is_submitted, show_form
-from apidevices.admin.forms import BlockForm, DeleteForm, NoteForm, RenameForm, TagsForm
+from apidevices.admin.forms import (
+    BlockForm,
+    DeleteForm,
+    NoteForm,
+    RenameForm,
+    TagsForm,
+    TextForm,
+    digest,
+)
 from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import wants_fragment
 from apidevices.admin.messages import flash
@@ -125,10 +133,12 @@ def tag_device(device_id: int) -> ResponseReturnValue:
     """Set the tags of a device."""
     db = state.database()
     found = devices.get(db, device_id)
-    form = TagsForm(data={"tags": ", ".join(found.tags)})
+    present = ", ".join(found.tags)
+    form = TagsForm(data={"tags": present, "opened": digest(present)})
     if is_submitted(form):
-        tags = (form.tags.data or "").split(",")
         try:
+            _check_opened(form, "tags", present)
+            tags = (form.tags.data or "").split(",")
             tagged = _recorded("tags", devices.set_tags, device_id, tags)
         except InvalidInput as error:
             form.tags.errors = [str(error)]
@@ -144,9 +154,11 @@ def tag_device(device_id: int) -> ResponseReturnValue:
 def annotate_device(device_id: int) -> ResponseReturnValue:
     """Set or remove the note of a device."""
     found = devices.get(state.database(), device_id)
-    form = NoteForm(data={"note": found.note})
+    present = found.note or ""
+    form = NoteForm(data={"note": present, "opened": digest(present)})
     if is_submitted(form):
         try:
+            _check_opened(form, "note", present)
             noted = devices.annotate(
                 state.database(), device_id, form.note.data or "", **_audit_args()
             )
@@ -156,6 +168,22 @@ def annotate_device(device_id: int) -> ResponseReturnValue:
             flash("The note was saved." if noted.note else "The note was removed.")
             return _respond(noted)
     return _show("note", found, form)
+
+
+def _check_opened(form: TextForm, field: str, present: str) -> None:
+    """Check that a form does not replace what another administrator has just written.
+
+    Raises:
+        InvalidInput: The text has changed since the form was opened, or the field is missing.
+    """
+    if not form[field].raw_data:
+        raise InvalidInput(field, "The form has no such field. Reload the page and try again.")
+    if form.has_changed(present):
+        is_now = f"It is now: “{present}”" if present else "It is now empty"
+        raise InvalidInput(
+            field,
+            f"This has changed since you opened the form. {is_now}. Save again to replace it.",
+        )
 
 
 @blueprint.route(f"{DEVICE}/delete", methods=METHODS)

@@ -1,5 +1,6 @@
 """The forms of the admin pages."""
 
+import hashlib
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -99,13 +100,33 @@ class BlockForm(EndForm):
     is_change = HiddenField()
 
 
-class TagsForm(FlaskForm):
+class TextForm(FlaskForm):
+    """A text about a device, of which several administrators may have opened the form."""
+
+    # What the text was when the form was opened.
+    opened = HiddenField()
+
+    def has_changed(self, text: str) -> bool:
+        """Return whether another text than this one was there when the form was opened.
+
+        Once that has been said, the form replaces this one.
+        """
+        opened, self.opened.data = self.opened.data, digest(text)
+        return bool(opened) and opened != self.opened.data
+
+
+def digest(text: str) -> str:
+    """Return a short value that changes whenever a text does."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class TagsForm(TextForm):
     """The tags of a device, separated by commas. ``devices.set_tags`` validates them."""
 
     tags = StringField("Tags", id="device-tags")
 
 
-class NoteForm(FlaskForm):
+class NoteForm(TextForm):
     """The note of a device. ``devices.annotate`` validates it."""
 
     note = TextAreaField("Note", id="device-note", render_kw={"maxlength": devices.MAX_NOTE})

@@ -129,6 +129,36 @@ def test_note_keeps_its_lines_and_can_be_removed(
     assert administrator.device()["note"] is None
 
 
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(("action", "shown"), [("note", "Key: Ann"), ("tags", "Door, Team A")])
+@plain_and_htmx
+def test_text_of_another_administrator_is_replaced_only_on_purpose(
+    admin: Visitor, administrator: Administrator, phone: int, action: str, shown: str, htmx: bool
+) -> None:
+    form = admin.open_form(admin.get(f"{LIST}/{phone}"), f"/{action}", htmx=htmx)
+    described = {"note": "Key: Ann", "tags": ["Door", "Team A"]}
+    administrator.request("PATCH", f"/api/v1/devices/{phone}", json=described)
+    page = admin.submit(form, f"/{action}", htmx=htmx, **{action: "Mine"})
+    assert page.status == 422
+    assert f"It is now: “{shown}”. Save again to replace it." in page.text
+    assert administrator.device()[action] == described[action]
+    admin.submit(page, f"/{action}", htmx=htmx)
+    assert administrator.device()[action] == ("Mine" if action == "note" else ["Mine"])
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("action", ["note", "tags"])
+def test_form_without_its_field_removes_nothing(
+    admin: Visitor, administrator: Administrator, phone: int, action: str
+) -> None:
+    described = {"note": "Key: Ann", "tags": ["Door"]}
+    administrator.request("PATCH", f"/api/v1/devices/{phone}", json=described)
+    url = f"{LIST}/{phone}/{action}"
+    token = admin.get(url).form(f"/{action}").one(name="csrf_token")["value"]
+    assert admin.post(url, csrf_token=token).status == 422
+    assert administrator.device()[action] == described[action]
+
+
 # --- delete ------------------------------------------------------------------------------------
 
 
