@@ -149,10 +149,22 @@
 
   const { htmx: htmxUrl } = document.currentScript.dataset;
   const loadHtmx = () => {
-    if (!htmxUrl || window.htmx) return;
+    if (!htmxUrl) return;
+    if (window.htmx) {
+      showPlainButtons();
+      return;
+    }
     const script = document.createElement("script");
     script.src = htmxUrl;
     document.head.append(script);
+  };
+
+  // Older versions of HTMX are disabled in these pages. Forms then need the buttons that they have without scripts.
+  const showPlainButtons = () => {
+    if (window.htmx.version?.startsWith("4.")) return;
+    for (const plain of document.querySelectorAll(".apidevices noscript")) {
+      plain.replaceWith(document.createRange().createContextualFragment(plain.textContent));
+    }
   };
 
   document.addEventListener("DOMContentLoaded", () => {

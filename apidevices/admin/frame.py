@@ -10,10 +10,11 @@ from flask import Response, abort, current_app, g, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup
+from werkzeug.urls import iri_to_uri
 
 from apidevices import clock, devices, paths, state
 from apidevices.admin import theme
-from apidevices.admin.htmx import is_htmx
+from apidevices.admin.htmx import is_boosted, is_htmx
 from apidevices.admin.messages import pop_messages, status_response
 from apidevices.config import Settings
 from apidevices.embedding import Account, Link
@@ -100,6 +101,18 @@ def harden(response: Any) -> Any:
     headers.setdefault("Referrer-Policy", "same-origin")
     headers["Cache-Control"] = "no-store"
     response.vary.add("HX-Request")
+    return response
+
+
+@blueprint.after_request
+def _load_completely(response: Response) -> Response:
+    """Let a boosted link in the application's layout load the page.
+
+    HTMX replaces only the body of a page, which would leave out the style sheets in the head.
+    """
+    if is_boosted() and response.status_code == 200 and response.mimetype == "text/html":
+        url = request.script_root + request.full_path.rstrip("?")
+        response.headers["HX-Redirect"] = iri_to_uri(url)
     return response
 
 

@@ -8,6 +8,11 @@ def is_htmx() -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
+def is_boosted() -> bool:
+    """Return whether HTMX follows an ordinary link (``hx-boost``)."""
+    return request.headers.get("HX-Boosted") == "true"
+
+
 def is_poll() -> bool:
     """Return whether a page has sent this request by itself, without an action of its user."""
     return "waiting" in request.args
@@ -23,6 +28,6 @@ def wants_fragment() -> bool:
     return (
         is_htmx()
         and headers.get("HX-Request-Type") != "full"
-        and headers.get("HX-Boosted") != "true"
+        and not is_boosted()
         and headers.get("HX-History-Restore-Request") != "true"
     )

@@ -120,6 +120,16 @@ def test_htmx_is_loaded_only_if_the_host_has_not_loaded_it(page: Page, script: s
     open_rename(page.get_by_role("article"))
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#apidevices-status")).to_contain_text("The name was removed.")
+    page.goto(LIST)
+    page.locator("#view-button").click()
+    choice = page.locator("[name=columns][value=tags]")
+    chosen = not choice.is_checked()
+    with page.expect_response("**/preferences"):
+        choice.set_checked(chosen)
+        if script:
+            page.get_by_role("button", name="Save", exact=True).click()
+    page.goto(LIST)
+    expect(choice).to_be_checked(checked=chosen)
 
 
 def test_admin_pages_do_not_scroll_horizontally(page: Page) -> None:

@@ -70,3 +70,17 @@ def test_request_without_htmx_gets_the_redirect_of_the_host(visitor: FlaskClient
 @pytest.mark.parametrize("visitor", [lambda: False], indirect=True)
 def test_request_without_htmx_gets_the_error_page_of_the_host(visitor: FlaskClient) -> None:
     assert "Page of the host" in visitor.get(ADMIN).text
+
+
+@pytest.mark.parametrize("visitor", [lambda: True], indirect=True)
+def test_boosted_link_of_the_host_loads_the_page_with_its_style_sheets(
+    visitor: FlaskClient,
+) -> None:
+    response = visitor.get(
+        f"{ADMIN}?name=caf%C3%A9",
+        headers={**HTMX, "HX-Boosted": "true"},
+        environ_overrides={"SCRIPT_NAME": "/shop"},
+    )
+    assert response.status_code == 200
+    assert response.headers["HX-Redirect"] == f"/shop{ADMIN}?name=caf%C3%A9"
+    assert "HX-Redirect" not in visitor.get(ADMIN, headers=HTMX).headers
