@@ -64,6 +64,9 @@ CHANGES: Mapping[str, Callable[[Database, str, datetime, Arguments], Change]] = 
 }
 """Kind of an operation on many devices -> makes its change."""
 
+URGENT = ("block", "unblock")
+"""Kinds whose changes, and what undoes them, may use the disk reserve: see ``Change.is_urgent``."""
+
 UNDOS: Mapping[str, Undo] = {
     "block": Undo(states.BLOCK, _undo_block),
     "unblock": Undo(states.BLOCK, devices.RestoreBlock),

@@ -18,7 +18,7 @@ from apidevices.devices import Change, Delete, States
 from apidevices.devices.records import MAX_ENTRIES
 from apidevices.listing import Filters, search
 from apidevices.models import Operation, OperationDevice
-from apidevices.operations.kinds import CHANGES, UNDOS
+from apidevices.operations.kinds import CHANGES, UNDOS, URGENT
 
 _devices = cast(Table, OperationDevice.__table__)
 
@@ -64,8 +64,7 @@ def is_urgent(db: Database, operation_id: int) -> bool:
         operation = session.get_one(Operation, operation_id)
         if operation.undoes is not None:
             operation = session.get_one(Operation, operation.undoes)
-    change = CHANGES[operation.kind](db, operation.actor, operation.created_at, operation.arguments)
-    return change.is_urgent
+    return operation.kind in URGENT
 
 
 def release(db: Database, operation_id: int, lease: str) -> None:
@@ -108,6 +107,9 @@ def advance(db: Database, session: Session, operation: Operation, size: int, now
         filters = (undone or operation).arguments.get("filter")
         if filters is not None and operation.changed:
             change.record_all(session, Filters.model_validate(filters), operation.changed)
+        # Undo needs the filter alone, and a reason may be about a person.
+        given = operation.arguments
+        operation.arguments = {name: given[name] for name in given if name == "filter"}
     return Step(change, changed, is_last)
 
 

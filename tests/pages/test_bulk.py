@@ -341,9 +341,11 @@ def test_operations_are_deleted_after_a_day(
 def test_deleted_device_is_deleted_from_operations(
     admin: Visitor, administrator: Administrator, db: Database, phones: list[int]
 ) -> None:
-    confirm(admin, "action=block&all=1")
+    query = "&".join(f"id={phone}" for phone in phones)
+    confirm(admin, f"action=block&{query}", reason="Anna lost it")
     administrator.request("DELETE", f"/api/v1/devices/{phones[0]}")
     with db.read() as session:
+        assert "Anna" not in str(session.scalars(select(Operation.arguments)).all())
         assert phones[0] not in session.scalars(select(OperationDevice.device_id)).all()
 
 
