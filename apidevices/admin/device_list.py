@@ -16,6 +16,7 @@ from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import is_poll, wants_fragment
 from apidevices.admin.list_request import DeviceURLs, ListRequest
 from apidevices.admin.list_view import ListView
+from apidevices.admin.messages import flash
 from apidevices.listing import PAGE_SIZE, Page
 from apidevices.models import MAX_ID, Device
 from apidevices.rendering import render
@@ -28,7 +29,10 @@ _SHOWN = re.compile(r"([0-9]{1,19})\.([0-9a-f]*)")
 def device_list() -> ResponseReturnValue:
     """Show the device list, filtered, sorted and paged by the query string."""
     listed = ListRequest.current()
-    if "filtered" in request.args and not wants_fragment():
+    is_form = "filtered" in request.args
+    if is_form and request.args.get("version_below") and not listed.filters.application:
+        flash("“Version below” needs an application, so it was left out.")
+    if is_form and not wants_fragment():
         return redirect(listed.url())  # a plain form has sent its empty fields, too
     now = clock.now()
     page = _page(listed, now)

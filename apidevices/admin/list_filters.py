@@ -26,8 +26,8 @@ LABELS = {
     "registered_after": "First seen after",
     "inactive_days": "Inactive for",
     "no_upload_days": "No upload for",
-    "unnamed": "No name",
-    "denied": "Tried since the block",
+    "unnamed": "Without a name",
+    "denied": "Blocked with denied requests",
 }
 """The names of all filters but search and status, which have fields of their own."""
 

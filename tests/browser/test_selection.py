@@ -45,10 +45,24 @@ def test_page_and_range_are_selected(site: Site, desktop: Page) -> None:
     expect(boxes[1]).not_to_be_checked()
 
 
+# Focuses each row from the last to the first, and returns how much of one the table head covers.
+COVERED = """() => {
+  const bottom = (element) => element.getBoundingClientRect().bottom;
+  const covered = [...document.querySelectorAll("#devices tbody tr")].reverse().map((row) => {
+    row.querySelector(".naming > a").focus();
+    return bottom(document.querySelector("thead th")) - row.getBoundingClientRect().top;
+  });
+  return Math.max(...covered.slice(0, -1));
+}"""
+
+
 def test_all_that_match_are_selected_over_all_pages(site: Site, desktop: Page) -> None:
     for number in range(51):
         site.call(f"all-{number}", application="all pages")
     desktop.goto(f"{LIST}?application=all+pages")
+    for width in (900, 1280):
+        desktop.set_viewport_size({"width": width, "height": 700})
+        assert desktop.evaluate(COVERED) <= 0, f"a row with the focus is covered at {width} px"
     desktop.get_by_label("Select all devices on this page").check()
     desktop.get_by_label("All 51 that match").check()
     desktop.locator("#bulk").get_by_role("link", name="Tag…", exact=True).click()

@@ -137,12 +137,20 @@ def test_each_filter_has_a_link_that_removes_it(admin: Visitor) -> None:
         "Tag: A&B",
         "Tag: C",
         "Inactive for: 1 day",
-        "No name",
+        "Without a name",
     ]
     left = {text: parse_qs(urlsplit(url).query) for text, url in chips.items()}
     assert left["Remove the filter Tag: C"]["tag"] == ["A&B"]
     without = left["Remove the filter Application: Box"]
     assert without.keys() == {"status", "tag", "inactive_days", "unnamed"}
+
+
+@pytest.mark.usefixtures("four_devices")
+def test_version_without_an_application_is_left_out_with_a_message(admin: Visitor) -> None:
+    sent = f"{LIST}?version_below=2.5&application=&filtered=1"
+    message = "“Version below” needs an application, so it was left out."
+    assert admin.get(admin.get(sent).location).announced == message
+    assert message in admin.get(sent, htmx=True).text
 
 
 def test_filter_form_offers_what_the_devices_report(admin: Visitor, register: Register) -> None:
