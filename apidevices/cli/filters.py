@@ -17,7 +17,7 @@ from apidevices.listing import Filters
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_HELP = {"token": "Id, name or prefix of a token: keeps devices that have used it."}
+_HELP = {"token": "Only devices that have used this token: its id, name or prefix."}
 
 
 def filter_options(command: Command) -> Command:

@@ -95,7 +95,7 @@ class Filters(BaseModel):
         default="",
         max_length=MAX_LENGTH,
         json_schema_extra={"pattern": "^$|[0-9]"},
-        description="Keeps devices whose application version is lower: 2.9 is lower than 2.10."
+        description="Only devices whose application version is lower: 2.9 is lower than 2.10."
         " Needs 'application'.",
     )
     os: str = Field(default="", description="The operating system, not case-sensitive.")
@@ -104,28 +104,28 @@ class Filters(BaseModel):
     model: str = Field(default="", description="The model, not case-sensitive.")
     tag: Annotated[Tags, Keeps(_has_tag)] = Field(
         default=(),
-        description="A tag, not case-sensitive. Repeat it to keep devices that have all of them.",
+        description="A tag, not case-sensitive. Repeat it for devices with all of several tags.",
     )
     token: Annotated[RowId | None, Keeps(_has_used)] = Field(
-        default=None, description="Id of a token: keeps devices that have used it."
+        default=None, description="Only devices that have used the token with this id."
     )
     registered_after: Annotated[Moment | None, Keeps(_is_registered_after)] = Field(
         default=None,
-        description="Keeps devices first seen after this time: RFC 3339 with a time zone.",
+        description="Only devices first seen after this time: RFC 3339 with a time zone.",
     )
     inactive_days: Annotated[Days | None, Keeps(is_inactive)] = Field(
-        default=None, description="Keeps devices that have not been active for this many days."
+        default=None, description="Only devices that have not been active for this many days."
     )
     no_upload_days: Annotated[Days | None, Keeps(has_no_upload)] = Field(
         default=None,
-        description="Keeps devices that have been active in this many days, without an upload.",
+        description="Only devices that have been active in this many days, without an upload.",
     )
     unnamed: Annotated[bool, Keeps(has_no_name)] = Field(
-        default=False, description="Keeps devices that have no name of their own."
+        default=False, description="Only devices that have no name of their own."
     )
     denied: Annotated[bool, Keeps(is_denied)] = Field(
         default=False,
-        description="Keeps blocked devices that have sent a request since they were blocked.",
+        description="Only blocked devices that have sent a request since they were blocked.",
     )
 
     @field_validator("version_below")
