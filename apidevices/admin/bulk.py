@@ -6,13 +6,12 @@ from urllib.parse import urlsplit
 from flask import Response, abort, redirect, request, url_for
 from flask.globals import app_ctx
 from flask.typing import ResponseReturnValue
-from flask_wtf import FlaskForm
 
 from apidevices import clock, operations, state
 from apidevices.admin import operation_texts as texts
 from apidevices.admin.device_list import list_args
 from apidevices.admin.dialogs import EXPIRED, is_submitted, show_form
-from apidevices.admin.forms import BulkForm
+from apidevices.admin.forms import AdminForm, BulkForm
 from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import is_htmx, wants_fragment
 from apidevices.admin.messages import flash, status_response
@@ -96,7 +95,7 @@ def operation(operation_id: int) -> ResponseReturnValue:
 @blueprint.post(f"{OPERATION}/undo")
 def undo(operation_id: int) -> ResponseReturnValue:
     """Undo an operation."""
-    if not FlaskForm().validate():
+    if not AdminForm().validate():
         abort(400, EXPIRED)
     actor, now = state.current().actor(), clock.now()
     try:

@@ -10,13 +10,13 @@ from typing import Any
 
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_wtf import FlaskForm
 
 from apidevices import clock, devices, listing, operations, state
 from apidevices.admin.device import DEVICE, device_context
 from apidevices.admin.device_list import is_listed, list_args, row_context
 from apidevices.admin.dialogs import is_submitted, show_form
 from apidevices.admin.forms import (
+    AdminForm,
     BlockForm,
     DeleteForm,
     NoteForm,
@@ -113,7 +113,7 @@ def _blocked(device_id: int, form: BlockForm) -> ResponseReturnValue:
 def unblock_device(device_id: int) -> ResponseReturnValue:
     """Unblock a device."""
     found = devices.get(state.database(), device_id)
-    form = FlaskForm()
+    form = AdminForm()
     if is_submitted(form):
         unblocked = _recorded("unblock", devices.unblock, device_id)
         flash(f"“{unblocked.display_name}” is unblocked. Its requests are allowed from now on.")
@@ -219,7 +219,7 @@ def _origin(found: Device) -> str:
     return url_for(".device", device_id=found.id, **list_args())
 
 
-def _show(action: str, found: Device, form: FlaskForm, **context: Any) -> ResponseReturnValue:
+def _show(action: str, found: Device, form: AdminForm, **context: Any) -> ResponseReturnValue:
     origin: dict[str, Any] = {"from": "list"} if _in_list() else {}
     return show_form(
         f"devices/_{action}.html",

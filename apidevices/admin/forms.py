@@ -48,13 +48,27 @@ BLOCK_ENDS: dict[str, tuple[str, timedelta | None]] = {
 """When a block can end: key -> label and duration."""
 
 
-class RenameForm(FlaskForm):
+class AdminForm(FlaskForm):
+    """A form that is in English, like the pages.
+
+    If Flask-Babel is installed, Flask-WTF asks the application for the language. Its function may
+    rely on what its own views have loaded.
+    """
+
+    class Meta(FlaskForm.Meta):
+        """The language of the labels and messages."""
+
+        def get_translations(self, _form: object) -> None:
+            """Return None: nothing is translated."""
+
+
+class RenameForm(AdminForm):
     """The name of a device. ``devices.rename`` validates it."""
 
     name = StringField("Name", id="device-name", render_kw={"maxlength": MAX_LENGTH})
 
 
-class EndForm(FlaskForm):
+class EndForm(AdminForm):
     """The end of a block."""
 
     ends = RadioField(
@@ -100,7 +114,7 @@ class BlockForm(EndForm):
     is_change = HiddenField()
 
 
-class TextForm(FlaskForm):
+class TextForm(AdminForm):
     """A text about a device, of which several administrators may have opened the form."""
 
     # What the text was when the form was opened.
@@ -132,7 +146,7 @@ class NoteForm(TextForm):
     note = TextAreaField("Note", id="device-note", render_kw={"maxlength": devices.MAX_NOTE})
 
 
-class DeleteForm(FlaskForm):
+class DeleteForm(AdminForm):
     """The deletion of a device."""
 
     keep_block = BooleanField("Keep its identifier blocked", id="keep-block")
@@ -166,7 +180,7 @@ class BulkForm(EndForm):
         return {}
 
 
-class ViewForm(FlaskForm):
+class ViewForm(AdminForm):
     """The name of a saved view. ``views.save`` validates it."""
 
     name = StringField("Name", filters=[_clean])
@@ -193,7 +207,7 @@ TOKEN_EXPIRIES = {
 """When a token can expire: a number of days, or another choice -> label."""
 
 
-class TokenForm(FlaskForm):
+class TokenForm(AdminForm):
     """A new token."""
 
     name = StringField(

@@ -4,11 +4,11 @@ from urllib.parse import urlencode
 
 from flask import abort, request
 from flask.typing import ResponseReturnValue
-from flask_wtf import FlaskForm
 
 from apidevices import preferences, state
 from apidevices.admin.device_list import list_fragment
 from apidevices.admin.dialogs import EXPIRED, is_submitted
+from apidevices.admin.forms import AdminForm
 from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import wants_fragment
 from apidevices.admin.views import reload_list
@@ -21,7 +21,7 @@ def store_preferences() -> ResponseReturnValue:
     A form without the field ``columns``, ``density`` or ``shortcuts`` leaves that as it is. To let
     people hide all columns or turn off shortcuts, give the form an empty field as well.
     """
-    if not is_submitted(FlaskForm()):
+    if not is_submitted(AdminForm()):
         abort(400, EXPIRED)
     sent = request.form
     preferences.store(

@@ -5,11 +5,10 @@ from typing import Any
 
 from flask import abort, current_app, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_wtf import FlaskForm
 
 from apidevices import clock, state, tokens
 from apidevices.admin.dialogs import is_submitted, show_form
-from apidevices.admin.forms import TokenForm
+from apidevices.admin.forms import AdminForm, TokenForm
 from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import wants_fragment
 from apidevices.admin.messages import flash
@@ -75,7 +74,7 @@ def create_token() -> ResponseReturnValue:
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """Revoke a token."""
     token = tokens.get(state.database(), token_id)
-    form = FlaskForm()
+    form = AdminForm()
     if not is_submitted(form):
         return show_form(
             "tokens/_revoke.html",

@@ -6,11 +6,10 @@ from urllib.parse import urlencode
 
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_wtf import FlaskForm
 
 from apidevices import clock, state, views
 from apidevices.admin.dialogs import is_submitted, show_form
-from apidevices.admin.forms import ViewForm
+from apidevices.admin.forms import AdminForm, ViewForm
 from apidevices.admin.frame import blueprint
 from apidevices.admin.htmx import is_htmx
 from apidevices.admin.messages import flash
@@ -60,7 +59,7 @@ def save_view() -> ResponseReturnValue:
 def delete_view(view_id: int) -> ResponseReturnValue:
     """Delete a view."""
     view = views.get(state.database(), view_id)
-    if is_submitted(FlaskForm()):
+    if is_submitted(AdminForm()):
         views.delete(state.database(), view_id, **_audit())
         flash(f"The view “{view.name}” is deleted.")
         return reload_list(view.query)
