@@ -123,6 +123,15 @@ def test_end_of_a_block_is_in_the_zone_of_the_browser(
     assert administrator.device("phone-1")["blocked_until"][:19] == "2030-05-17T13:00:00"
 
 
+@pytest.mark.database("sqlite")
+def test_rejected_end_of_a_block_has_the_focus(admin: Visitor, phones: list[int]) -> None:
+    past = {"ends": "custom", "until": "2020-01-01T10:00"}
+    page = confirm(admin, f"action=block&id={phones[0]}", **past)
+    assert page.status == 422
+    [focused] = page.root.all("input", autofocus="")
+    assert focused["name"] == "until"
+
+
 def test_blocks_of_deleted_devices_can_be_kept(
     admin: Visitor, administrator: Administrator, phones: list[int]
 ) -> None:

@@ -56,7 +56,8 @@ def test_invalid_end_is_rejected_and_the_reason_stays_in_the_form(
     )
     assert response.status == 422
     form = response.form("/block")
-    field = form.one("input", name="until")
+    field = form.one("input", autofocus="")
+    assert field["name"] == "until"
     assert message in [form.one(id=name).text for name in field["aria-describedby"].split()]
     assert form.one("input", name="reason")["value"] == "Lost"
     assert form.one("input", name="ends", checked="")["value"] == "custom"
