@@ -4,12 +4,20 @@ They are kept separate from the messages of ``flask.flash``, which the host appl
 show as well: each message would then appear twice.
 """
 
+import re
+
 from flask import Response, get_flashed_messages, session
+from markupsafe import Markup, escape
 
 from apidevices.rendering import render
 
 MESSAGES = "_apidevices_messages"
 """The key in the session."""
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC")
+_TIME_ELEMENT = (
+    r'<time datetime="\1T\2:00Z"><span><span>\1</span> <span>\2 UTC</span></span></time>'
+)
 
 
 def flash(message: str) -> None:
@@ -23,8 +31,14 @@ def status_response(message: str, status: int) -> Response:
     return Response(render("_status_partial.html"), status, {"HX-Reswap": "none"})
 
 
-def pop_messages(*, include_flask: bool = True) -> list[str]:
+def pop_messages(*, include_flask: bool = True) -> list[Markup]:
     """Return and remove the pending messages, by default with those of ``flask.flash``."""
     others = get_flashed_messages() if include_flask else []
     # Several requests of one page may fail with the same message.
-    return list(dict.fromkeys([*session.pop(MESSAGES, ()), *map(str, others)]))
+    messages = dict.fromkeys([*session.pop(MESSAGES, ()), *map(str, others)])
+    return [_with_times(message) for message in messages]
+
+
+def _with_times(message: str) -> Markup:
+    """Return a message as HTML. static/times.js shows its times in the viewer's zone."""
+    return Markup(_TIME.sub(_TIME_ELEMENT, str(escape(message))))  # noqa: S704
