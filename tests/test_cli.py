@@ -40,6 +40,8 @@ def test_list_prints_a_table(cli: Cli, register: Register) -> None:
         "active",
     ]
     assert "Box Office 6.1" in second
+    cli.succeed("rename", "phone-1", "Front desk")
+    assert "Front desk (phone-1)  Box Office 6.1" in cli.succeed("list")
 
 
 def test_list_prints_json(cli: Cli, register: Register) -> None:

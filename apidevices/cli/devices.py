@@ -55,7 +55,7 @@ def list_devices(filters: Filters, sort: Sort, wants_json: bool, wants_csv: bool
         ["Name", "Application", "Manufacturer and model", "Tags", "Last activity", "Status"],
         [
             [
-                device.display_name,
+                f"{device.name} ({device.identifier})" if device.name else device.identifier,
                 joined(device.application, device.application_version),
                 joined(device.manufacturer, device.model),
                 ", ".join(device.tags),
