@@ -33,7 +33,7 @@ def bulk() -> ResponseReturnValue:
     action = request.values.get("action", "")
     if action not in ACTIONS:
         abort(404)
-    form = BulkForm()
+    form = BulkForm(keep_block=True)
     chosen = selected()
     if not chosen:
         return _nothing_selected()

@@ -132,11 +132,11 @@ def test_rejected_end_of_a_block_has_the_focus(admin: Visitor, phones: list[int]
     assert focused["name"] == "until"
 
 
-def test_blocks_of_deleted_devices_can_be_kept(
+def test_blocks_of_deleted_devices_are_kept_by_default(
     admin: Visitor, administrator: Administrator, phones: list[int]
 ) -> None:
     administrator.block("phone-1", reason="Lost")
-    confirm(admin, "action=delete&all=1", keep_block="1")
+    confirm(admin, "action=delete&all=1")
     [kept] = administrator.devices()
     assert (kept["identifier"], kept["block_reason"]) == ("phone-1", "Lost")
 
