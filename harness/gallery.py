@@ -15,6 +15,7 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 LIST = "/settings/api-devices"
 TOKENS = "/settings/api-tokens"
+LOG = "/settings/audit-log"
 
 Prepare = Callable[[Page], object]
 
@@ -99,6 +100,12 @@ def _states(page: Page) -> Iterator[State]:
     yield State("list-undo", tagging, _submit("form:has([name=tag])", tag="Main entrance"))
     yield State("operation", f"{LIST}/operations/1")
 
+    yield State("audit-log", LOG)
+    yield State("audit-log-filtered", f"{LOG}?action=device.blocked&from=2026-01-01")
+    yield State("audit-log-no-match", f"{LOG}?actor=nobody")
+    yield State("audit-log-filters", LOG, _click("#filter-log"))
+    yield State("audit-log-filters-page", f"{LOG}/filters")
+
     yield State("tokens", TOKENS)
     yield State("token-form", TOKENS, _click("a[data-dialog]"))
     yield State("token-revoke", TOKENS, _click("tbody a[data-dialog]"))
@@ -155,7 +162,11 @@ def take_first_visit(
 def take_embedded(browser: Browser, url: str, folder: Path, only: str) -> None:
     """Take the screenshots of the pages in the layout of a host application."""
     context = browser.new_context(base_url=url)
-    for state in (State("embedded-list", LIST), State("embedded-device", f"{LIST}/1")):
+    for state in (
+        State("embedded-list", LIST),
+        State("embedded-device", f"{LIST}/1"),
+        State("embedded-audit-log", LOG),
+    ):
         if only in state.name:
             _take(context, state, datetime.now(UTC), folder)
 

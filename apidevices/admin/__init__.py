@@ -1,6 +1,7 @@
 """The admin pages: server-rendered HTML that HTMX updates in place."""
 
 from apidevices.admin import (
+    audit_log,
     bulk,
     device,
     device_actions,
@@ -14,6 +15,7 @@ from apidevices.admin import (
 from apidevices.admin.frame import blueprint
 
 __all__ = [
+    "audit_log",
     "blueprint",
     "bulk",
     "device",

@@ -1,5 +1,8 @@
 """Download devices as CSV or JSON."""
 
+from collections.abc import Iterator
+from datetime import datetime
+
 from flask import Response
 from flask.typing import ResponseReturnValue
 
@@ -20,8 +23,15 @@ def export_devices(extension: str) -> ResponseReturnValue:
         actor=state.current().actor(),
         now=now,
     )
-    response = Response(chunks, mimetype=export.FORMATS[extension])
-    name = f"api-devices-{now:%Y-%m-%d}.{extension}"
+    return download(chunks, "api-devices", extension, now)
+
+
+def download(
+    chunks: Iterator[str], subject: str, extension: str, now: datetime
+) -> ResponseReturnValue:
+    """Respond with chunks as a file, whose name has the subject and the date."""
+    response = Response(chunks, mimetype=export.MEDIA_TYPES[extension])
+    name = f"{subject}-{now:%Y-%m-%d}.{extension}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -245,6 +245,7 @@ def navigation() -> list[Link]:
     links = [Link("API Devices", url_for("apidevices.device_list"))]
     if state.current().uses_tokens:
         links.append(Link("API Tokens", url_for("apidevices.token_list")))
+    links.append(Link("Audit log", url_for("apidevices.audit_log")))
     if "apidevices_api.docs" in current_app.view_functions:
         links.append(Link("API Docs", url_for("apidevices_api.docs")))
     return [*links, *state.current().slots.navigation()]

@@ -35,7 +35,7 @@ def audit_log(limit: int, wants_json: bool) -> None:
                 time_text(entry.at),
                 # The texts may come from strangers, and must not control the terminal.
                 clean_text(entry.actor),
-                _words(entry.action.partition(".")[2]),
+                audit.words(entry.action.partition(".")[2]),
                 clean_text(_subject(entry.subject, names.get(entry.subject))),
                 clean_text("; ".join(_described(entry.details))),
             ]
@@ -46,19 +46,9 @@ def audit_log(limit: int, wants_json: bool) -> None:
 
 def _subject(subject: str, name: str | None) -> str:
     kind, _, number = subject.partition(":")
-    return f"{_words(kind)} {name or number}"
+    return f"{audit.words(kind)} {name or number}"
 
 
 def _described(details: dict[str, Any]) -> list[str]:
     shown = {key: value for key, value in details.items() if value not in (None, [])}
-    return [f"{_words(key)}: {_text(value)}" for key, value in shown.items()]
-
-
-def _text(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{_words(key)} {part}" for key, part in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return [f"{audit.words(key)}: {audit.detail_text(value)}" for key, value in shown.items()]

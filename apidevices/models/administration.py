@@ -92,7 +92,14 @@ class AuditEntry(Base):
     """An action by an administrator, or by a program on an administrator's behalf."""
 
     __tablename__ = f"{PREFIX}audit_log"
-    __table_args__ = (Index("apidevices_audit_log_subject", "subject", "id"),)
+    # One for each filter of ``audit.LogFilters``, in the order of the log.
+    __table_args__ = (
+        Index("apidevices_audit_log_at", "at", "id"),
+        Index("apidevices_audit_log_actor", "actor", "at", "id"),
+        Index("apidevices_audit_log_action", "action", "at", "id"),
+        Index("apidevices_audit_log_actor_action", "actor", "action", "at", "id"),
+        Index("apidevices_audit_log_subject", "subject", "at", "id"),
+    )
 
     id: Mapped[int] = primary_key()
     at: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -16,7 +16,7 @@ from tests.browser.actions import (
     set_up,
 )
 from tests.browser.conftest import DESKTOP, PHONE, Monitor, OpenPage
-from tests.browser.site import ACCOUNT, LIST, Site
+from tests.browser.site import ACCOUNT, LIST, LOG, Site
 
 # The pages look the same with every database.
 pytestmark = pytest.mark.database("sqlite")
@@ -192,6 +192,16 @@ def test_token_page_is_accessible(site: Site, desktop: Page, monitor: Monitor) -
     dialog.get_by_label("On a date").check()
     dialog.get_by_role("button", name="Create token").click()
     expect(dialog.locator(".error").first).to_be_visible()
+    assert_accessible(desktop)
+
+
+def test_audit_log_is_accessible(site: Site, desktop: Page) -> None:
+    device = site.device()
+    site.block(device, "Lost")
+    desktop.goto(f"{LOG}?device={device.id}")
+    assert_accessible(desktop)
+    desktop.get_by_role("link", name="Filter", exact=True).click()
+    expect(desktop.get_by_role("dialog")).to_be_visible()
     assert_accessible(desktop)
 
 

@@ -14,7 +14,7 @@ from tests.browser.actions import (
 )
 from tests.browser.conftest import Monitor, OpenPage
 from tests.browser.measuring import assert_sound_at_all_widths
-from tests.browser.site import ACCOUNT, LIST, TOKENS, Device, Site
+from tests.browser.site import ACCOUNT, LIST, LOG, TOKENS, Device, Site
 from tests.conftest import DEVICES
 
 # The pages look the same with every database.
@@ -227,6 +227,23 @@ def test_revoke_dialog(site: Site, desktop: Page) -> None:
     site.server.create_token("Turnstiles", "devices:read", "devices:write")
     desktop.goto(TOKENS)
     open_dialog(desktop, desktop.locator("tr").filter(has_text="Turnstiles"), "Revoke")
+    assert_sound_at_all_widths(desktop)
+
+
+# --- the audit log -----------------------------------------------------------------------------
+
+
+def test_audit_log_and_its_filters(desktop: Page, fleet: list[Device]) -> None:
+    desktop.goto(f"{LOG}?device={fleet[1].id}&action=device.blocked")
+    expect(desktop.get_by_text("Left in a taxi")).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+    desktop.goto(f"{LOG}?actor=nobody")
+    assert_sound_at_all_widths(desktop)
+    desktop.goto(f"{LOG}/filters")
+    assert_sound_at_all_widths(desktop)
+    desktop.goto(LOG)
+    desktop.get_by_role("link", name="Filter", exact=True).click()
+    expect(desktop.get_by_role("dialog")).to_be_visible()
     assert_sound_at_all_widths(desktop)
 
 

@@ -159,7 +159,18 @@ def test_host_and_extension_show_their_own_flash_messages_once(visitor: Visitor)
 def test_only_the_api_devices_link_is_marked_as_current(visitor: Visitor) -> None:
     nav = visitor.get(f"{ADMIN}/1").root.one("nav", aria_label="API Devices")
     links = [(link.text, link["href"], link.get("aria-current")) for link in nav.all("a")]
-    assert links == [("API Devices", ADMIN, "true"), ("Opening hours", "/", None)]
+    assert links == [
+        ("API Devices", ADMIN, "true"),
+        ("Audit log", "/settings/audit-log", None),
+        ("Opening hours", "/", None),
+    ]
+
+
+def test_audit_log_is_in_the_layout_of_the_host(visitor: Visitor) -> None:
+    visitor.change(f"{ADMIN}/1", "/block")
+    page = visitor.get("/settings/audit-log?device=1")
+    assert "blocked till-1" in page.root.one(id="log").text
+    assert page.root.one("main").all("nav", aria_label="API Devices")
 
 
 def test_panel_is_a_section_of_the_details_page(visitor: Visitor) -> None:
@@ -206,7 +217,7 @@ def test_frame_shows_no_account_by_default(make_page: Callable[..., Page]) -> No
 
 def test_frame_shows_links_of_the_host(make_page: Callable[..., Page]) -> None:
     nav = make_page(navigation=lambda: [Link("Orders", "/orders")]).root.one("nav")
-    assert [link.text for link in nav.all("a")] == ["API Devices", "Orders"]
+    assert [link.text for link in nav.all("a")] == ["API Devices", "Audit log", "Orders"]
 
 
 def test_panels_are_escaped_unless_they_are_markup(make_page: Callable[..., Page]) -> None:

@@ -1,10 +1,7 @@
 """Devices as CSV or JSON for downloads, in chunks: a million devices don't fit into memory."""
 
-import csv
-import io
 import json
-import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -12,21 +9,13 @@ from typing import Any
 from apidevices import audit, listing
 from apidevices.database import Database
 from apidevices.devices import by_ids
+from apidevices.export.spreadsheet import BYTE_ORDER_MARK, csv_rows
 from apidevices.listing import Filters, Sort
 from apidevices.models import Device
 from apidevices.representation import DeviceJson, device_json
 
-FORMATS = {"csv": "text/csv", "json": "application/json"}
-"""File name extension -> media type."""
-
 CHUNK = 100
 """How many devices make up a chunk. It takes some milliseconds."""
-
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-"""Characters that begin a formula in a spreadsheet; some read the full-width forms, too."""
-
-_LATER_FORMULA = re.compile(r";(?=\s*[=+\-@＝＋－＠])")
-"""A formula after a semicolon, which separates cells where the comma separates decimals."""
 
 
 def csv_chunks(devices: Iterable[Device]) -> Iterator[str]:
@@ -34,9 +23,9 @@ def csv_chunks(devices: Iterable[Device]) -> Iterator[str]:
 
     Cells that a spreadsheet would run as a formula start with an apostrophe.
     """
-    yield "\ufeff" + _rows([list(DeviceJson.model_fields)])
+    yield BYTE_ORDER_MARK + csv_rows([list(DeviceJson.model_fields)])
     for chunk in _chunks(devices):
-        yield _rows([[_cell(value) for value in fields.values()] for fields in chunk])
+        yield csv_rows([list(fields.values()) for fields in chunk])
 
 
 def json_chunks(devices: Iterable[Device]) -> Iterator[str]:
@@ -66,7 +55,7 @@ def run(
     Args:
         db: The database.
         chosen: Which devices: those that match filters, or those with these ids.
-        extension: A key of ``FORMATS``.
+        extension: ``csv`` or ``json``.
         sort: The order of devices that match filters.
         actor: Who gets the devices.
         now: The current time.
@@ -87,19 +76,3 @@ def _chunks(devices: Iterable[Device]) -> Iterator[list[dict[str, Any]]]:
     iterator = iter(devices)
     while chunk := [device_json(device) for device in islice(iterator, CHUNK)]:
         yield chunk
-
-
-def _rows(rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, list):
-        value = ", ".join(value)
-    if not isinstance(value, str):
-        return value
-    if ";" in value:
-        value = _LATER_FORMULA.sub(";'", value)
-    return f"'{value}" if value.startswith(_FORMULA) else value

@@ -1,0 +1,48 @@
+"""Record actions: one row per administrative action, written in the action's transaction."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from apidevices.models import AuditEntry
+
+COMMAND_LINE = "the command line"
+"""The actor of actions that ``flask apidevices`` commands perform."""
+
+END_OF_BLOCK = "the end of the block"
+"""The actor where a block has ended by itself."""
+
+
+class Action(StrEnum):
+    """The recorded actions of administrators. Applications can record their own."""
+
+    DEVICE_RENAMED = "device.renamed"
+    DEVICE_ANNOTATED = "device.annotated"
+    DEVICE_TAGGED = "device.tagged"
+    DEVICE_UNTAGGED = "device.untagged"
+    DEVICE_BLOCKED = "device.blocked"
+    DEVICE_UNBLOCKED = "device.unblocked"
+    DEVICE_DELETED = "device.deleted"
+    # All devices that match a filter, with the filter and their number.
+    DEVICES_TAGGED = "devices.tagged"
+    DEVICES_UNTAGGED = "devices.untagged"
+    DEVICES_BLOCKED = "devices.blocked"
+    DEVICES_UNBLOCKED = "devices.unblocked"
+    DEVICES_DELETED = "devices.deleted"
+    DEVICES_EXPORTED = "devices.exported"
+    VIEW_SAVED = "view.saved"
+    VIEW_DELETED = "view.deleted"
+    TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an action
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an action
+    LOG_EXPORTED = "log.exported"
+
+
+def record(
+    session: Session, action: StrEnum, subject: str, *, actor: str, at: datetime, **details: Any
+) -> None:
+    """Add an entry within the transaction of ``session``; ``subject`` is like ``"device:12"``."""
+    session.add(
+        AuditEntry(at=at, actor=actor, action=action.value, subject=subject, details=details)
+    )
