@@ -10,6 +10,7 @@ from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, P
 
 from apidevices.audit import END_OF_BLOCK
 from apidevices.clock import rfc3339
+from apidevices.devices import Kind
 from apidevices.models import ApiToken, AuditEntry, Device, DeviceHistory
 
 Time = Annotated[
@@ -145,26 +146,32 @@ class BlockDetailsJson(ResponseBody):
 
 
 class HistoryJson(ResponseBody):
-    """A registration of a device, a change of its details, a block or its end."""
+    """What happened to a device."""
 
-    id: int = Field(description="Number of the entry.")
-    kind: Literal["registered", "changed", "blocked", "unblocked"] = Field(
-        description="What happened."
+    id: int = Field(
+        description="Number of the entry. For 'token_first_used', the number of the token with a"
+        " minus sign in front."
+    )
+    kind: Kind = Field(
+        description="What happened. 'annotated' is a change of the note. More kinds may follow:"
+        " ignore those that you don't know."
     )
     at: Time = Field(description="When it happened.")
     changes: dict[str, Annotated[ChangeJson, BeforeValidator(_old_and_new)]] = Field(
         description="The changed fields by name."
     )
+    tags: list[str] = Field(description="The tags that were added or removed.")
     token: TokenJson | None = Field(
-        description="The token of the request that reported the change."
+        description="The token of the request that reported the change, or that was first used."
     )
     address: str | None = Field(description="The client IP address of that request.")
     actor: str | None = Field(
-        description="Who blocked or unblocked the device. For a block that ended by itself:"
+        description="Who changed or blocked the device. For a block that ended by itself:"
         f" '{END_OF_BLOCK}'."
     )
     details: BlockDetailsJson | None = Field(
-        description="Reason and end of the block; null for entries of another kind."
+        validation_alias="block_details",
+        description="Reason and end of the block; null for entries of another kind.",
     )
 
 

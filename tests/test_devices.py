@@ -175,6 +175,6 @@ def test_history_that_exactly_fills_a_page_has_no_next_page(
     assert (len(entries), older) == (PAGE_SIZE, None)
     register("phone-1", application_version="one more")
     entries, older = devices.history_page(db, device_id)
-    assert (len(entries), older) == (PAGE_SIZE, entries[-1].id)
+    assert (len(entries), older) == (PAGE_SIZE, devices.HistoryCursor(entries[-1].id))
     [first] = devices.history_page(db, device_id, older)[0]
     assert first.kind == "registered"

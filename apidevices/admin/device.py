@@ -2,34 +2,58 @@
 
 from typing import Any
 
-from flask import request
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
-from apidevices import audit, clock, devices, lookalikes, state
+from apidevices import audit, clock, devices, export, lookalikes, state
 from apidevices.admin.device_list import list_args
+from apidevices.admin.export import download
 from apidevices.admin.frame import blueprint
+from apidevices.admin.htmx import wants_fragment
+from apidevices.devices import HistoryCursor
+from apidevices.errors import InvalidInput
 from apidevices.models import MAX_ID, Device
 from apidevices.rendering import render
 
 DEVICE = f"/api-devices/<int(max={MAX_ID}):device_id>"
 """The path of a device's page."""
 
+KIND_LABELS = {
+    "registered": "Registered",
+    "changed": "Changed",
+    "renamed": "Renamed",
+    "tagged": "Tagged",
+    "untagged": "Tags removed",
+    "annotated": "Note changed",
+    "blocked": "Blocked",
+    "unblocked": "Unblocked",
+    "token_first_used": "Token first used",
+}
+"""What has happened to a device, in words."""
+
 
 @blueprint.get(DEVICE)
 def device(device_id: int) -> ResponseReturnValue:
     """Show one device."""
     found = devices.get(state.database(), device_id)
-    return render("devices/detail.html", **device_context(found))
+    return _respond(found, "devices/detail.html")
 
 
 @blueprint.get(f"{DEVICE}/history")
 def device_history(device_id: int) -> ResponseReturnValue:
     """Show one page of a device's history."""
     found = devices.get(state.database(), device_id)
-    before = request.args.get("before", type=_row_id)
-    history = _history_context(found, before)
-    context = {"device": found, "list_args": list_args(), "now": clock.now()}
-    return render("devices/history.html", **context, **history)
+    return _respond(found, "devices/history.html")
+
+
+@blueprint.get(f"{DEVICE}/history.<any(csv, json):extension>")
+def export_history(device_id: int, extension: str) -> ResponseReturnValue:
+    """Download the history of a device."""
+    db, now = state.database(), clock.now()
+    devices.get(db, device_id)
+    actor = state.current().actor()
+    chunks = export.run_history(db, device_id, extension, kinds=_kinds(), actor=actor, now=now)
+    return download(chunks, f"history-{device_id}", extension, now)
 
 
 def device_context(found: Device) -> dict[str, Any]:
@@ -40,25 +64,55 @@ def device_context(found: Device) -> dict[str, Any]:
         "lookalikes": lookalikes.of_device(found),
         "tokens_used": devices.tokens_used(db, found.id),
         "denied_token": devices.last_denied_token(db, found),
-        "list_args": list_args(),
         "panels": state.current().slots.device_panels(found),
-        "now": clock.now(),
         **_history_context(found),
     }
 
 
-def _history_context(found: Device, before: int | None = None) -> dict[str, Any]:
-    entries, older = devices.history_page(state.database(), found.id, before)
-    return {"history": entries, "older_history": older, "end_of_block": audit.END_OF_BLOCK}
+def _respond(found: Device, template: str) -> ResponseReturnValue:
+    """Respond with a page, or with the history alone if its filter has changed in place."""
+    args: dict[str, Any] = {"device_id": found.id, **_args(), **list_args()}
+    own_url = url_for(str(request.endpoint), **args)
+    if wants_fragment():
+        fragment = render("devices/_history.html", **_history_context(found))
+        return fragment, {"HX-Push-Url": own_url}
+    if "filtered" in request.args:
+        return redirect(own_url)  # a plain form has sent its empty fields, too
+    is_page = template == "devices/detail.html"
+    return render(template, **device_context(found) if is_page else _history_context(found))
 
 
-def _row_id(text: str) -> int:
-    """Parse the id of a row.
+def _history_context(found: Device) -> dict[str, Any]:
+    cursor = _cursor() if request.endpoint == f"{blueprint.name}.device_history" else None
+    kinds = _kinds()
+    entries, older = devices.history_page(state.database(), found.id, cursor, kinds=kinds)
+    return {
+        "device": found,
+        "history": entries,
+        "older_history": older,
+        "kind": kinds[0] if kinds else "",
+        "kind_labels": KIND_LABELS,
+        "kind_args": _args(),
+        "history_args": {**_args(), **list_args()},
+        "end_of_block": audit.END_OF_BLOCK,
+        "list_args": list_args(),
+        "now": clock.now(),
+    }
 
-    Raises:
-        ValueError: The text is not a valid id.
-    """
-    number = int(text)
-    if not 0 <= number <= MAX_ID:
-        raise ValueError(text)
-    return number
+
+def _args() -> dict[str, str]:
+    """Return the query parameters of the history, without those that are invalid."""
+    kinds = _kinds()
+    return {"kind": kinds[0]} if kinds else {}
+
+
+def _kinds() -> list[str]:
+    """Return the kind of entries in the URL, if there is one."""
+    return [kind for kind in (request.args.get("kind"),) if kind in KIND_LABELS]
+
+
+def _cursor() -> HistoryCursor | None:
+    try:
+        return HistoryCursor.parse(request.args.get("before", ""))
+    except InvalidInput:
+        return None

@@ -67,7 +67,9 @@ class LogRequest:
 
 
 def _row_id(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and int(text) <= MAX_ID else None
+    if len(text) > len(str(MAX_ID)) or not (text.isascii() and text.isdigit()):
+        return None
+    return int(text) if int(text) <= MAX_ID else None
 
 
 def _moment(text: str, end_of_day: timedelta) -> datetime | None:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from flask import request, url_for
 from flask.typing import ResponseReturnValue
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from apidevices import clock, devices, listing, state
 from apidevices.api.description import WITH_BODY, described
@@ -41,6 +41,12 @@ MAX_IDS = 1_000
 """The maximum number of ids in a request."""
 
 _ListCursor = Annotated[str, Field(pattern=CURSOR_PATTERN)]
+_HistoryCursor = Annotated[str, Field(pattern=devices.CURSOR_PATTERN)]
+_Kinds = Annotated[
+    tuple[devices.Kind, ...],
+    Field(max_length=len(devices.KINDS)),
+    BeforeValidator(lambda values: tuple(values) if isinstance(values, list) else values),
+]
 _CURSOR = "The cursor of the page, taken from the 'next' URL."
 
 
@@ -57,9 +63,12 @@ class ListQuery(Filters):
 
 
 class HistoryQuery(Request):
-    """Cursor of a device history."""
+    """Kinds of entries, and cursor of a device history."""
 
-    cursor: RowId | None = Field(None, description=_CURSOR)
+    kind: _Kinds = Field(
+        default=(), description="Keeps entries of this kind. Repeat it to keep several kinds."
+    )
+    cursor: _HistoryCursor | None = Field(None, description=_CURSOR)
 
 
 class DeviceChanges(Body):
@@ -142,11 +151,12 @@ def get_device(device_id: int) -> ResponseReturnValue:
 @blueprint.get(f"{DEVICE}/history")
 @described(HistoryPage, 400, 404, 422, tag=TAG, scope=READ, query=HistoryQuery)
 def get_device_history(device_id: int) -> ResponseReturnValue:
-    """Get the history of a device, newest first."""
+    """Get the history of a device, newest first: what it reported, and what was done to it."""
     query = parse_query(HistoryQuery)
     db = state.database()
     devices.get(db, device_id)
-    entries, older = devices.history_page(db, device_id, query.cursor)
+    cursor = devices.HistoryCursor.parse(query.cursor) if query.cursor else None
+    entries, older = devices.history_page(db, device_id, cursor, kinds=query.kind)
     return _page_response("history", list(map(history_json, entries)), older)
 
 

@@ -85,10 +85,17 @@ def show(identifier: str, wants_json: bool) -> None:
 
 @commands.command()
 @identifier
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice(devices.KINDS),
+    help="Only entries of this kind. Can be repeated.",
+)
 @as_json
-def history(identifier: str, wants_json: bool) -> None:
-    """Show the registration, changes and blocks of a device, newest first."""
-    entries = devices.history(existing_database(), find(identifier).id)
+def history(identifier: str, kinds: Sequence[str], wants_json: bool) -> None:
+    """Show what has happened to a device, newest first."""
+    entries = devices.history(existing_database(), find(identifier).id, kinds=kinds)
     if wants_json:
         print_json([history_json(entry) for entry in entries])
         return
@@ -97,7 +104,7 @@ def history(identifier: str, wants_json: bool) -> None:
         [
             [
                 time_text(entry.at),
-                entry.kind,
+                entry.kind.replace("_", " "),
                 "\n".join(_lines(entry)),
                 entry.token.name if entry.token else "",
                 entry.address,
@@ -227,12 +234,12 @@ def _until(moment: datetime | None) -> str:
 def _lines(entry: DeviceHistory) -> Iterator[str]:
     """Yield what an entry says, line by line."""
     for field, (old, new) in sorted(
-        entry.changes.items(), key=lambda change: DETAILS.index(change[0])
+        entry.changes.items(), key=lambda change: ("name", *DETAILS).index(change[0])
     ):
-        yield f"{field}: {'' if old is None else f'{old} -> '}{new}"
+        yield f"{field}: {'' if old is None else f'{old} -> '}{'(none)' if new is None else new}"
     for key, value in (entry.details or {}).items():
         if value is not None:
-            yield f"{key}: {value}"
+            yield f"{key}: {', '.join(value) if isinstance(value, list) else value}"
 
 
 def find(identifier: str) -> Device:

@@ -24,8 +24,6 @@ from apidevices.devices.queries import (
     by_ids,
     count_by_status,
     get,
-    history,
-    history_page,
     last_denied_token,
     latest_addresses,
     latest_tokens,
@@ -44,8 +42,19 @@ from apidevices.devices.tags import (
     untag,
     untag_all,
 )
+from apidevices.devices.timeline import (
+    CURSOR_PATTERN,
+    KINDS,
+    HistoryCursor,
+    Kind,
+    history,
+    history_page,
+    iterate_history,
+)
 
 __all__ = [
+    "CURSOR_PATTERN",
+    "KINDS",
     "MAX_NOTE",
     "MAX_REASON",
     "MAX_TAG",
@@ -54,6 +63,8 @@ __all__ = [
     "Change",
     "Chosen",
     "Delete",
+    "HistoryCursor",
+    "Kind",
     "Matching",
     "ReportLimits",
     "ReportNumbers",
@@ -85,6 +96,7 @@ __all__ = [
     "history",
     "history_page",
     "ids_of",
+    "iterate_history",
     "last_denied_token",
     "latest_addresses",
     "latest_tokens",

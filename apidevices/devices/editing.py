@@ -1,4 +1,4 @@
-"""Change one device in a transaction, with its audit entries and signals."""
+"""Change one device in a transaction, with its entries in audit log and history, and signals."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from apidevices.audit import Action
 from apidevices.database import Database
 from apidevices.devices.changes import Check
 from apidevices.devices.queries import load
-from apidevices.models import Device
+from apidevices.models import Device, DeviceHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,23 @@ class Edit:
     _to_send: list[Callable[[], None]] = field(default_factory=list)
 
     def record(self, action: Action, signal: Signal, **details: Any) -> None:
-        """Add an audit entry with these details, and send the signal after the commit."""
+        """Add entries to audit log and history, and send the signal after the commit.
+
+        The details are those of the audit log: the history has ``tags``, or ``old`` and ``new``
+        as the change of the name.
+        """
         subject = f"device:{self.device.id}"
         audit.record(self.session, action, subject, actor=self.actor, at=self.now, **details)
+        self.session.add(
+            DeviceHistory(
+                device_id=self.device.id,
+                kind=action.value.removeprefix("device."),
+                at=self.now,
+                changes={"name": [details["old"], details["new"]]} if "new" in details else {},
+                actor=self.actor,
+                details={"tags": details["tags"]} if "tags" in details else None,
+            )
+        )
         tags = {"tags": details["tags"]} if "tags" in details else {}
         self._to_send.append(partial(signals.send, signal, lambda: self.device, **tags))
 

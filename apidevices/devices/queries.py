@@ -1,4 +1,4 @@
-"""Read devices, their history and the tokens they have used."""
+"""Read devices and the tokens they have used."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from apidevices import clock
 from apidevices.database import Database
 from apidevices.devices import ends
 from apidevices.errors import DeviceNotFound
-from apidevices.listing import PAGE_SIZE, Count
+from apidevices.listing import Count
 from apidevices.models import (
     MAX_ID,
     ApiToken,
@@ -81,26 +81,6 @@ def by_ids(db: Database, ids: Collection[int]) -> Sequence[Device]:
     with db.read() as session:
         found = query.where(Device.id.in_(db.id_list(ids)))
         return session.scalars(found.order_by(*position)).all()
-
-
-def history_page(
-    db: Database, device_id: int, before: int | None = None
-) -> tuple[Sequence[DeviceHistory], int | None]:
-    """Return one page of a device's history, and ``before`` for the next page, if any."""
-    found = history(db, device_id, before=before, limit=PAGE_SIZE + 1)
-    shown = found[:PAGE_SIZE]
-    return shown, shown[-1].id if len(found) > PAGE_SIZE else None
-
-
-def history(
-    db: Database, device_id: int, *, before: int | None = None, limit: int | None = None
-) -> Sequence[DeviceHistory]:
-    """Return a device's history, newest first; with ``before``, only entries with a lower id."""
-    query = select(DeviceHistory).where(DeviceHistory.device_id == device_id)
-    if before is not None:
-        query = query.where(DeviceHistory.id < before)
-    with db.read() as session:
-        return session.scalars(query.order_by(DeviceHistory.id.desc()).limit(limit)).all()
 
 
 def tokens_used(db: Database, device_id: int) -> Sequence[TokenUse]:

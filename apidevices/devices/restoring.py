@@ -15,7 +15,7 @@ from apidevices.database import Database
 from apidevices.devices.bulk import Change, Step
 from apidevices.devices.records import block_details
 from apidevices.listing.search import fold, search_key, short_key
-from apidevices.models import Device, DeviceActivity, DeviceTag
+from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceTag
 
 _devices = cast(Table, Device.__table__)
 _activity = cast(Table, DeviceActivity.__table__)
@@ -54,6 +54,15 @@ class RestoreName(_Restore):
             device.name = self._states[device.id]["name"]
             device.search_key = search_key(device.identifier, device.name)
             device.activity.search_key = short_key(device.search_key)
+            session.add(
+                DeviceHistory(
+                    device_id=device.id,
+                    kind="renamed",
+                    at=self.now,
+                    changes={"name": [self._replaced[device.id], device.name]},
+                    actor=self.actor,
+                )
+            )
         return ids
 
     def details(self, device: Row[Any] | None = None) -> dict[str, Any]:
@@ -133,6 +142,8 @@ class RestoreTags(_Restore):
             self._lost[device_id] = {key: new[key] for key in new if old.get(key) != new[key]}
             self._gained[device_id] = {key: old[key] for key in old if old[key] != new.get(key)}
         self._write(session)
+        for kind, tags in (("untagged", self._lost), ("tagged", self._gained)):
+            self._add_tag_history(session, kind, {id_: tags[id_].values() for id_ in tags})
         if self.records_each:
             for device_id in found:
                 self._record(session, device_id)

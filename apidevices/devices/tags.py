@@ -216,6 +216,7 @@ class Tag(TagChange):
             for device_id in session.connection().scalars(statement):
                 changed[device_id].append(text)
         self.changed = changed
+        self._add_tag_history(session, "tagged", changed)
         return sorted(changed)
 
     def problem(self, session: Session, ids: Sequence[int]) -> InvalidInput | None:
@@ -253,4 +254,5 @@ class Untag(TagChange):
         for device_id, text in session.connection().execute(statement):
             changed[device_id].append(text)
         self.changed = changed
+        self._add_tag_history(session, "untagged", changed)
         return sorted(changed)

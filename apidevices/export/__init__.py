@@ -1,6 +1,7 @@
 """Downloads in chunks: a million rows don't fit into memory."""
 
 from apidevices.export.devices import csv_chunks, json_chunks, run
+from apidevices.export.history import run_history
 from apidevices.export.log import run_log
 
 MEDIA_TYPES = {
@@ -10,4 +11,4 @@ MEDIA_TYPES = {
 }
 """File name extension -> media type."""
 
-__all__ = ["MEDIA_TYPES", "csv_chunks", "json_chunks", "run", "run_log"]
+__all__ = ["MEDIA_TYPES", "csv_chunks", "json_chunks", "run", "run_history", "run_log"]

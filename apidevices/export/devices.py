@@ -1,6 +1,5 @@
 """Devices as CSV or JSON for downloads, in chunks: a million devices don't fit into memory."""
 
-import json
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
@@ -9,6 +8,7 @@ from typing import Any
 from apidevices import audit, listing
 from apidevices.database import Database
 from apidevices.devices import by_ids
+from apidevices.export.json_array import json_array
 from apidevices.export.spreadsheet import BYTE_ORDER_MARK, csv_rows
 from apidevices.listing import Filters, Sort
 from apidevices.models import Device
@@ -29,13 +29,8 @@ def csv_chunks(devices: Iterable[Device]) -> Iterator[str]:
 
 
 def json_chunks(devices: Iterable[Device]) -> Iterator[str]:
-    """Yield a JSON array of devices, as in the API."""
-    separator = "[\n"
-    for chunk in _chunks(devices):
-        texts = (json.dumps(fields, ensure_ascii=False) for fields in chunk)
-        yield separator + ",\n".join(texts)
-        separator = ",\n"
-    yield "[]\n" if separator == "[\n" else "\n]\n"
+    """Return a JSON array of devices, as in the API."""
+    return json_array(_chunks(devices))
 
 
 def run(

@@ -45,10 +45,11 @@ REPORTS = ("registered", "changed")
 
 
 class DeviceHistory(Base):
-    """A device's registration, a change of its details, a block or its end.
+    """A device's registration, or a change of its details, name, tags, note or block.
 
-    ``changes`` maps each changed field to ``[old, new]``; ``old`` is null if it was unknown.
-    ``actor`` and ``details`` are those of the audit log, for what administrators do.
+    ``changes`` maps each changed field to ``[old, new]``; either is null if there was no value.
+    ``actor`` is that of the audit log, for what administrators do. ``details`` has the reason and
+    the end of a block, or the ``tags`` that were added or removed.
     """
 
     __tablename__ = f"{PREFIX}device_history"
@@ -67,6 +68,16 @@ class DeviceHistory(Base):
     details: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
     token: Mapped[ApiToken | None] = relationship(lazy="joined")
+
+    @property
+    def block_details(self) -> dict[str, Any] | None:
+        """The reason and the end of a block; None for entries of another kind."""
+        return self.details if self.kind == "blocked" else None
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags that were added or removed."""
+        return list((self.details or {}).get("tags", ()))
 
 
 class DeviceToken(Base):

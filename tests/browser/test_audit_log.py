@@ -34,6 +34,26 @@ def test_filters_change_the_log_in_place(site: Site, page: Page, scripts: bool) 
     expect(page).to_have_url(f"{site.server.url}{LOG}?device={device.id}")
 
 
+@IN_EVERY_WINDOW
+def test_history_is_filtered_in_place(site: Site, page: Page, scripts: bool) -> None:
+    device = site.device(name="Stage door")
+    site.block(device, "Lost")
+    page.goto(device.path)
+    entries = page.locator(".timeline").get_by_role("listitem")
+    expect(entries).to_have_count(3)
+    with without_page_load(page, scripts):
+        kind = page.get_by_label("Kind of entries")
+        kind.focus()
+        kind.select_option("Renamed")
+        if not scripts:
+            page.get_by_role("button", name="Show").click()
+        expect(entries).to_have_count(1)
+        expect(entries).to_contain_text("Stage door")
+        expect(page).to_have_url(f"{site.server.url}{device.path}?kind=renamed")
+        if scripts:
+            expect(kind).to_be_focused()
+
+
 def test_name_of_a_person_leads_to_their_entries(site: Site, desktop: Page) -> None:
     site.block(site.device(), "Lost")
     desktop.goto(LOG)

@@ -10,7 +10,7 @@ from apidevices.database import Database
 from tests.conftest import DEVICE, NOON, UPLOADS, FakeClock, NewToken, Register, as_device, state_of
 from tests.pages.conftest import ANN
 from tests.pages.markup import Node
-from tests.pages.visitor import Page, Visitor
+from tests.pages.visitor import HTMX, Page, Visitor
 
 LIST = "/settings/api-devices"
 HOUR = timedelta(hours=1)
@@ -232,6 +232,30 @@ def test_history_shows_blocks_with_reason_end_and_actor(
     ):
         for shown in texts:
             assert shown in entry.text
+
+
+def test_history_can_be_filtered_by_kind(admin: Visitor, db: Database, register: Register) -> None:
+    for version in range(60):
+        device = register("phone-1", application_version=str(version))
+    devices.describe(db, device, name="Door", tags=["Gate"], actor="ann", now=NOON)
+    page = admin.get(f"{LIST}/{device}?kind=tagged&name=phone")
+    assert [entry.text for entry in history(page)] == [
+        "Tagged just now (2030-05-17 12:00:00 UTC) Gate By ann"
+    ]
+    assert page.root.one("a", href="/settings/audit-log?actor=ann").text == "ann"
+    chosen = page.root.one("select", name="kind").one("option", selected="")
+    assert chosen.text == "Tagged"
+    changed = admin.get(f"{LIST}/{device}?kind=changed")
+    [older] = [link for link in changed.root.all("a") if link.text == "Older entries"]
+    assert len(history(admin.get(older["href"]))) == 9
+    sent = f"{LIST}/{device}?filtered=1&kind=renamed&name=phone"
+    response = admin.client.get(sent, headers=HTMX)
+    assert response.headers["HX-Push-Url"] == f"{LIST}/{device}?kind=renamed&name=phone"
+    assert response.text.count("<li>") == 3  # one entry, and two downloads
+    assert admin.client.get(sent).location == f"{LIST}/{device}?kind=renamed&name=phone"
+    download = admin.client.get(f"{LIST}/{device}/history.csv?kind=renamed")
+    assert download.text.count("\n") == 2
+    assert "→ Door" in download.text
 
 
 def test_long_history_continues_on_another_page(admin: Visitor, register: Register) -> None:
