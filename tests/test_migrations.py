@@ -148,6 +148,16 @@ def test_devices_are_readable_after_a_downgrade_and_upgrade(app: Flask) -> None:
     assert len(devices.history(state_of(app).db, device.id)) == 2
 
 
+def test_downgrade_deletes_history_that_older_versions_cannot_read(app: Flask) -> None:
+    fill(app)
+    db = state_of(app).db
+    assert [entry.kind for entry in devices.history(db, 1)][:2] == ["blocked", "renamed"]
+    migrate(app, "downgrade", "--yes", "0013")
+    migrate(app, "upgrade")
+    kinds = [entry.kind for entry in devices.history(db, 1)]
+    assert kinds == ["blocked", "changed", "registered"]
+
+
 def test_downgrade_ends_blocks_whose_end_has_passed(app: Flask) -> None:
     db, now = state_of(app).db, clock.now()
     for days in (-1, 1):

@@ -17,6 +17,7 @@ from apidevices.errors import DeviceNotFound
 from apidevices.listing import Filters
 from apidevices.models import AuditEntry
 from apidevices.rendering import environment, render
+from apidevices.text import MAX_LENGTH
 
 MAX_OPTIONS = 200
 """How many persons and actions the form offers. With more persons, it has a text field."""
@@ -43,7 +44,7 @@ class Chip(NamedTuple):
 def audit_log() -> ResponseReturnValue:
     """Show the audit log, filtered and paged by the query string."""
     logged = LogRequest.current()
-    wanted = request.args.get("find", "").strip()
+    wanted = request.args.get("find", "").strip()[:MAX_LENGTH]
     unknown = None
     if wanted:  # the form has the name or identifier of a device, the URL its id
         device_id, unknown = _find(wanted)

@@ -158,7 +158,7 @@ def names(db: Database, entries: Iterable[AuditEntry]) -> dict[str, str]:
             ids[kind].append(int(number))
         elif entry.subject in found:
             continue
-        elif kind == "view":
+        elif kind == "view" and "name" in entry.details:
             found[entry.subject] = str(entry.details["name"])
         elif "email" in entry.details:
             found[entry.subject] = str(entry.details["email"])
