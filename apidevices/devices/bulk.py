@@ -6,7 +6,7 @@ statements for all devices rather than some for each: on SQLite, all other write
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -197,19 +197,6 @@ class Change(ABC):
         """Add an entry with the action to the history of devices."""
         kind = self.action.value.removeprefix("device.")
         add_history(self.db, session.connection(), ids, kind, self.now, self.actor, details)
-
-    def _add_tag_history(
-        self, session: Session, kind: str, tags: Mapping[int, Iterable[str]]
-    ) -> None:
-        """Add an entry with the tags that each device has gained or lost to its history."""
-        alike: dict[tuple[str, ...], list[int]] = {}
-        for device_id, changed in tags.items():
-            if some := tuple(changed):
-                alike.setdefault(some, []).append(device_id)
-        connection = session.connection()
-        for some, ids in alike.items():
-            details = {"tags": list(some)}
-            add_history(self.db, connection, sorted(ids), kind, self.now, self.actor, details)
 
 
 class Block(Change):

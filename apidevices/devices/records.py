@@ -1,6 +1,6 @@
-"""Entries of blocks and their ends in the history of devices."""
+"""Entries of blocks, their ends and tags in the history of devices."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -52,3 +52,29 @@ def add_history(
     ]
     chosen = select(*values).where(Device.id.in_(db.id_list(ids))).order_by(Device.id)
     connection.execute(insert(row).from_select(columns, chosen))
+
+
+def add_tag_history(
+    db: Database,
+    connection: Connection,
+    kind: str,
+    tags: Mapping[int, Iterable[str]],
+    at: datetime,
+    actor: str,
+) -> None:
+    """Add an entry to the history of each device, in one statement for those with equal tags.
+
+    Args:
+        db: The database.
+        connection: The connection of the transaction that changes the devices.
+        kind: The kind of the entries: ``tagged`` or ``untagged``.
+        tags: Id of a device -> the tags that it has gained or lost. Without any, it gets no entry.
+        at: The time of the entries.
+        actor: Who has changed the devices.
+    """
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for device_id, changed in tags.items():
+        if key := tuple(changed):
+            alike.setdefault(key, []).append(device_id)
+    for key, ids in alike.items():
+        add_history(db, connection, sorted(ids), kind, at, actor, {"tags": list(key)})

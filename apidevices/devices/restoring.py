@@ -13,7 +13,7 @@ from apidevices import signals
 from apidevices.audit import Action
 from apidevices.database import Database
 from apidevices.devices.bulk import Change, Step
-from apidevices.devices.records import block_details
+from apidevices.devices.records import add_tag_history, block_details
 from apidevices.listing.search import fold, search_key, short_key
 from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceTag
 
@@ -143,7 +143,8 @@ class RestoreTags(_Restore):
             self._gained[device_id] = {key: old[key] for key in old if old[key] != new.get(key)}
         self._write(session)
         for kind, tags in (("untagged", self._lost), ("tagged", self._gained)):
-            self._add_tag_history(session, kind, {id_: tags[id_].values() for id_ in tags})
+            texts = {device_id: some.values() for device_id, some in tags.items()}
+            add_tag_history(self.db, session.connection(), kind, texts, self.now, self.actor)
         if self.records_each:
             for device_id in found:
                 self._record(session, device_id)

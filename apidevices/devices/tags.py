@@ -19,6 +19,7 @@ from apidevices.devices.bulk import Change
 from apidevices.devices.changes import Check, allow
 from apidevices.devices.chosen import Chosen
 from apidevices.devices.editing import Edit, editing
+from apidevices.devices.records import add_tag_history
 from apidevices.errors import InvalidInput
 from apidevices.listing.search import fold
 from apidevices.models import Device, DeviceTag
@@ -183,6 +184,10 @@ class TagChange(Change):
         """Return the tags that the device has gained or lost, or the tags of the change."""
         return {"tags": list(self._tags.values()) if device is None else self.changed[device.id]}
 
+    def _add_history_of_tags(self, session: Session, kind: str) -> None:
+        connection = session.connection()
+        add_tag_history(self.db, connection, kind, self.changed, self.now, self.actor)
+
     def signal_details(self, device: Device) -> dict[str, Any]:
         """Return the tags that the device has gained or lost."""
         return {"tags": self.changed[device.id]}
@@ -216,7 +221,7 @@ class Tag(TagChange):
             for device_id in session.connection().scalars(statement):
                 changed[device_id].append(text)
         self.changed = changed
-        self._add_tag_history(session, "tagged", changed)
+        self._add_history_of_tags(session, "tagged")
         return sorted(changed)
 
     def problem(self, session: Session, ids: Sequence[int]) -> InvalidInput | None:
@@ -254,5 +259,5 @@ class Untag(TagChange):
         for device_id, text in session.connection().execute(statement):
             changed[device_id].append(text)
         self.changed = changed
-        self._add_tag_history(session, "untagged", changed)
+        self._add_history_of_tags(session, "untagged")
         return sorted(changed)
