@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from apidevices import clock, devices, tokens
 from apidevices.activity import ActivityBuffer
-from apidevices.admin.frame import time_element
+from apidevices.admin import times
 from apidevices.database import Database
 from apidevices.devices.queries import load
 from apidevices.models import ApiToken, AuditEntry
@@ -157,6 +157,6 @@ def test_prune_repairs_everything_that_a_host_with_a_wrong_clock_has_stored(
 
 
 def test_pages_show_a_wrong_time_of_an_event_as_unknown(now: datetime) -> None:
-    assert "time unknown" in time_element(FUTURE, now, is_past=True)
-    assert "just now" in time_element(now + timedelta(hours=23), now, is_past=True)
-    assert ">in " in time_element(FUTURE, now)
+    assert "time unknown" in times.element(FUTURE, now, is_past=True)
+    assert "just now" in times.element(now + timedelta(hours=23), now, is_past=True)
+    assert ">in " in times.element(FUTURE, now)

@@ -1,19 +1,16 @@
 """The blueprint of the admin pages: access control, security headers, template globals."""
 
 import hashlib
-from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-import humanize
 from flask import Response, abort, current_app, g, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
-from markupsafe import Markup
 from werkzeug.urls import iri_to_uri
 
 from apidevices import clock, devices, paths, state
-from apidevices.admin import theme
+from apidevices.admin import theme, times
 from apidevices.admin.htmx import is_boosted, is_htmx
 from apidevices.admin.messages import pop_messages, status_response
 from apidevices.config import Settings
@@ -198,48 +195,6 @@ def static_url(filename: str) -> str:
     return url_for("apidevices.static", filename=filename, v=_version(filename))
 
 
-def time_element(
-    moment: datetime, now: datetime, *, show_exact: bool = False, is_past: bool = False
-) -> Markup:
-    """Return a ``<time>`` element with a relative time.
-
-    The exact time is in its tooltip and available to screen readers. With ``show_exact`` it is
-    visible as well. With ``is_past``, the time is that of an event: static/times.js keeps it
-    current; if it is in the future, the clock of a host was wrong.
-    """
-    date, time = f"{moment:%Y-%m-%d}", f"{moment:%H:%M:%S} UTC"
-    try:
-        relative = humanize.naturaltime(moment, when=now)
-        if relative.endswith(" from now"):
-            relative = f"in {relative.removesuffix(' from now')}"
-    except (ValueError, OverflowError):  # too far away for humanize
-        relative = f"{date} {time}"
-    if is_past and moment > now + clock.MAX_AHEAD:
-        relative = "time unknown"
-    elif relative == "now" or (is_past and moment > now):
-        relative = "just now"
-    seconds = int((now - moment).total_seconds())
-    age = f' data-age="{seconds}"' if is_past and seconds >= 0 else ""
-    milliseconds = moment.microsecond // 1000  # HTML allows no microseconds
-    kind = "exact muted" if show_exact else "visually-hidden"
-    # Markup.format would take longer than the rest of a row. Nothing here needs to be escaped.
-    return Markup(  # noqa: S704
-        f'<time datetime="{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds:03}Z"{age}'
-        f' title="{date} {time}">{relative}<span class="{kind}">'
-        f" (<span>{date}</span> <span>{time}</span>)</span></time>"
-    )
-
-
-def short_time_element(moment: datetime, now: datetime) -> Markup:
-    """Return a ``<time>`` element with the clock time if a time is within a day, else the day."""
-    is_soon = moment - now < timedelta(days=1)
-    return Markup('<time datetime="{}" data-short="{}">{}</time>').format(
-        f"{moment:%Y-%m-%dT%H:%M:%SZ}",
-        "clock" if is_soon else "day",
-        f"{moment:%H:%M} UTC" if is_soon else f"{moment:%-d %b}",
-    )
-
-
 def navigation() -> list[Link]:
     """Return the links to the admin pages, followed by those of the application."""
     links = [Link("API Devices", url_for("apidevices.device_list"))]
@@ -296,8 +251,8 @@ environment.globals.update(
     apidevices_csrf=generate_csrf,
     apidevices_static=static_url,
     apidevices_theme=theme.stylesheet_url,
-    apidevices_time=time_element,
-    apidevices_short_time=short_time_element,
+    apidevices_time=times.element,
+    apidevices_short_time=times.short_element,
     apidevices_messages=pop_messages,
     apidevices_navigation=navigation,
     apidevices_account=account,
