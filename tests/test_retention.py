@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
-from apidevices import audit, clock, devices, limits, upkeep
+from apidevices import audit, clock, limits, preferences, upkeep
 from apidevices.database import Database
 from apidevices.models import AuditEntry, DeviceActivity, DeviceHistory, RateLimit
 from apidevices.standalone import uploads
@@ -155,7 +155,7 @@ def test_other_writers_get_their_turn_between_batches(
     pruning.start()
     left: set[int] = set()
     while pruning.is_alive():
-        devices.rename(db, 1, f"name {len(left)}", actor="ann", now=now)
+        preferences.store(db, "ann", shortcuts=len(left) % 2 == 0)
         left.add(count(db, "HISTORY"))
     pruning.join()
     assert counting.writes == 4

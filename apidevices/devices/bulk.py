@@ -232,6 +232,7 @@ class Block(Change):
                 "block_reason": self._reason,
                 "blocked_by": self.actor,
                 "blocked_until": self._until,
+                "denied_before_block": ends.DENIED_COUNT,
             },
             activity={"blocked": True, "last_activity_at": self.now},
         )

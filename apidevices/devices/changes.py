@@ -86,6 +86,7 @@ def block(
             device.block_reason, device.blocked_by = reason, actor
             device.blocked_until = until if isinstance(until, datetime) else None
             device.activity.blocked = True
+            device.denied_before_block = device.activity.denied_count
             changed.append(signals.device_blocked)
             is_new = True
         else:

@@ -77,6 +77,15 @@ def end_blocks_if_possible(db: Database, now: datetime) -> None:
         logger.info("Could not record blocks that have ended: %s", error)
 
 
+DENIED_COUNT = (
+    select(DeviceActivity.denied_count)
+    .where(DeviceActivity.device_id == Device.id)
+    .correlate(Device)
+    .scalar_subquery()
+)
+"""The present count of denied requests, for an update of devices."""
+
+
 def end_in(db: Database, session: Session, ids: Collection[int], now: datetime) -> Sequence[int]:
     """Record the ended blocks of locked devices in the transaction of ``session``.
 

@@ -101,6 +101,8 @@ class Device(Base):
     note: Mapped[str | None] = mapped_column(Text)
     # When the block ends by itself; None for a block without an end.
     blocked_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    # The denied_count of the activity when the latest block began; None if that is unknown.
+    denied_before_block: Mapped[int | None] = mapped_column(BigInteger)
 
     activity: Mapped["DeviceActivity"] = relationship(lazy="joined", innerjoin=True)
     # Tags contain no commas. Loading them in the same query takes half the time of a relationship.
@@ -123,6 +125,13 @@ class Device(Base):
     def status(self) -> Literal["active", "blocked"]:
         """Whether the device is blocked, as text for pages and JSON."""
         return "blocked" if self.is_blocked_at(clock.now()) else "active"
+
+    @property
+    def denied_since_block(self) -> int | None:
+        """How many requests have been denied since the latest block began. None if unknown."""
+        if self.denied_before_block is None:
+            return None
+        return self.activity.denied_count - self.denied_before_block
 
     def is_blocked_at(self, moment: datetime) -> bool:
         """Return whether the device is blocked at a time."""

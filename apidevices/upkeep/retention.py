@@ -11,6 +11,7 @@ from apidevices import clock, limits
 from apidevices.config import Settings
 from apidevices.models import (
     AuditEntry,
+    Device,
     DeviceActivity,
     DeviceHistory,
     Operation,
@@ -127,6 +128,10 @@ def _old_operations(now: datetime) -> Select[Any]:
 
 
 def _reset_denials(session: Session, rows: ColumnElement[bool], _now: datetime) -> int:
+    denied = Device.id.in_(select(DeviceActivity.device_id).where(rows))
+    counted = select(Device.id).where(denied, Device.denied_before_block > 0).order_by(Device.id)
+    ids = session.scalars(counted.with_for_update(key_share=True)).all()
+    session.execute(update(Device).where(Device.id.in_(ids)).values(denied_before_block=0))
     change = update(DeviceActivity).where(rows)
     return execute(
         session,

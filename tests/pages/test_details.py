@@ -145,12 +145,26 @@ def test_details_show_the_number_of_denied_requests(
     shown = fact(details(admin), "Denied requests")
     assert shown.text.startswith("2, most recently")
     assert timestamp(shown) == "2030-05-17T12:02:00.000Z"
-    assert fact(details(admin), "Denied in total").text == "2 requests"
+    assert fact(details(admin), "Denied since the block").text == "2 requests"
     admin.submit(details(admin), "/unblock")
     fake_clock.set(NOON + timedelta(minutes=3))
     admin.submit(details(admin), "/block")
-    shown = fact(details(admin), "Denied in total")
-    assert shown.text.split() == ["2", "requests", "none", "since", "this", "block"]
+    assert phone.call(NOON + timedelta(minutes=4)) == 403
+    shown = fact(details(admin), "Denied since the block")
+    assert shown.text.split() == ["1", "request", "3", "in", "total"]
+
+
+def test_denied_requests_are_counted_since_the_block_of_many_devices(
+    admin: Visitor, phone: Phone
+) -> None:
+    phone.call()
+    admin.submit(details(admin), "/block")
+    phone.call(NOON + timedelta(minutes=1))
+    admin.submit(details(admin), "/unblock")
+    bulk = "/settings/api-devices/bulk?action=block&all=1"
+    admin.submit(admin.get(bulk), "/bulk")
+    phone.call(NOON + timedelta(minutes=2))
+    assert fact(details(admin), "Denied since the block").text.split()[0] == "1"
 
 
 def test_used_tokens_link_to_the_tokens_page(
