@@ -76,7 +76,8 @@ def test_changed_details_write_one_history_entry(
     fake_clock.set(NOON)
     updated = as_device(new_token(name="second"), os="iOS", os_version="26", model="iPhone 14")
     client.get(DEVICE, headers=updated, environ_overrides={"REMOTE_ADDR": "198.51.100.7"})
-    entry, _ = administrator.history()
+    first_use, entry, _ = administrator.history()
+    assert first_use["kind"] == "token_first_used"
     assert entry["kind"] == "changed"
     assert entry["at"] == "2030-05-17T12:00:00.000000Z"
     assert entry["changes"] == {
