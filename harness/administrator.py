@@ -30,7 +30,8 @@ class SignedIn:
     def open(self, path: str, body: bytes | None = None) -> HTTPResponse:
         """Request a page and return the response, which has not been read yet."""
         url = path if path.startswith("http") else f"{self._server.url}{path}"
-        return cast(HTTPResponse, self._browser.open(Request(url, body), timeout=60))  # noqa: S310
+        request = Request(url, body)  # noqa: S310 - it is always an HTTP URL
+        return cast(HTTPResponse, self._browser.open(request, timeout=60))
 
     def read(self, path: str) -> str:
         """Return the HTML of a page."""

@@ -30,7 +30,7 @@ class LogRequest:
     """
 
     filter_args: dict[str, str] = field(default_factory=dict)
-    filters: LogFilters = LogFilters()  # noqa: RUF009 - it is immutable
+    filters: LogFilters = field(default_factory=LogFilters)
     cursor: Cursor | None = None
 
     @classmethod

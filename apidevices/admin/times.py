@@ -32,8 +32,8 @@ def element(
     age = f' data-age="{seconds}"' if is_past and seconds >= 0 else ""
     milliseconds = moment.microsecond // 1000  # HTML allows no microseconds
     kind = "exact muted" if show_exact else "visually-hidden"
-    # Markup.format would take longer than the rest of a row. Nothing here needs to be escaped.
-    return Markup(  # noqa: S704
+    # Markup.format would take longer than the rest of a row.
+    return Markup(  # noqa: S704 - nothing here needs to be escaped
         f'<time datetime="{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds:03}Z"{age}'
         f' title="{date} {time}">{relative}<span class="{kind}">'
         f" (<span>{date}</span> <span>{time}</span>)</span></time>"

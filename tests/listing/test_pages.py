@@ -36,6 +36,7 @@ from tests.listing.conftest import LATER, identifiers
     st.one_of(
         st.tuples(
             st.sampled_from(["activity", "-activity", "first_seen", "-first_seen"]),
+            # Hypothesis requires a limit without a time zone.
             st.datetimes(datetime(1970, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
         ),
         st.tuples(
