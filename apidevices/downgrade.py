@@ -11,8 +11,10 @@ from apidevices.database import Database, sqlite_module
 from apidevices.errors import APIDevicesError
 from apidevices.models import PREFIX
 
-# The search index and what the list is filtered by, which an upgrade builds again.
-_DERIVED = (f"{PREFIX}device_search", f"{PREFIX}device_keys", f"{PREFIX}details")
+# The search index, what the list is filtered by, and counted figures: an upgrade builds them again.
+_DERIVED = tuple(
+    f"{PREFIX}{name}" for name in ("device_search", "device_keys", "details", "snapshots")
+)
 _DERIVED_COLUMN = "details_id"
 
 Columns = dict[str, set[str]]

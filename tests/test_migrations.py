@@ -39,6 +39,7 @@ from apidevices.models import (
     Preferences,
     SavedView,
 )
+from apidevices.snapshots import Snapshot
 from apidevices.standalone import accounts, uploads
 from apidevices.standalone.accounts import addresses
 from apidevices.standalone.migrations import upgrade
@@ -98,6 +99,7 @@ def fill(app: Flask) -> None:
             ]
         )
         limits.take(db, session, limits.Limit("test", 2, limits.HOUR), "token:1", now)
+    Snapshot(db, "test", lambda _session, _now: {"devices": 1}).latest(now, patience=5)
     uploads.store(db, b"[1]", device_id=device_id, token_id=token.id, now=now)
     with app.app_context():
         user = accounts.create(db, "ann@example.com", "correct horse", actor="ann", now=now)

@@ -70,6 +70,14 @@ class Backend(ABC):
     ) -> dict[str, str]:
         """Return the statement parameters that carry the rows."""
 
+    @abstractmethod
+    def reads_hold_up_writes(self, session: Session) -> bool:
+        """Return whether writes wait until a transaction that reads has ended."""
+
+    @abstractmethod
+    def run_calmly(self, session: Session) -> None:
+        """Run the queries of this transaction on one core, without preparations that cost time."""
+
     def after_fork(self) -> None:
         """Drop connections and locks inherited from the parent process."""
         self.engine.dispose(close=False)

@@ -39,6 +39,10 @@ _SET_DEFAULT_LOCK_TIMEOUT = """
     SELECT pid <> %(pid)s, set_config('lock_timeout', %(timeout)s, pid <> %(pid)s)
     FROM pg_backend_pid() AS pid
 """
+_CALM = select(
+    func.set_config("max_parallel_workers_per_gather", "0", True),
+    func.set_config("jit", "off", True),
+)
 _IS_POOLED = "apidevices.is_pooled"
 _TAKE_EXCLUSIVE_LOCK = select(func.pg_advisory_xact_lock(int.from_bytes(b"apidevic")))
 
@@ -89,6 +93,14 @@ class PostgresBackend(Backend):
         """Return the time at which the current transaction began."""
         # A subquery, because PostgreSQL then computes the time once rather than for each row.
         return literal_column(f"(SELECT now() + interval '{ahead.total_seconds():.0f} seconds')")
+
+    def reads_hold_up_writes(self, session: Session) -> bool:
+        """Return False: reads and writes don't wait for each other."""
+        return False
+
+    def run_calmly(self, session: Session) -> None:
+        """Turn off parallel workers and the compilation of queries for this transaction."""
+        session.execute(_CALM)
 
     def time_text(self, moment: datetime) -> str:
         """Format a time in UTC."""

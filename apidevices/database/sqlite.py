@@ -121,6 +121,13 @@ class SqliteBackend(Backend):
         """Return the rows as one JSON array."""
         return {"new": json.dumps(rows)}
 
+    def reads_hold_up_writes(self, session: Session) -> bool:
+        """Return whether the file is in a journal mode in which reads and writes exclude others."""
+        return session.connection().exec_driver_sql("PRAGMA journal_mode").scalar() != "wal"
+
+    def run_calmly(self, session: Session) -> None:
+        """Do nothing: a query runs on one core."""
+
     def after_fork(self) -> None:
         """Drop connections and the lock, which a thread of the parent process may hold."""
         super().after_fork()

@@ -7,6 +7,7 @@ from apidevices.models.administration import (
     Preferences,
     RateLimit,
     SavedView,
+    StoredSnapshot,
 )
 from apidevices.models.base import MAX_ADDRESS, MAX_ID, PREFIX, Base, Id, UTCDateTime
 from apidevices.models.devices import Device, DeviceActivity, DeviceTag
@@ -34,5 +35,6 @@ __all__ = [
     "Preferences",
     "RateLimit",
     "SavedView",
+    "StoredSnapshot",
     "UTCDateTime",
 ]

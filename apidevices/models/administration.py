@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from apidevices.models.base import PREFIX, Base, Id, UTCDateTime, primary_key
@@ -86,6 +86,21 @@ class RateLimit(Base):
     key: Mapped[str] = mapped_column(String(320), primary_key=True)
     # When the limit has fully recovered, in microseconds since 1970.
     full_at: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class StoredSnapshot(Base):
+    """Figures of the whole fleet, counted in the background: see ``snapshots``."""
+
+    __tablename__ = f"{PREFIX}snapshots"
+
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    # When the figures were right; None while they are counted for the first time.
+    taken_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    figures: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    # How long the latest count took.
+    seconds: Mapped[float] = mapped_column(Float)
+    # By the database's clock: until then, nobody else may count.
+    leased_until: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class AuditEntry(Base):
