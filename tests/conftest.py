@@ -1,5 +1,6 @@
 """Fixtures that run the standalone application in the test's process, and shared helpers."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,12 @@ NOON = datetime(2030, 5, 17, 12, tzinfo=UTC)
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.register_profile("torture", deadline=None)
 hypothesis.settings.load_profile("tests")
+
+
+def pytest_collection_finish() -> None:
+    """Make Python collect garbage less often, which would take a fifth of the tests' time."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def make_standalone_app() -> Flask:
