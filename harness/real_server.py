@@ -235,7 +235,7 @@ class RealServer(ServerProcess):
     def stop(self) -> None:
         """Stop the server with SIGTERM and wait until it has exited."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)  # a worker that is just starting is killed after 30
+        self.process.wait(30)
 
     def flask(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run ``flask …`` on the same instance, in its own process."""

@@ -45,6 +45,8 @@ RESERVED_FILES = 64
 GRACEFUL_TIMEOUT = 30
 """Seconds for requests in flight to complete when the server stops."""
 
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+
 
 class _Server(uvicorn.Server):
     """uvicorn's server, except that it leaves the process alive when it has stopped."""
@@ -93,6 +95,11 @@ class Worker(UvicornWorker):
         self._server = _Server(self.config)
         self._replaces_server = "GUNICORN_PID" in os.environ
 
+    def init_signals(self) -> None:
+        """Set the signal handlers of a worker, then receive the signals sent since the fork."""
+        super().init_signals()
+        _receive_stop_signals()
+
     async def callback_notify(self) -> None:
         """Tell the master that this process is alive, and disconnect clients that are overdue."""
         self.notify()
@@ -130,6 +137,10 @@ class Worker(UvicornWorker):
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
 
+def _receive_stop_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
+
+
 def _prepare_replacement(arbiter: Arbiter) -> None:
     """Correct what gunicorn would pass to the server that replaces this one."""
     arbiter.START_CTX["args"] = sys.orig_argv  # gunicorn's guess is wrong for python -m apidevices
@@ -143,10 +154,15 @@ def _prepare_replacement(arbiter: Arbiter) -> None:
             os.dup2(copy, number)
 
 
-def _assign_metrics_row(arbiter: Arbiter, worker: Worker) -> None:
-    """Give a new worker a row of the metrics that no living worker uses."""
+def _prepare_worker(arbiter: Arbiter, worker: Worker) -> None:
+    """Prepare the fork of a worker.
+
+    The worker gets a row of the metrics that no living worker uses. Signals to stop wait until it
+    can receive them: gunicorn's handlers, which it inherits, would lose them.
+    """
     used = {other.metrics_row for other in arbiter.WORKERS.values()}
     worker.metrics_row = min(set(range(ROWS)) - used)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
 
 
 class Server(BaseApplication):
@@ -163,6 +179,7 @@ class Server(BaseApplication):
         self.metrics = SharedTable()
         self._create_app = create_app
         super().__init__()
+        os.register_at_fork(after_in_parent=_receive_stop_signals)
 
     def load_config(self) -> None:
         """Pass the settings to gunicorn."""
@@ -176,7 +193,7 @@ class Server(BaseApplication):
             "pre_exec": _prepare_replacement,
             "proc_name": "apidevices",
             "logconfig_dict": logs.configuration(self.settings),
-            "pre_fork": _assign_metrics_row,
+            "pre_fork": _prepare_worker,
         }
         for name, value in options.items():
             self.cfg.set(name, value)

@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from apidevices.clock import now, rfc3339
-from harness.real_server import RealServer, Response, read_response, wait_until
+from harness.real_server import PROGRAM, RealServer, Response, read_response, wait_until
 from tests.conftest import DEVICE, UPLOADS, StartServer, as_device
 from tests.server.threads import Threads
 
@@ -45,6 +46,29 @@ def rejects_connections(server: RealServer) -> bool:
     except ConnectionRefusedError:
         return True
     return False
+
+
+SLOW_FORK = """
+import runpy, sys, time
+from gunicorn import util
+def set_title(title):
+    if title.startswith("worker"):
+        time.sleep(1)
+util._setproctitle = set_title
+sys.argv = sys.orig_argv = [sys.argv[1]]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+"""Runs the server with workers that need a second from the fork to their signal handlers."""
+
+
+def test_server_stops_at_once_while_its_workers_start(tmp_path: Path) -> None:
+    python, app = PROGRAM
+    server = RealServer(tmp_path / "instance", program=(python, "-c", SLOW_FORK, app))
+    server.launch()
+    wait_until(lambda: server.workers, 30)
+    started = time.monotonic()
+    server.stop()
+    assert time.monotonic() - started < 15  # gunicorn kills workers after 30 seconds
 
 
 @pytest.mark.database("sqlite")
