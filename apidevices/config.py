@@ -128,7 +128,8 @@ class Settings(BaseModel):
         " with the database is full. The standalone application's default is 64.",
     )
     keep_history_days: int = _days(730, "the history of devices")
-    keep_denials_days: int = _days(365, "the count and time of a device's denied attempts")
+    keep_denials_days: int = _days(365, "the counts and times of a device's denied attempts")
+    keep_activity_days: int = _days(90, "the daily counts of a device's requests")
     keep_audit_days: int = _days(730, "the audit log")
 
     accent_color: str = Field(

@@ -11,7 +11,7 @@ from apidevices import devices, signals
 from apidevices.database import Database
 from apidevices.devices import Matching, reporting
 from apidevices.listing import Filters, search
-from apidevices.models import Base, Device, DeviceActivity
+from apidevices.models import Base, Device, DeviceActivity, DeviceDenials
 from apidevices.standalone import client_api
 from tests.conftest import (
     DEVICE,
@@ -85,6 +85,7 @@ def test_delete_can_keep_the_block_and_nothing_else(
     state_of(client.application).activity.close()
     with db.write() as session:
         session.execute(update(DeviceActivity).values(last_denied_address=None))
+        session.execute(update(DeviceDenials).values(address=None))
     stored = everything_stored(db).lower()
     assert {word for word in PERSONAL if word in stored} == {"phone-1", "anna", "lost it"}
     kept = administrator.device()

@@ -90,6 +90,9 @@ def fill(app: Flask) -> None:
     rename = partial(devices.rename, db, device_id, "Front desk")
     operations.record(db, "rename", rename, actor="ann", now=now)
     devices.block(db, device_id, reason="lost", actor="ann", now=now)
+    state_of(app).activity.record_request(device_id, token.id, now, upload=True)
+    state_of(app).activity.record_denial(device_id, now, token.id, "192.0.2.1")
+    state_of(app).activity.flush(counts=True)
     with db.write() as session:
         session.add_all(
             [

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from flask import Flask
@@ -12,7 +12,14 @@ from sqlalchemy.orm import Session
 
 from apidevices import audit, clock, limits, preferences, upkeep
 from apidevices.database import Database
-from apidevices.models import AuditEntry, DeviceActivity, DeviceHistory, RateLimit
+from apidevices.models import (
+    AuditEntry,
+    DeviceActivity,
+    DeviceDay,
+    DeviceDenials,
+    DeviceHistory,
+    RateLimit,
+)
 from apidevices.standalone import uploads
 from apidevices.standalone.models import Upload
 from apidevices.upkeep import tasks
@@ -123,6 +130,35 @@ def test_prune_deletes_rate_limits_that_have_recovered_or_are_years_ahead(
     with db.read() as session:
         kept = session.scalars(select(RateLimit.key)).all()
     assert [key for key in kept if key.startswith("test:")] == ["test:current"]
+
+
+def test_prune_deletes_days_that_are_older_than_the_setting(
+    app: Flask, db: Database, register: Register, now: datetime
+) -> None:
+    device_id, other = register("phone-1", now), register("phone-2", now)
+    ago = [(now - timedelta(days=days)).date() for days in range(400)]
+
+    def group(day: date) -> DeviceDenials:
+        return DeviceDenials(device_id=device_id, day=day, denied=1, first_at=now, last_at=now)
+
+    with db.write() as session:
+        for days in (0, 90, 91, 399):
+            session.add(DeviceDay(device_id=device_id, day=ago[days], requests=1, uploads=0))
+        session.add(DeviceDay(device_id=other, day=ago[1], requests=1, uploads=0))
+        session.add_all(group(ago[days]) for days in (365, 366))
+    planned = Cli(app).succeed("prune", "--dry-run").splitlines()[2:]
+    pruned = Cli(app).succeed("prune").splitlines()[2:]
+    assert planned == pruned
+    lines = [line.split()[-1] for line in pruned if "counts of devices" in line]
+    assert lines == ["1"]
+    with db.read() as session:
+        kept = select(DeviceDay.device_id, DeviceDay.day).order_by(DeviceDay.day)
+        assert session.execute(kept).all() == [
+            (device_id, ago[90]),
+            (other, ago[1]),
+            (device_id, ago[0]),
+        ]
+        assert session.scalars(select(DeviceDenials.day)).all() == [ago[365]]
 
 
 # --- batches -----------------------------------------------------------------------------------

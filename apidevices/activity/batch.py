@@ -15,7 +15,10 @@ from typing import TypeVar
 Origin = tuple[str, int | None]
 """Where a request came from: the address, or an empty text if unknown, and the id of the token."""
 
-Key = TypeVar("Key", int, tuple[int, int])
+DeviceAndDay = tuple[int, str]
+"""The id of a device, and a day such as ``2030-05-17``."""
+
+Key = TypeVar("Key", int, tuple[int, int], DeviceAndDay)
 Value = TypeVar("Value", int, str, Origin)
 
 
@@ -26,11 +29,11 @@ class Batch:
     # device id -> time
     active_at: dict[int, str] = field(default_factory=dict)
     upload_at: dict[int, str] = field(default_factory=dict)
-    denied_at: dict[int, str] = field(default_factory=dict)
-    # device id -> number of denied requests
-    denied: dict[int, int] = field(default_factory=dict)
-    # device id -> address and token id of the last denied request
-    denied_from: dict[int, Origin] = field(default_factory=dict)
+    # (device id, day) -> number of denied requests, first and last time, and origin of the last
+    denied: dict[DeviceAndDay, int] = field(default_factory=dict)
+    first_denied_at: dict[DeviceAndDay, str] = field(default_factory=dict)
+    last_denied_at: dict[DeviceAndDay, str] = field(default_factory=dict)
+    denied_from: dict[DeviceAndDay, Origin] = field(default_factory=dict)
     # (device id, token id) -> when the device first and last used the token
     first_used_at: dict[tuple[int, int], str] = field(default_factory=dict)
     last_used_at: dict[tuple[int, int], str] = field(default_factory=dict)
@@ -47,7 +50,7 @@ class Batch:
     @property
     def device_ids(self) -> Collection[int]:
         """The ids of all devices with activity."""
-        return self.active_at.keys() | self.upload_at.keys() | self.denied.keys()
+        return self.active_at.keys() | self.upload_at.keys() | {id_ for id_, _ in self.denied}
 
     def add_request(self, device_id: int, time: str, *, upload: bool) -> None:
         """Add an allowed request by a device."""
@@ -55,13 +58,18 @@ class Batch:
         if upload:
             _keep_latest(self.upload_at, device_id, time)
 
-    def add_denials(self, device_id: int, count: int, last: str, origin: Origin) -> None:
-        """Add denied requests by a device; ``origin`` is that of the last one."""
-        self.denied[device_id] = self.denied.get(device_id, 0) + count
-        known = self.denied_at.get(device_id)
+    def add_denials(
+        self, key: DeviceAndDay, count: int, first: str, last: str, origin: Origin
+    ) -> None:
+        """Add denied requests by a device on a day; ``origin`` is that of the last one."""
+        self.denied[key] = self.denied.get(key, 0) + count
+        known = self.first_denied_at.get(key)
+        if known is None or first < known:
+            self.first_denied_at[key] = first
+        known = self.last_denied_at.get(key)
         if known is None or known <= last:
-            self.denied_at[device_id] = last
-            self.denied_from[device_id] = origin
+            self.last_denied_at[key] = last
+            self.denied_from[key] = origin
 
     def add_token_use(self, token_id: int, time: str) -> None:
         """Add a request with a token."""
@@ -80,19 +88,21 @@ class Batch:
             _keep_latest(self.active_at, device_id, time)
         for device_id, time in newer.upload_at.items():
             _keep_latest(self.upload_at, device_id, time)
-        for device_id, count in newer.denied.items():
-            last = newer.denied_at[device_id]
-            self.add_denials(device_id, count, last, newer.denied_from[device_id])
+        for key, count in newer.denied.items():
+            times = newer.first_denied_at[key], newer.last_denied_at[key]
+            self.add_denials(key, count, *times, newer.denied_from[key])
         for pair, first in newer.first_used_at.items():
             self.add_device_token(pair, first, newer.last_used_at[pair])
         for token_id, time in newer.token_used_at.items():
             self.add_token_use(token_id, time)
-        for times in (self.active_at, self.upload_at, self.denied_at):
-            _drop_oldest(times, limit)
+        for active_at in (self.active_at, self.upload_at):
+            _drop_oldest(active_at, limit)
         _drop_oldest(self.denied, limit)
+        for denied_at in (self.first_denied_at, self.last_denied_at):
+            _drop_oldest(denied_at, limit)
         _drop_oldest(self.denied_from, limit)
-        for uses in (self.first_used_at, self.last_used_at):
-            _drop_oldest(uses, limit)
+        for used_at in (self.first_used_at, self.last_used_at):
+            _drop_oldest(used_at, limit)
 
 
 def _keep_latest(times: dict[Key, str], key: Key, time: str) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from apidevices import metrics
 from apidevices.activity.batch import Batch
+from apidevices.activity.counts import Counter
 from apidevices.activity.writer import ActivityWriter
 from apidevices.database import Database, DatabaseUnavailable
 from apidevices.metrics import Metrics
@@ -45,8 +46,8 @@ class ActivityBuffer:
     Args:
         db: The database to write to.
         interval: Seconds between two flushes.
-        limit: How many devices, and how many (device, token) pairs, to keep at most while the
-            database is unavailable.
+        limit: How many devices, how many (device, token) pairs and how many daily counts to keep
+            at most while the database is unavailable.
         metrics: Counts flushes.
     """
 
@@ -69,6 +70,7 @@ class ActivityBuffer:
         self._db = db
         self._metrics = metrics or Metrics()
         self._writer = ActivityWriter(db)
+        self._counter = Counter(db, limit)
         self._interval = interval
         self._limit = limit
         self._reset()
@@ -96,33 +98,33 @@ class ActivityBuffer:
         """
         self._record((device_id, token_id, now, False, address or ""))
 
-    def flush(self) -> None:
-        """Write all activity recorded before this call.
+    def flush(self, *, counts: bool = False) -> None:
+        """Write all activity recorded before this call; daily counts only if they are due.
 
         Errors are logged, not raised; the next flush retries.
+
+        Args:
+            counts: Write the daily counts even if they are not due.
         """
         with self._flush_lock:
             started = monotonic()
             with self._lock:
                 self._merge_events()
                 batch, self._batch = self._batch, Batch()
-            if not batch:
-                self._complete_until = started
-                return
+                counts = counts or self._counter.is_due
             try:
-                with self._db.write(essential=False) as session:
-                    self._writer.write(session.connection(), batch)
-                with self._lock:
-                    if len(self._written) + len(batch.last_used_at) <= self._limit:
-                        self._written.update(batch.last_used_at)
-                self._count_flush(len(batch), started)
+                if batch:
+                    self._write(batch)
+                    self._count_flush(len(batch), started)
+                self._complete_until = started
+                if counts:
+                    self._counter.write(self._lock)
             except Exception as error:  # of any kind: the thread must survive to retry
                 self._metrics.count(metrics.FLUSH_ERRORS)
                 if not isinstance(error, DatabaseUnavailable):  # it has been logged
                     logger.warning("Could not write activity times; retrying: %s", error)
                 with self._lock:
-                    batch.extend(self._batch, self._limit)
-                    self._batch = batch
+                    self._counter.drop_oldest()
 
     @property
     def load(self) -> BufferLoad:
@@ -146,14 +148,26 @@ class ActivityBuffer:
     def close(self) -> None:
         """Flush and stop the thread. Called automatically when the process exits."""
         self._closed.set()
-        self.flush()
+        self.flush(counts=True)
+
+    def _write(self, batch: Batch) -> None:
+        try:
+            with self._db.write(essential=False) as session:
+                self._writer.write(session.connection(), batch)
+        except Exception:
+            with self._lock:
+                batch.extend(self._batch, self._limit)
+                self._batch = batch
+            raise
+        with self._lock:
+            if len(self._written) + len(batch.last_used_at) <= self._limit:
+                self._written.update(batch.last_used_at)
 
     def _count_flush(self, rows: int, started: float) -> None:
         now = monotonic()
         self._metrics.observe(metrics.FLUSH_ROWS, rows)
         self._metrics.observe(metrics.FLUSH_SECONDS, now - started)
         self._metrics.observe(metrics.FLUSH_DELAY, now - self._complete_until)
-        self._complete_until = started
 
     def _record(self, event: Event) -> None:
         self._events.append(event)
@@ -165,15 +179,19 @@ class ActivityBuffer:
 
     def _merge_events(self) -> None:
         """Merge all events into the batch. Requires the lock."""
-        batch, time_text = self._batch, self._db.backend.time_text
+        batch, counts = self._batch, self._counter.counts
+        time_text = self._db.backend.time_text
         for _ in range(len(self._events)):
             device_id, token_id, at, upload, denied_from = self._events.popleft()
             time = time_text(at)
             if device_id is not None:
+                day = time[:10]
                 if denied_from is not None:
-                    batch.add_denials(device_id, 1, time, (denied_from, token_id))
+                    batch.add_denials((device_id, day), 1, time, time, (denied_from, token_id))
+                    counts.add_denial(day)
                     continue
                 batch.add_request(device_id, time, upload=upload)
+                counts.add_request(device_id, day, upload=upload)
             if token_id is not None:
                 batch.add_token_use(token_id, time)
                 if device_id is not None and self._is_due((device_id, token_id), at):
@@ -189,6 +207,7 @@ class ActivityBuffer:
     def _reset(self) -> None:
         self._events = deque()
         self._batch = Batch()
+        self._counter.reset()
         self._written, self._written_since = set(), datetime.min.replace(tzinfo=UTC)
         self._lock = threading.Lock()
         self._flush_lock = threading.Lock()
@@ -210,4 +229,4 @@ class ActivityBuffer:
         retired = False
         while not retired and not self._closed.wait(self._interval):
             retired = self._retired
-            self.flush()
+            self.flush(counts=retired)

@@ -1,11 +1,12 @@
 """Write a batch of activity to the database."""
 
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Date,
     Insert,
     Text,
     Update,
@@ -20,17 +21,31 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from apidevices import clock
-from apidevices.activity.batch import Batch
+from apidevices.activity.batch import Batch, DeviceAndDay
+from apidevices.activity.count_writer import DayLimit
 from apidevices.database import BulkStatement, Database
 from apidevices.models import (
     MAX_ADDRESS,
     ApiToken,
     Device,
     DeviceActivity,
+    DeviceDenials,
     DeviceToken,
     Id,
     UTCDateTime,
 )
+
+Key = TypeVar("Key", int, DeviceAndDay)
+
+
+class Denials(NamedTuple):
+    """Denied requests: their number, first and last time, and the origin of the last."""
+
+    number: int
+    first_at: str
+    last_at: str
+    address: str | None
+    token_id: int | None
 
 
 class ActivityWriter:
@@ -57,6 +72,18 @@ class ActivityWriter:
             address=Text(),
             token_id=Id,
         )
+        self._day_limit = DayLimit(db)
+        self._days = BulkStatement(
+            db,
+            self._upsert_denials,
+            device_id=Id,
+            day=Date(),
+            denied=BigInteger(),
+            first_at=time,
+            last_at=time,
+            address=Text(),
+            token_id=Id,
+        )
         self._device_tokens = BulkStatement(
             db,
             self._upsert_device_tokens,
@@ -79,13 +106,8 @@ class ActivityWriter:
                 for id_ in sorted(batch.active_at.keys() | batch.upload_at.keys())
             ],
         )
-        self._denials.run(
-            connection,
-            [
-                (id_, batch.denied[id_], batch.denied_at[id_], _clean(address), token_id)
-                for id_, (address, token_id) in sorted(batch.denied_from.items())
-            ],
-        )
+        if batch.denied:
+            self._write_denials(connection, batch)
         self._device_tokens.run(
             connection,
             [
@@ -94,6 +116,50 @@ class ActivityWriter:
             ],
         )
         self._tokens.run(connection, sorted(batch.token_used_at.items()))
+
+    def _write_denials(self, connection: Connection, batch: Batch) -> None:
+        totals: dict[int, Denials] = {}
+        days: dict[DeviceAndDay, Denials] = {}
+        now, latest = self._day_limit.read(connection)
+        for key in sorted(batch.denied):
+            device_id, day = key
+            address, token_id = batch.denied_from[key]
+            times = batch.first_denied_at[key], batch.last_denied_at[key]
+            denials = Denials(batch.denied[key], *times, _clean(address), token_id)
+            _add(totals, device_id, denials)
+            if day > latest:  # this host's clock is wrong
+                at = self._db.backend.time_text(now)
+                day, denials = at[:10], denials._replace(first_at=at, last_at=at)
+            _add(days, (device_id, day), denials)
+        self._denials.run(
+            connection,
+            [
+                (id_, total.number, total.last_at, total.address, total.token_id)
+                for id_, total in totals.items()
+            ],
+        )
+        self._days.run(connection, [(*key, *denials) for key, denials in sorted(days.items())])
+
+    def _upsert_denials(self, new: Any) -> Insert:
+        row = DeviceDenials
+        values = (new.denied, new.first_at, new.last_at, new.address, new.token_id)
+        columns = (row.denied, row.first_at, row.last_at, row.address, row.token_id)
+        existing = select(new.device_id, new.day, *values).where(
+            exists().where(Device.id == new.device_id)
+        )
+        insert = self._db.insert(row).from_select([row.device_id, row.day, *columns], existing)
+        added = insert.excluded
+        is_earlier, is_later = added.first_at < row.first_at, added.last_at >= row.last_at
+        return insert.on_conflict_do_update(
+            index_elements=[row.device_id, row.day],
+            set_={
+                "denied": row.denied + added.denied,
+                "first_at": case((is_earlier, added.first_at), else_=row.first_at),
+                "last_at": case((is_later, added.last_at), else_=row.last_at),
+                "address": case((is_later, added.address), else_=row.address),
+                "token_id": case((is_later, added.token_id), else_=row.token_id),
+            },
+        )
 
     def _upsert_device_tokens(self, new: Any) -> Insert:
         # A device or token that was deleted by hand must not make the whole batch fail.
@@ -162,6 +228,14 @@ class ActivityWriter:
     def _sane(self, new: ColumnElement[Any]) -> ColumnElement[Any]:
         """Return a time, or the database's time if this host's clock is too far ahead of it."""
         return case((new > self._latest, self._now), else_=new)
+
+
+def _add(groups: dict[Key, Denials], key: Key, later: Denials) -> None:
+    """Add denied requests to those of the same key that are earlier."""
+    known = groups.get(key)
+    if known is not None:
+        later = later._replace(number=known.number + later.number, first_at=known.first_at)
+    groups[key] = later
 
 
 def _clean(address: str) -> str | None:

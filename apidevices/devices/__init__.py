@@ -14,6 +14,7 @@ from apidevices.devices.bulk import (
 )
 from apidevices.devices.changes import MAX_REASON, Until, block, check_until, clean_reason, unblock
 from apidevices.devices.chosen import Chosen, Matching, ids_of
+from apidevices.devices.days import ActivityDay, activity_days
 from apidevices.devices.deletion import delete
 from apidevices.devices.description import MAX_NOTE, annotate, describe, rename, set_tags
 from apidevices.devices.ends import end_blocks, end_blocks_if_possible
@@ -59,6 +60,7 @@ __all__ = [
     "MAX_REASON",
     "MAX_TAG",
     "MAX_TAGS",
+    "ActivityDay",
     "Block",
     "Change",
     "Chosen",
@@ -78,6 +80,7 @@ __all__ = [
     "Unblock",
     "Untag",
     "Until",
+    "activity_days",
     "annotate",
     "block",
     "block_all",

@@ -31,6 +31,8 @@ from apidevices.models import (
     Details,
     Device,
     DeviceActivity,
+    DeviceDay,
+    DeviceDenials,
     DeviceHistory,
     DeviceKeys,
     DeviceTag,
@@ -113,6 +115,8 @@ def delete_rows(
         DeviceHistory,
         DeviceTag,
         DeviceKeys,
+        DeviceDay,
+        DeviceDenials,
         OperationDevice,
         DeviceActivity,
     ):

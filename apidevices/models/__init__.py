@@ -10,6 +10,7 @@ from apidevices.models.administration import (
     StoredSnapshot,
 )
 from apidevices.models.base import MAX_ADDRESS, MAX_ID, PREFIX, Base, Id, UTCDateTime
+from apidevices.models.counts import DeviceDay, DeviceDenials, FleetDay
 from apidevices.models.devices import Device, DeviceActivity, DeviceTag
 from apidevices.models.history import REPORTS, ApiToken, DeviceHistory, DeviceToken
 from apidevices.models.list_keys import Details, DeviceKeys
@@ -25,10 +26,13 @@ __all__ = [
     "Details",
     "Device",
     "DeviceActivity",
+    "DeviceDay",
+    "DeviceDenials",
     "DeviceHistory",
     "DeviceKeys",
     "DeviceTag",
     "DeviceToken",
+    "FleetDay",
     "Id",
     "Operation",
     "OperationDevice",

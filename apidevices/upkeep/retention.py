@@ -13,6 +13,8 @@ from apidevices.models import (
     AuditEntry,
     Device,
     DeviceActivity,
+    DeviceDay,
+    DeviceDenials,
     DeviceHistory,
     Operation,
     OperationDevice,
@@ -46,6 +48,8 @@ def tasks(settings: Settings) -> list[Task]:
             change=_reset_denials,
             days=settings.keep_denials_days,
         ),
+        _delete_days("Delete groups of denied attempts", DeviceDenials, settings.keep_denials_days),
+        _delete_days("Delete daily counts of devices", DeviceDay, settings.keep_activity_days),
         # Before the operations that they refer to.
         Task(
             description="Delete the devices of operations",
@@ -115,6 +119,33 @@ def delete_older(
 
 def _is_older(time: InstrumentedAttribute[Any], days: int, now: datetime) -> ColumnElement[bool]:
     return time < now - timedelta(days=days)
+
+
+def _delete_days(description: str, model: type[DeviceDay | DeviceDenials], days: int) -> Task:
+    """Return a task that deletes the old days of devices. Its rows are devices.
+
+    Walking along the devices takes one look into the table for each, instead of reading up to 90
+    days of each.
+    """
+
+    def is_old(now: datetime) -> ColumnElement[bool]:
+        return model.day < (now - timedelta(days=days)).date()
+
+    def is_due(now: datetime) -> ColumnElement[bool]:
+        return exists().where(model.device_id == DeviceActivity.device_id, is_old(now))
+
+    def change(session: Session, rows: ColumnElement[bool], now: datetime) -> int:
+        ids = session.scalars(select(DeviceActivity.device_id).where(rows)).all()
+        execute(session, delete(model).where(model.device_id.in_(ids), is_old(now)))
+        return len(ids)
+
+    return Task(
+        description=description,
+        key=DeviceActivity.device_id.expression,
+        due=is_due,
+        change=change,
+        days=days,
+    )
 
 
 def _delete(model: Any, session: Session, rows: ColumnElement[bool], _now: datetime) -> int:
