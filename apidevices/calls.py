@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from apidevices.identity import InvalidIdentifier
+from apidevices.identity import IdentityReader, InvalidIdentifier
 from apidevices.lookup import FoundDevice, FoundToken
 from apidevices.problems import TokenMissing
 
@@ -82,3 +82,20 @@ def bearer_token(environ: Environ) -> str:
     if scheme.lower() != "bearer" or not (token := token.strip()):
         raise TokenMissing
     return token
+
+
+def is_preflight(environ: Environ, reader: IdentityReader) -> bool:
+    """Return whether an OPTIONS request is a browser's CORS preflight request.
+
+    Browsers send neither credentials nor custom headers with it, so the device is unknown.
+    """
+    if (
+        not environ.get("HTTP_ORIGIN")
+        or not environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
+        or "HTTP_AUTHORIZATION" in environ
+    ):
+        return False
+    try:
+        return reader.identifier(environ) is None
+    except InvalidIdentifier:
+        return False

@@ -43,6 +43,13 @@ class ViewNotFound(NotFound):
         super().__init__(message)
 
 
+class MarkNotFound(NotFound):
+    """The mark does not exist."""
+
+    def __init__(self, message: str = "This device has no such mark.") -> None:
+        super().__init__(message)
+
+
 class InvalidInput(APIDevicesError, ValueError):
     """An input value is invalid; ``field`` is its name."""
 

@@ -82,6 +82,9 @@ class DeviceJson(OwnDeviceJson):
         "last_denied_address",
         "The client IP address of the last request denied because the device was blocked.",
     )
+    shared: bool = Field(
+        description="Whether it may be several devices that send the same identifier."
+    )
 
 
 class DevicePage(ResponseBody):

@@ -25,6 +25,7 @@ device_untagged = _signals.signal("device-untagged")
 device_blocked = _signals.signal("device-blocked")
 device_unblocked = _signals.signal("device-unblocked")
 device_deleted = _signals.signal("device-deleted")
+device_shared = _signals.signal("device-shared")
 device_denied = _signals.signal("device-denied")
 
 

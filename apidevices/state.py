@@ -10,7 +10,7 @@ from apidevices import upkeep
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
 from apidevices.database import Database
-from apidevices.devices import ReportNumbers
+from apidevices.devices import KnownSets, ReportNumbers
 from apidevices.embedding import Slots
 from apidevices.identity import IdentityReader
 from apidevices.limiter import Limiter
@@ -117,7 +117,7 @@ def build(
         for requires_tokens in {tokens, settings.gate_tokens, True}
     }
 
-    limiter = Limiter(db, metrics)
+    limiter, known_sets = Limiter(db, metrics), KnownSets()
     numbers = ReportNumbers(
         settings.new_devices_per_hour,
         settings.changes_per_hour,
@@ -136,6 +136,7 @@ def build(
             metrics=metrics,
             limiter=limiter,
             numbers=numbers,
+            known_sets=known_sets,
         )
 
     return State(

@@ -7,6 +7,7 @@ the database is unavailable, every request is denied.
 """
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from time import perf_counter
 from typing import NoReturn
@@ -15,13 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from apidevices import clock, devices, metrics, signals
 from apidevices.activity import ActivityBuffer
-from apidevices.calls import Call, Caller, Environ, PendingCall, bearer_token
+from apidevices.calls import Call, Caller, Environ, PendingCall, bearer_token, is_preflight
 from apidevices.database import Database, is_unavailable, log_unavailable
-from apidevices.devices import ReportLimits, ReportNumbers
+from apidevices.devices import KnownSets, ReportLimits, ReportNumbers
 from apidevices.errors import LimitReached
 from apidevices.identity import DeviceIdentity, IdentityReader, InvalidIdentifier
 from apidevices.limiter import Limiter
-from apidevices.lookup import Found, FoundDevice, FoundToken, Lookup, LookupFailed
+from apidevices.lookup import Found, FoundToken, Lookup, LookupFailed
 from apidevices.metrics import Metrics
 from apidevices.problems import (
     DeviceBlocked,
@@ -58,6 +59,7 @@ class Tracker:
         metrics: Counts requests.
         limiter: Counts registrations and changes. Trackers of one application share it.
         numbers: The limits on registrations and changes. By default there are none.
+        known_sets: Remembers devices that may be several. Trackers of one application share it.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Tracker:
         metrics: Metrics | None = None,
         limiter: Limiter | None = None,
         numbers: ReportNumbers | None = None,
+        known_sets: KnownSets | None = None,
     ) -> None:
         self._db = db
         self.lookup = lookup
@@ -84,6 +87,7 @@ class Tracker:
         self._deferred = deferred
         self._limiter = limiter or Limiter(db, self.metrics)
         self._numbers = numbers or ReportNumbers()
+        self._known_sets = known_sets or KnownSets()
 
     @property
     def missing_identifier_message(self) -> str:
@@ -130,8 +134,8 @@ class Tracker:
             self.metrics.count_request(metrics.outcome_of(error))
             raise
         if call is None:
-            is_preflight = environ["REQUEST_METHOD"] == "OPTIONS"
-            self.metrics.count_request("preflight" if is_preflight else "allowed")
+            is_options = environ["REQUEST_METHOD"] == "OPTIONS"
+            self.metrics.count_request("preflight" if is_options else "allowed")
         return call
 
     def _check(self, call: Call) -> "Caller | PendingCall":
@@ -147,7 +151,7 @@ class Tracker:
 
     def _read(self, environ: Environ, started: float) -> Call | None:
         # Methods are case-sensitive: a browser sends OPTIONS in upper case.
-        if environ["REQUEST_METHOD"] == "OPTIONS" and self._is_preflight(environ):
+        if environ["REQUEST_METHOD"] == "OPTIONS" and is_preflight(environ, self._reader):
             return None
         token_digest = None
         if self._tokens:
@@ -190,8 +194,10 @@ class Tracker:
         pending = PendingCall(call, token, device)
         if self._deferred:
             return pending
-        if device is None or self._has_changes(call, device):
-            self._check_limits(pending)  # without the database, so also in an event loop
+        # Parse the details only for allowed requests: others must not trigger this work.
+        details = self._reader.details(call.environ)
+        if device is None or self._known_sets.needs_report(device, details, call.at):
+            self._limits(pending, details)  # without the database, so also in an event loop
             return pending
         return self._record_activity(pending, device.id)
 
@@ -202,10 +208,12 @@ class Tracker:
             Problem: DeviceBlocked, RateLimited or Unavailable.
         """
         call, token, device = pending
-        if device is not None and not self._has_changes(call, device):
+        details = self._reader.details(call.environ)
+        swings = self._known_sets.claim(device, details, call.at) if device is not None else 0
+        if device is not None and swings is None:
             return self._record_activity(pending, device.id)
-        limits = self._check_limits(pending)
-        identity = DeviceIdentity(call.identifier or "", self._reader.details(call.environ))
+        limits = self._limits(pending, details)
+        identity = DeviceIdentity(call.identifier or "", details)
         try:
             reported = devices.report(
                 self._db,
@@ -214,12 +222,18 @@ class Tracker:
                 address=call.environ.get("REMOTE_ADDR"),
                 now=call.at,
                 limits=limits,
+                swings=swings or 0,
             )
         except LimitReached as error:
             raise RateLimited(error.retry_after, str(error)) from error
         except SQLAlchemyError as error:
+            if device is not None and self._known_sets.knows(device, details, call.at):
+                return self._record_activity(pending, device.id)  # would have changed nothing
             self.raise_if_unavailable(error)
             raise
+        if device is not None and reported.known:
+            is_new = reported.change is not None
+            self._known_sets.remember(device, details, call.at, reported.known, is_new=is_new)
         if reported.change is not None:
             self.metrics.count(_CHANGES[reported.change])
         if reported.blocked:
@@ -249,27 +263,7 @@ class Tracker:
         """Close connections. They are reopened on demand."""
         self.lookup.close()
 
-    def _is_preflight(self, environ: Environ) -> bool:
-        """Return whether an OPTIONS request is a browser's CORS preflight request.
-
-        Browsers send neither credentials nor custom headers with it, so the device is unknown.
-        """
-        if (
-            not environ.get("HTTP_ORIGIN")
-            or not environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD")
-            or "HTTP_AUTHORIZATION" in environ
-        ):
-            return False
-        try:
-            return self._reader.identifier(environ) is None
-        except InvalidIdentifier:
-            return False
-
-    def _has_changes(self, call: Call, device: FoundDevice) -> bool:
-        # Parse the details only for allowed requests: others must not trigger this work.
-        return device.differs_from(self._reader.details(call.environ))
-
-    def _check_limits(self, pending: PendingCall) -> ReportLimits:
+    def _limits(self, pending: PendingCall, details: Mapping[str, str]) -> ReportLimits:
         """Return the limits of a request that registers a device or changes its details.
 
         Raises:
@@ -279,6 +273,8 @@ class Tracker:
         limits = ReportLimits(
             self._limiter, self._numbers, token, call.environ.get("REMOTE_ADDR"), call.at
         )
+        if device is not None and self._known_sets.knows(device, details, call.at):
+            return limits  # it changes nothing
         try:
             limits.check(device and device.id)
         except LimitReached as error:

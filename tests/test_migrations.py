@@ -35,6 +35,7 @@ from apidevices.models import (
     Base,
     DeviceActivity,
     DeviceHistory,
+    DeviceMark,
     DeviceTag,
     Preferences,
     SavedView,
@@ -97,6 +98,14 @@ def fill(app: Flask) -> None:
         session.add_all(
             [
                 DeviceTag(device_id=device_id, key="team a", tag="Team A"),
+                DeviceMark(
+                    kind="twin",
+                    device_id=device_id,
+                    evidence={},
+                    first_at=now,
+                    last_at=now,
+                    count=1,
+                ),
                 SavedView(name="Blocked", query="status=blocked", created_by="ann", created_at=now),
                 Preferences(account="ann", choices={"columns": ["os"]}),
             ]

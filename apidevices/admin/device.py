@@ -62,6 +62,7 @@ def device_context(found: Device) -> dict[str, Any]:
     return {
         "device": found,
         "lookalikes": lookalikes.of_device(found),
+        "marks": devices.marks_of(db, found.id),
         "tokens_used": devices.tokens_used(db, found.id),
         "denied_token": devices.last_denied_token(db, found),
         "panels": state.current().slots.device_panels(found),

@@ -137,6 +137,7 @@ def version(device: Device) -> str:
         device.model,
         device.blocked_until,
         *device.tags,
+        *sorted(device.marks),
         activity.last_activity_at,
         activity.last_upload_at,
     )

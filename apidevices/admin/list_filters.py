@@ -28,6 +28,7 @@ LABELS = {
     "no_upload_days": "No upload for",
     "unnamed": "Without a name",
     "denied": "Blocked with denied requests",
+    "shared": "May be several devices",
 }
 """The names of all filters but search and status, which have fields of their own."""
 
@@ -70,7 +71,7 @@ def _shown(name: str, value: str, listed: ListRequest, db: Database) -> str:
             return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else value
         case "inactive_days" | "no_upload_days":
             return "1 day" if value == "1" else f"{int(value):,} days"
-        case "unnamed" | "denied":
+        case "unnamed" | "denied" | "shared":
             return ""
     return value
 

@@ -26,7 +26,10 @@ from apidevices.rendering import render
 
 _VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
 _ROW_ID = {"type": "integer", "format": "int64", "minimum": 0, "maximum": MAX_JSON_INTEGER}
-_PATH_PARAMETERS = {"device_id": "The `id` of the device, a number. Not its identifier."}
+_PATH_PARAMETERS = {
+    "device_id": "The `id` of the device, a number. Not its identifier.",
+    "mark_id": "The `id` of the mark, a number.",
+}
 _SERVER_ERRORS = {414: "The URL is too long.", 431: "The headers are too large."}
 _RESPONSE_HEADERS: Mapping[str | int, Mapping[str, str]] = {
     # Keys: the name of a response model, or a status.

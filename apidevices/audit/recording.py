@@ -25,6 +25,7 @@ class Action(StrEnum):
     DEVICE_BLOCKED = "device.blocked"
     DEVICE_UNBLOCKED = "device.unblocked"
     DEVICE_DELETED = "device.deleted"
+    MARK_DISMISSED = "device.mark_dismissed"
     HISTORY_EXPORTED = "device.history_exported"
     # All devices that match a filter, with the filter and their number.
     DEVICES_TAGGED = "devices.tagged"

@@ -36,6 +36,7 @@ _phrases: dict[str, Phrase] = {
     "device.unblocked": ("{actor} unblocked {subject}",),
     "device.ended": ("The block of {subject} ended by itself",),
     "device.deleted": ("{actor} deleted {subject}", "keep_block| and kept its block"),
+    "device.mark_dismissed": ("{actor} dismissed a mark of {subject}", ": {mark}"),
     "device.history_exported": ("{actor} exported the history of {subject}", " as {format}"),
     "devices.tagged": ("{actor} tagged {number}", " with {tags}", _FILTER),
     "devices.untagged": ("{actor} removed tags from {number}", ": {tags}", _FILTER),

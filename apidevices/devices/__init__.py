@@ -18,7 +18,9 @@ from apidevices.devices.days import ActivityDay, activity_days
 from apidevices.devices.deletion import delete
 from apidevices.devices.description import MAX_NOTE, annotate, describe, rename, set_tags
 from apidevices.devices.ends import end_blocks, end_blocks_if_possible
+from apidevices.devices.known_sets import KnownSets
 from apidevices.devices.limits import ReportLimits, ReportNumbers
+from apidevices.devices.marks import MARKS, Mark, SeenSet, dismiss, marks_of
 from apidevices.devices.queries import (
     TokenUse,
     by_identifier,
@@ -56,6 +58,7 @@ from apidevices.devices.timeline import (
 __all__ = [
     "CURSOR_PATTERN",
     "KINDS",
+    "MARKS",
     "MAX_NOTE",
     "MAX_REASON",
     "MAX_TAG",
@@ -67,6 +70,8 @@ __all__ = [
     "Delete",
     "HistoryCursor",
     "Kind",
+    "KnownSets",
+    "Mark",
     "Matching",
     "ReportLimits",
     "ReportNumbers",
@@ -74,6 +79,7 @@ __all__ = [
     "RestoreBlock",
     "RestoreName",
     "RestoreTags",
+    "SeenSet",
     "States",
     "Tag",
     "TokenUse",
@@ -93,6 +99,7 @@ __all__ = [
     "delete",
     "delete_all",
     "describe",
+    "dismiss",
     "end_blocks",
     "end_blocks_if_possible",
     "get",
@@ -103,6 +110,7 @@ __all__ = [
     "last_denied_token",
     "latest_addresses",
     "latest_tokens",
+    "marks_of",
     "rename",
     "report",
     "set_tags",

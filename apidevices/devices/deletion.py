@@ -35,6 +35,7 @@ from apidevices.models import (
     DeviceDenials,
     DeviceHistory,
     DeviceKeys,
+    DeviceMark,
     DeviceTag,
     DeviceToken,
     OperationDevice,
@@ -117,10 +118,12 @@ def delete_rows(
         DeviceKeys,
         DeviceDay,
         DeviceDenials,
+        DeviceMark,
         OperationDevice,
         DeviceActivity,
     ):
         connection.execute(delete_from(rows).where(rows.device_id.in_(id_list)))
+    connection.execute(delete_from(DeviceMark).where(DeviceMark.other_id.in_(id_list)))
     connection.execute(delete_from(Device).where(Device.id.in_(id_list)))
     device_id = cast(id_list.subquery().c[0], Text)
     connection.execute(

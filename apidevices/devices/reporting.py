@@ -1,6 +1,6 @@
 """Store what devices report about themselves in request headers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 
 from apidevices import signals
 from apidevices.database import Database
-from apidevices.devices import ends
+from apidevices.devices import ends, shared
 from apidevices.devices.limits import ReportLimits
 from apidevices.devices.queries import get
-from apidevices.identity import DeviceIdentity
+from apidevices.devices.sets import Key, Sighting
+from apidevices.identity import DETAILS, DeviceIdentity
 from apidevices.listing import search
 from apidevices.listing.search import search_key, short_key
 from apidevices.models import REPORTS, Device, DeviceActivity, DeviceHistory, DeviceToken
@@ -28,6 +29,7 @@ class _Report:
     address: str | None
     at: datetime
     limits: ReportLimits | None
+    swings: int
 
     def history_entry(
         self, device_id: int, kind: str, changes: dict[str, list[str | None]]
@@ -44,11 +46,15 @@ class _Report:
 
 @dataclass(frozen=True, slots=True)
 class ReportResult:
-    """The result of a report: the device's id, whether it is blocked, and what was written."""
+    """The result of a report: the device's id, whether it is blocked, and what was written.
+
+    ``known`` has the sets of details of a device that may be several: see ``KnownSets``.
+    """
 
     device_id: int
     blocked: bool
     change: Literal["registered", "changed"] | None
+    known: frozenset[Key] = frozenset()
 
 
 def report(
@@ -59,6 +65,7 @@ def report(
     address: str | None,
     now: datetime,
     limits: ReportLimits | None = None,
+    swings: int = 0,
 ) -> ReportResult:
     """Store the details that a device reports; they are durable when this returns.
 
@@ -66,10 +73,22 @@ def report(
     changed details are stored, with one ``changed`` entry. Concurrent calls that report the same
     change write it once. A report from a blocked device changes nothing.
 
+    A device that swings between sets of details is marked: it may be several devices. From then on,
+    a report of a known set is only counted: see ``shared``.
+
+    Args:
+        db: The database.
+        identity: The identifier and the details.
+        token_id: The token of the request.
+        address: The address of the client.
+        now: The time of the request.
+        limits: The limits on registrations and changes.
+        swings: How often a device that may be several has swung since it was last reported.
+
     Raises:
         LimitReached: A limit on registrations or changes is reached. Nothing is stored.
     """
-    report = _Report(identity, token_id, address, now, limits)
+    report = _Report(identity, token_id, address, now, limits, swings)
     with db.write(essential=False) as session:
         result, events = _store(db, session, report)
     for signal, details in events:
@@ -101,11 +120,27 @@ def _store(db: Database, session: Session, report: _Report) -> tuple[ReportResul
     events: _Events = []
     if device.blocked_until is not None and ends.end_in(db, session, [device.id], report.at):
         events.append((signals.device_unblocked, {}))
-    changes = _update_details(session, device, report)
-    if not changes:
+    changes = _changes(device, report)
+    if not changes and not report.swings:
         return ReportResult(device.id, blocked=False, change=None), events
-    result = ReportResult(device.id, blocked=False, change="changed")
-    return result, [*events, (signals.device_changed, {"changes": changes})]
+    last_change = _last_change(session, device)
+    stored = {field: getattr(device, field) for field in DETAILS}
+    outcome = shared.judge(
+        session,
+        device.id,
+        stored,
+        Sighting({**stored, **report.identity.details}, report.at, report.address, report.token_id),
+        last_change=last_change,
+        swings=report.swings,
+    )
+    result = ReportResult(device.id, blocked=False, change=None, known=outcome.known)
+    if changes and not outcome.is_settled:
+        _change(session, device.id, report, changes, last_change)
+        result = replace(result, change="changed")
+        events.append((signals.device_changed, {"changes": changes}))
+    if outcome.is_marked:
+        events.append((signals.device_shared, {}))
+    return result, events
 
 
 def _register(db: Database, session: Session, report: _Report) -> int | None:
@@ -164,27 +199,32 @@ def _unused_id(db: Database) -> dict[str, Any]:
     return {"id": literal_column(f"({search.NEXT_DEVICE_ID})")}
 
 
-def _update_details(
-    session: Session, device: Device, report: _Report
-) -> dict[str, list[str | None]]:
-    """Store the changed details and return them: field -> [old, new]."""
-    changes: dict[str, list[str | None]] = {
+def _changes(device: Device, report: _Report) -> dict[str, list[str | None]]:
+    """Return the details that a report changes: field -> [old, new]."""
+    return {
         field: [getattr(device, field), value]
         for field, value in report.identity.details.items()
         if getattr(device, field) != value
     }
-    if changes:
-        last_change = _last_change(session, device)
-        session.execute(
-            update(Device)
-            .where(Device.id == device.id)
-            .values({field: new for field, (_, new) in changes.items()})
-        )
-        session.add(report.history_entry(device.id, "changed", changes))
-        if report.limits is not None:
-            session.flush()
-            report.limits.take_change(session, device.id, last_change)
-    return changes
+
+
+def _change(
+    session: Session,
+    device_id: int,
+    report: _Report,
+    changes: dict[str, list[str | None]],
+    last_change: datetime,
+) -> None:
+    """Store changed details."""
+    session.execute(
+        update(Device)
+        .where(Device.id == device_id)
+        .values({field: new for field, (_, new) in changes.items()})
+    )
+    session.add(report.history_entry(device_id, "changed", changes))
+    if report.limits is not None:
+        session.flush()
+        report.limits.take_change(session, device_id, last_change)
 
 
 def _last_change(session: Session, device: Device) -> datetime:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, se
 from sqlalchemy.orm import aliased
 
 from apidevices.listing import search
-from apidevices.models import Device, DeviceActivity, DeviceKeys
+from apidevices.models import Device, DeviceActivity, DeviceKeys, DeviceMark, MarkKind
 
 # Aliases, so that a condition can be part of a query of the same table.
 device = aliased(Device)
@@ -184,3 +184,14 @@ def is_denied(_value: bool, _now: datetime, _dialect: str) -> ActivityCondition:
     return ActivityCondition(
         lambda _row: false(), lambda row: row.last_denied_at >= row.last_activity_at
     )
+
+
+def has_mark(kind: MarkKind) -> Callable[[bool, datetime, str], RowCondition]:
+    """Return a function for the condition that a device has a mark that was not dismissed."""
+
+    def condition(_value: bool, _now: datetime, _dialect: str) -> RowCondition:
+        # The same form as in the partial index.
+        is_open = and_(DeviceMark.kind == kind, DeviceMark.dismissed_at.is_(None))
+        return RowCondition(DeviceMark.device_id, is_open)
+
+    return condition

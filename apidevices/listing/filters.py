@@ -23,6 +23,7 @@ from apidevices.listing.conditions import (
     ActivityCondition,
     Keeps,
     RowCondition,
+    has_mark,
     has_no_name,
     has_no_upload,
     is_denied,
@@ -126,6 +127,10 @@ class Filters(BaseModel):
     denied: Annotated[bool, Keeps(is_denied)] = Field(
         default=False,
         description="Only blocked devices that have sent a request since they were blocked.",
+    )
+    shared: Annotated[bool, Keeps(has_mark("shared"))] = Field(
+        default=False,
+        description="Only devices that may be several: their details swing between two sets.",
     )
 
     @field_validator("version_below")

@@ -14,6 +14,7 @@ from apidevices.models.counts import DeviceDay, DeviceDenials, FleetDay
 from apidevices.models.devices import Device, DeviceActivity, DeviceTag
 from apidevices.models.history import REPORTS, ApiToken, DeviceHistory, DeviceToken
 from apidevices.models.list_keys import Details, DeviceKeys
+from apidevices.models.marks import DeviceMark, MarkKind
 
 __all__ = [
     "MAX_ADDRESS",
@@ -30,10 +31,12 @@ __all__ = [
     "DeviceDenials",
     "DeviceHistory",
     "DeviceKeys",
+    "DeviceMark",
     "DeviceTag",
     "DeviceToken",
     "FleetDay",
     "Id",
+    "MarkKind",
     "Operation",
     "OperationDevice",
     "Preferences",

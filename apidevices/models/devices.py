@@ -30,6 +30,7 @@ from apidevices.models.base import (
     UTCDateTime,
     primary_key,
 )
+from apidevices.models.marks import DeviceMark
 from apidevices.text import MAX_LENGTH
 
 
@@ -110,6 +111,24 @@ class Device(Base):
         select(_Joined(DeviceTag.tag)).where(DeviceTag.device_id == id).scalar_subquery(),
         expire_on_flush=False,
     )
+
+    # The kinds of its marks, without those that were dismissed.
+    joined_marks: Mapped[str | None] = column_property(
+        select(_Joined(DeviceMark.kind))
+        .where(DeviceMark.device_id == id, DeviceMark.dismissed_at.is_(None))
+        .scalar_subquery(),
+        expire_on_flush=False,
+    )
+
+    @property
+    def marks(self) -> frozenset[str]:
+        """The kinds of its marks that were not dismissed."""
+        return frozenset(self.joined_marks.split(",")) if self.joined_marks else frozenset()
+
+    @property
+    def shared(self) -> bool:
+        """Whether the device may be several devices that send the same identifier."""
+        return "shared" in self.marks
 
     @property
     def tags(self) -> list[str]:

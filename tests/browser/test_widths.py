@@ -45,7 +45,10 @@ TOKEN_OPTIONS = [
 
 @pytest.fixture(scope="module")
 def fleet(site: Site) -> list[Device]:
-    """Devices with short, long and missing details. One is blocked and has denied requests."""
+    """Devices with short, long and missing details.
+
+    One is blocked and has denied requests, one may be several devices.
+    """
     devices = []
     for number, (name, application, version, manufacturer, model) in enumerate(FLEET):
         details = {
@@ -60,6 +63,8 @@ def fleet(site: Site) -> list[Device]:
         devices.append(site.device(identifier, name=name, **details))
     site.call(devices[0].identifier, application_version="14.13", os_version="16")
     site.upload(devices[0].identifier)
+    for model in ("Kassenterminal mit Drucker und Kartenleser", FLEET[2][4]):
+        site.call(devices[2].identifier, model=model)
     tags = ["Main entrance", "Replacement device", "Team A"]
     site.manage("PATCH", f"{DEVICES}/{devices[0].id}", {"tags": tags})
     site.block(
@@ -173,7 +178,13 @@ def test_details_of_a_blocked_device(desktop: Page, fleet: list[Device]) -> None
     assert_sound_at_all_widths(desktop)
 
 
-@pytest.mark.parametrize("number", [0, 1], ids=["active", "blocked"])
+def test_details_of_a_device_that_may_be_several(desktop: Page, fleet: list[Device]) -> None:
+    desktop.goto(fleet[2].path)
+    expect(desktop.get_by_role("heading", name="May be several devices")).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2], ids=["active", "blocked", "several"])
 def test_forms_of_a_device(desktop: Page, fleet: list[Device], number: int) -> None:
     desktop.goto(fleet[number].path)
     paths = []

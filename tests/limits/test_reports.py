@@ -138,14 +138,11 @@ def test_refusals_are_counted_and_logged_once_per_hour(
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_alternating_details_stop_at_the_limit(
+def test_new_details_stop_at_the_limit(
     app: Flask, client: FlaskClient, token: str, path: str
 ) -> None:
-    responses = [
-        client.get(path, headers=as_device(token, model=("A", "B")[number % 2]))
-        for number in range(8)
-    ]
-    # The first request registers model A, two changes are stored, and the last one was to A.
+    responses = [client.get(path, headers=as_device(token, model=model)) for model in "ABCDCDCD"]
+    # The first request registers model A, and two changes are stored: to B and to C.
     assert [response.status_code for response in responses] == [200] * 3 + [429, 200] * 2 + [429]
     assert_limited(responses[-1], "CHANGES_PER_HOUR", 30 * 60)
     assert count(app, DeviceHistory) == 3

@@ -1,0 +1,123 @@
+"""What a process remembers about devices that may be several, for about a minute.
+
+Two devices with the same identifier take turns: each request would change what is stored. The
+process remembers the sets of details that their mark knows, and writes each at most once a minute.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Lock
+
+from apidevices.devices.sets import Key, key_of
+from apidevices.identity import DETAILS
+from apidevices.lookup import FoundDevice
+
+INTERVAL = timedelta(minutes=1)
+"""Time between two writes about a set, and for which the sets of a device are remembered."""
+
+MAX_DEVICES = 1_000
+"""Maximum number of devices to remember. At the limit, the process forgets the oldest."""
+
+Sent = Mapping[str, str]
+"""The details that a request has sent."""
+
+
+@dataclass(slots=True)
+class _Known:
+    due: dict[Key, datetime]
+    until: datetime
+    last: Key
+    swings: int = 0
+
+    def see(self, key: Key) -> None:
+        """Count a swing if the latest request had another set. Seeing a request twice is fine."""
+        if key != self.last:
+            self.last = key
+            self.swings += 1
+
+    def is_due(self, key: Key, now: datetime) -> bool:
+        """Return whether a request with this set must be reported."""
+        due = self.due.get(key)
+        return due is None or not _is_ahead(due, now)
+
+
+class KnownSets:
+    """The sets of devices that may be several. All methods can be called from several threads.
+
+    Each takes the device as it is stored, the details of a request and its time.
+    """
+
+    def __init__(self) -> None:
+        self._devices: dict[int, _Known] = {}
+        self._lock = Lock()
+
+    def knows(self, device: FoundDevice, sent: Sent, now: datetime) -> bool:
+        """Return whether a request has a known set, so that it changes nothing of the device."""
+        known = self._find(device, now)
+        return known is not None and _key(device, sent) in known.due
+
+    def needs_report(self, device: FoundDevice, sent: Sent, now: datetime) -> bool:
+        """Return whether a request must be reported: it has a new set, or its set is due."""
+        known = self._find(device, now)
+        if known is None:
+            return device.differs_from(sent)
+        key = _key(device, sent)
+        known.see(key)
+        return known.is_due(key, now)
+
+    def claim(self, device: FoundDevice, sent: Sent, now: datetime) -> int | None:
+        """Begin a report, so that no other thread writes the same set within the interval.
+
+        Returns:
+            How often the device has swung since the last report. None if there is nothing to
+            report any more.
+        """
+        known = self._find(device, now)
+        if known is None:
+            return 0 if device.differs_from(sent) else None
+        key = _key(device, sent)
+        with self._lock:
+            known.see(key)
+            if not known.is_due(key, now):
+                return None
+            if key in known.due:
+                known.due[key] = now + INTERVAL
+            swings, known.swings = known.swings, 0
+        return swings
+
+    def remember(
+        self, device: FoundDevice, sent: Sent, now: datetime, keys: frozenset[Key], *, is_new: bool
+    ) -> None:
+        """Remember the sets of a device after a report of one of them.
+
+        With ``is_new``, the report has changed the device. The others are then due at once: a swing
+        to a new set may bring back a dismissed mark.
+        """
+        key = _key(device, sent)
+        is_stored = key == key_of(device.details)
+        with self._lock:
+            previous = self._devices.pop(device.id, None)
+            if previous is None and len(self._devices) >= MAX_DEVICES:
+                del self._devices[next(iter(self._devices))]
+            due = {} if previous is None or is_new else previous.due
+            # The stored set alone must not keep a device in memory, or it would be written forever.
+            until = previous.until if previous and is_stored else now + INTERVAL
+            known = _Known({each: due.get(each, now) for each in keys}, until, key)
+            known.due[key] = now + INTERVAL
+            known.swings = previous.swings if previous else 0
+            self._devices[device.id] = known
+
+    def _find(self, device: FoundDevice, now: datetime) -> _Known | None:
+        known = self._devices.get(device.id)
+        return known if known is not None and _is_ahead(known.until, now) else None
+
+
+def _is_ahead(moment: datetime, now: datetime) -> bool:
+    """Return whether a time is still to come. If it is too far ahead, the clock was set back."""
+    return now < moment <= now + INTERVAL
+
+
+def _key(device: FoundDevice, sent: Sent) -> Key:
+    """Return the key of the set that a request reports. What it doesn't send is as it is stored."""
+    return key_of(list(map(sent.get, DETAILS, device.details)))

@@ -1,0 +1,223 @@
+"""A device whose details swing between two sets is marked: it may be several devices."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.conftest import (
+    DEVICE,
+    DEVICES,
+    NOON,
+    Administrator,
+    FakeClock,
+    as_device,
+)
+
+PHONE = {"manufacturer": "Samsung", "model": "Tab 5", "os": "Android", "os_version": "15"}
+OTHER = {"manufacturer": "Google", "model": "Pixel 8", "os": "Android", "os_version": "16"}
+THIRD = {"manufacturer": "Zebra", "model": "TC58", "os": "Android", "os_version": "13"}
+
+Call = Callable[..., int]
+
+
+@pytest.fixture
+def call(client: FlaskClient, token: str, fake_clock: FakeClock) -> Call:
+    """Send a request with these details some minutes after noon."""
+
+    def send(details: dict[str, str], minutes: float = 0, **more: str) -> int:
+        fake_clock.set(NOON + timedelta(minutes=minutes))
+        return client.get(DEVICE, headers=as_device(token, **details | more)).status_code
+
+    return send
+
+
+@pytest.fixture
+def shared(call: Call) -> None:
+    """Two devices with the same identifier have taken turns."""
+    for minutes, details in enumerate((PHONE, OTHER, PHONE)):
+        assert call(details, minutes) == 200
+
+
+def marks(administrator: Administrator) -> list[dict[str, Any]]:
+    path = f"{DEVICES}/{administrator.device()['id']}/marks"
+    found: list[dict[str, Any]] = administrator.request("GET", path).get_json()["marks"]
+    return found
+
+
+def dismiss(administrator: Administrator) -> None:
+    [mark] = marks(administrator)
+    path = f"{DEVICES}/{mark['device_id']}/marks/{mark['id']}/dismiss"
+    assert administrator.request("POST", path).get_json() == {"marks": []}
+
+
+def is_shared(administrator: Administrator) -> bool:
+    listed = administrator.devices("?shared=1")
+    assert bool(listed) == administrator.device()["shared"]
+    return bool(listed)
+
+
+# --- marking -----------------------------------------------------------------------------------
+
+
+def test_device_is_marked_when_it_swings_back(call: Call, administrator: Administrator) -> None:
+    found = []
+    for minutes, details in enumerate((PHONE, OTHER, PHONE)):
+        call(details, minutes)
+        found.append(is_shared(administrator))
+    assert found == [False, False, True]
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    "reports",
+    [
+        [PHONE, PHONE | {"os_version": "16"}, PHONE],
+        [PHONE, {"model": "Tab 6"}, {"model": "TAB 5"}],
+        [PHONE, OTHER, THIRD, PHONE],
+        [PHONE, OTHER, PHONE | {"application": "Kiosk"}],
+    ],
+    ids=["system", "model in another case", "with a third", "other application"],
+)
+def test_swing_of_hardware_or_system_marks(
+    call: Call, administrator: Administrator, reports: list[dict[str, str]]
+) -> None:
+    assert [call(details, minutes) for minutes, details in enumerate(reports)]
+    assert is_shared(administrator)
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    "reports",
+    [
+        [PHONE, OTHER],
+        [PHONE, OTHER, THIRD],
+        [PHONE | {"application_version": version} for version in ("1", "2", "1")],
+        [PHONE, {}, {"os": "Android"}, PHONE],
+        [PHONE, PHONE | {"model": "TAB 5"}, PHONE],
+        [PHONE, PHONE | {"model": "Tab %EF%BC%95"}, PHONE],
+    ],
+    ids=["update", "two updates", "application version", "missing headers", "case", "width"],
+)
+def test_ordinary_changes_do_not_mark(
+    call: Call, administrator: Administrator, reports: list[dict[str, str]]
+) -> None:
+    for minutes, details in enumerate(reports):
+        call(details, minutes)
+    assert not is_shared(administrator)
+
+
+@pytest.mark.database("sqlite")
+def test_return_to_an_earlier_system_after_a_day_does_not_mark(
+    call: Call, administrator: Administrator
+) -> None:
+    for hours, details in ((0, PHONE), (1, OTHER), (26, PHONE)):
+        call(details, hours * 60)
+    assert not is_shared(administrator)
+
+
+def test_mark_has_the_sets_with_their_origin_and_the_number_of_swings(
+    call: Call, administrator: Administrator, shared: None
+) -> None:
+    [mark] = marks(administrator)
+    assert (mark["kind"], mark["count"]) == ("shared", 1)
+    assert [each["details"]["model"] for each in mark["sets"]] == ["Tab 5", "Pixel 8"]
+    latest = mark["sets"][0]
+    assert latest["last_seen_at"] == "2030-05-17T12:02:00.000000Z"
+    assert (latest["address"], latest["token"]["name"]) == ("127.0.0.1", "test")
+
+
+# --- afterwards --------------------------------------------------------------------------------
+
+
+def test_swings_of_a_marked_device_write_no_history(
+    call: Call, administrator: Administrator, shared: None
+) -> None:
+    entries = len(administrator.history())
+    assert {call(details, 3) for details in [OTHER, PHONE] * 10} == {200}
+    assert len(administrator.history()) == entries
+    assert administrator.device()["model"] == "Tab 5"
+
+
+def test_new_set_of_a_marked_device_is_a_change(
+    call: Call, administrator: Administrator, shared: None
+) -> None:
+    call(OTHER, 3)
+    call(THIRD, 4)
+    assert administrator.history()[0]["changes"]["model"] == {"old": "Tab 5", "new": "TC58"}
+    assert len(marks(administrator)[0]["sets"]) == 3
+
+
+def test_blocked_device_that_swings_is_denied(
+    call: Call, administrator: Administrator, shared: None
+) -> None:
+    call(OTHER, 3)
+    administrator.block()
+    assert [call(details, 4) for details in (OTHER, PHONE, THIRD)] == [403] * 3
+
+
+def test_details_follow_when_only_one_of_the_devices_is_left(
+    call: Call, administrator: Administrator, shared: None
+) -> None:
+    call(OTHER, 3)
+    call(OTHER, 26 * 60)
+    assert administrator.device()["model"] == "Pixel 8"
+    assert administrator.history()[0]["kind"] == "changed"
+
+
+# --- dismissal ---------------------------------------------------------------------------------
+
+
+def test_dismissed_mark_does_not_come_back_for_the_same_sets(
+    call: Call, administrator: Administrator, shared: None
+) -> None:
+    dismiss(administrator)
+    entries = len(administrator.history())
+    assert {call(details, 3) for details in [OTHER, PHONE] * 10} == {200}
+    assert not is_shared(administrator)
+    assert len(administrator.history()) == entries
+
+
+def test_dismissed_mark_comes_back_for_a_set_that_was_not_known(
+    call: Call, administrator: Administrator, shared: None
+) -> None:
+    dismiss(administrator)
+    call(THIRD, 3)
+    assert not is_shared(administrator)
+    call(PHONE, 4)
+    assert is_shared(administrator)
+
+
+@pytest.mark.database("sqlite")
+def test_dismissal_is_in_the_audit_log(
+    app: Flask, administrator: Administrator, shared: None
+) -> None:
+    dismiss(administrator)
+    printed = app.test_cli_runner().invoke(args=["apidevices", "audit-log"]).output
+    assert "mark: may be several devices" in printed
+
+
+@pytest.mark.database("sqlite")
+def test_commands_show_and_dismiss_a_mark(
+    app: Flask, administrator: Administrator, shared: None
+) -> None:
+    run = app.test_cli_runner().invoke
+    assert "phone-1" in run(args=["apidevices", "list", "--shared"]).output
+    assert "Google Pixel 8, Android 16" in run(args=["apidevices", "marks", "phone-1"]).output
+    assert run(args=["apidevices", "dismiss", "phone-1", "shared"]).exit_code == 0
+    assert run(args=["apidevices", "marks", "phone-1", "--json"]).output == "[]\n"
+
+
+def test_mark_is_deleted_with_its_device(administrator: Administrator, shared: None) -> None:
+    path = f"{DEVICES}/{administrator.device()['id']}"
+    assert administrator.request("DELETE", path).status_code == 204
+    assert administrator.devices("?shared=1") == []
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize("path", ["0/marks/1/dismiss", "1/marks/99/dismiss"])
+def test_unknown_mark_is_not_found(administrator: Administrator, shared: None, path: str) -> None:
+    assert administrator.request("POST", f"{DEVICES}/{path}").status_code == 404
