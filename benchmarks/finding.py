@@ -42,9 +42,12 @@ FILTERS: Mapping[str, Mapping[str, Any]] = {
     "token: of all devices": {"token": 1},
     "registered_after: most": {"registered_after": timedelta(days=170)},
     "registered_after: few": {"registered_after": timedelta(days=91)},
+    "active_days: most": {"active_days": 60},
+    "active_days: few": {"active_days": 1},
     "inactive_days: most": {"inactive_days": 5},
     "inactive_days: few": {"inactive_days": DAYS - 1},
     "no_upload_days": {"no_upload_days": 30},
+    "uploaded": {"uploaded": True},
     "unnamed": {"unnamed": True},
     "denied": {"denied": True},
 }

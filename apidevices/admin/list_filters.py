@@ -24,8 +24,10 @@ LABELS = {
     "tag": "Tag",
     "token": "Token",
     "registered_after": "First seen after",
+    "active_days": "Active in the last",
     "inactive_days": "Inactive for",
     "no_upload_days": "No upload for",
+    "uploaded": "Has uploaded",
     "unnamed": "Without a name",
     "denied": "Blocked with denied requests",
     "shared": "May be several devices",
@@ -69,9 +71,9 @@ def _shown(name: str, value: str, listed: ListRequest, db: Database) -> str:
         case "registered_after":
             moment = listed.filters.registered_after
             return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else value
-        case "inactive_days" | "no_upload_days":
+        case "active_days" | "inactive_days" | "no_upload_days":
             return "1 day" if value == "1" else f"{int(value):,} days"
-        case "unnamed" | "denied" | "shared":
+        case "uploaded" | "unnamed" | "denied" | "shared":
             return ""
     return value
 

@@ -156,6 +156,24 @@ def is_inactive(days: int, now: datetime, _dialect: str) -> ActivityCondition:
     )
 
 
+def is_active(days: int, now: datetime, _dialect: str) -> ActivityCondition:
+    """Return the condition that a device has been active in some days."""
+    start = now - timedelta(days=days)
+    return ActivityCondition(
+        lambda row: row.last_activity_at >= start, lambda row: row.last_active_at >= start
+    )
+
+
+def has_uploaded(_value: bool, _now: datetime, _dialect: str) -> ActivityCondition:
+    """Return the condition that a device has uploaded anything."""
+
+    def uploaded(row: Any) -> ColumnElement[bool]:
+        condition: ColumnElement[bool] = row.last_upload_at.is_not(None)
+        return condition
+
+    return ActivityCondition(uploaded, uploaded)
+
+
 def has_no_upload(days: int, now: datetime, _dialect: str) -> ActivityCondition:
     """Return the condition that a device has been active in some days, but without an upload."""
     start = now - timedelta(days=days)

@@ -26,6 +26,8 @@ from apidevices.listing.conditions import (
     has_mark,
     has_no_name,
     has_no_upload,
+    has_uploaded,
+    is_active,
     is_denied,
     is_inactive,
     keys,
@@ -114,12 +116,18 @@ class Filters(BaseModel):
         default=None,
         description="Only devices first seen after this time: RFC 3339 with a time zone.",
     )
+    active_days: Annotated[Days | None, Keeps(is_active)] = Field(
+        default=None, description="Only devices that have been active in this many days."
+    )
     inactive_days: Annotated[Days | None, Keeps(is_inactive)] = Field(
         default=None, description="Only devices that have not been active for this many days."
     )
     no_upload_days: Annotated[Days | None, Keeps(has_no_upload)] = Field(
         default=None,
         description="Only devices that have been active in this many days, without an upload.",
+    )
+    uploaded: Annotated[bool, Keeps(has_uploaded)] = Field(
+        default=False, description="Only devices that have uploaded anything."
     )
     unnamed: Annotated[bool, Keeps(has_no_name)] = Field(
         default=False, description="Only devices that have no name of their own."

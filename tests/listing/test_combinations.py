@@ -98,12 +98,14 @@ def is_kept(device: Device, filters: Filters) -> bool:
             tags.issuperset(map(fold, filters.tag)),
             filters.token is None or (filters.token == OTHER_TOKEN and device.id % 2 == 1),
             filters.registered_after is None or device.first_seen_at > filters.registered_after,
+            filters.active_days is None or active_days <= filters.active_days,
             filters.inactive_days is None or active_days > filters.inactive_days,
             filters.no_upload_days is None
             or (
                 active_days <= filters.no_upload_days
                 and (upload is None or upload < NOON - timedelta(days=filters.no_upload_days))
             ),
+            not filters.uploaded or upload is not None,
             not filters.unnamed or device.name is None,
             not filters.denied
             or (device.blocked_at is not None and tried is not None and tried >= device.blocked_at),
@@ -124,8 +126,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "tag": st.sampled_from([("foyer",), ("STRASSE", "all"), ("vip", "foyer"), ("ALL",)]),
     "token": st.sampled_from([OTHER_TOKEN, UNUSED_TOKEN]),
     "registered_after": st.sampled_from([NOON - timedelta(days=days) for days in (0, 2, 4, 9)]),
+    "active_days": st.integers(1, 10),
     "inactive_days": st.integers(1, 10),
     "no_upload_days": st.integers(1, 10),
+    "uploaded": st.just(True),
     "unnamed": st.just(True),
     "denied": st.just(True),
 }

@@ -23,8 +23,10 @@ ALL = Filters(
     tag=("Foyer", "VIP"),
     token=2,
     registered_after=NOON,
+    active_days=60,
     inactive_days=30,
     no_upload_days=7,
+    uploaded=True,
     unnamed=True,
     denied=True,
 )
