@@ -12,6 +12,7 @@ from apidevices.audit import END_OF_BLOCK
 from apidevices.clock import rfc3339
 from apidevices.devices import Kind
 from apidevices.models import ApiToken, AuditEntry, Device, DeviceHistory
+from apidevices.overview import Counted, Overview
 
 Time = Annotated[
     datetime,
@@ -270,3 +271,15 @@ def token_json(token: ApiToken, now: datetime) -> dict[str, Any]:
 def audit_json(entry: AuditEntry) -> dict[str, Any]:
     """Return the JSON representation of an entry of the audit log."""
     return AuditJson.model_validate(entry).model_dump()
+
+
+class OverviewJson(Overview):
+    """Figures of all devices."""
+
+    taken_at: Time = Field(description="Time at which the figures were right.")
+
+
+def overview_json(counted: Counted) -> dict[str, Any]:
+    """Return the overview as JSON."""
+    body = OverviewJson(taken_at=counted.taken_at, **dict(counted.overview))
+    return body.model_dump(mode="json")

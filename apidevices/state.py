@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flask import current_app
 from flask.typing import ResponseReturnValue
 
-from apidevices import upkeep
+from apidevices import overview, upkeep
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
 from apidevices.database import Database
@@ -18,6 +18,7 @@ from apidevices.lookup import make_lookup
 from apidevices.metrics import Metrics
 from apidevices.operations import Runner
 from apidevices.problems import ProblemDetails
+from apidevices.snapshots import Snapshot
 from apidevices.tracking import Tracker
 from apidevices.upkeep import Task
 
@@ -61,6 +62,7 @@ class State:
     slots: Slots
     upkeep: list[Task]
     operations: Runner
+    overview: Snapshot
 
     @property
     def uses_tokens(self) -> bool:
@@ -76,6 +78,7 @@ class State:
         Later requests reopen connections. Their activity is written when the process exits.
         """
         self.operations.close()
+        self.overview.close()
         self.activity.close()
         self.tracker.close()
         self.gate_tracker.close()
@@ -155,6 +158,7 @@ def build(
         slots=slots,
         upkeep=[*upkeep.clock_repair_tasks(), *upkeep.retention_tasks(settings)],
         operations=Runner(db),
+        overview=overview.snapshot(db),
     )
 
 

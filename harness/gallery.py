@@ -15,6 +15,7 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 LIST = "/settings/api-devices"
 TOKENS = "/settings/api-tokens"
+OVERVIEW = f"{LIST}/overview"
 LOG = "/settings/audit-log"
 
 Prepare = Callable[[Page], object]
@@ -106,6 +107,9 @@ def _states(page: Page) -> Iterator[State]:
     yield State("audit-log-filters", LOG, _click("#filter-log"))
     yield State("audit-log-filters-page", f"{LOG}/filters")
 
+    yield State("overview", OVERVIEW)
+    yield State("overview-90-days", f"{OVERVIEW}?days=90")
+
     yield State("tokens", TOKENS)
     yield State("token-form", TOKENS, _click("a[data-dialog]"))
     yield State("token-revoke", TOKENS, _click("tbody a[data-dialog]"))
@@ -166,6 +170,7 @@ def take_embedded(browser: Browser, url: str, folder: Path, only: str) -> None:
         State("embedded-list", LIST),
         State("embedded-device", f"{LIST}/1"),
         State("embedded-audit-log", LOG),
+        State("embedded-overview", OVERVIEW),
     ):
         if only in state.name:
             _take(context, state, datetime.now(UTC), folder)

@@ -25,6 +25,7 @@ from harness.real_server import ROOT, RealServer
 PAGES = {
     "list": "/settings/api-devices",
     "details": "/settings/api-devices/1",
+    "overview": "/settings/api-devices/overview",
     "tokens": "/settings/api-tokens",
     "API docs": "/api/docs",
 }

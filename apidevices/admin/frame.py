@@ -197,7 +197,10 @@ def static_url(filename: str) -> str:
 
 def navigation() -> list[Link]:
     """Return the links to the admin pages, followed by those of the application."""
-    links = [Link("API Devices", url_for("apidevices.device_list"))]
+    links = [
+        Link("API Devices", url_for("apidevices.device_list")),
+        Link("Overview", url_for("apidevices.overview")),
+    ]
     if state.current().uses_tokens:
         links.append(Link("API Tokens", url_for("apidevices.token_list")))
     links.append(Link("Audit log", url_for("apidevices.audit_log")))

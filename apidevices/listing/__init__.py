@@ -63,6 +63,7 @@ from apidevices.listing.pages import (
     page,
     status_counts,
 )
+from apidevices.listing.totals import totals, totals_by_details
 from apidevices.listing.values import Choice, Choices, choices
 
 __all__ = [
@@ -85,4 +86,6 @@ __all__ = [
     "page",
     "sort_or_default",
     "status_counts",
+    "totals",
+    "totals_by_details",
 ]

@@ -15,6 +15,7 @@ PASSWORD = "correct horse battery"
 
 LIST = "/settings/api-devices"
 TOKENS = "/settings/api-tokens"
+OVERVIEW = f"{LIST}/overview"
 LOG = "/settings/audit-log"
 ACCOUNT = "/settings/account"
 

@@ -16,7 +16,7 @@ from tests.browser.actions import (
     set_up,
 )
 from tests.browser.conftest import DESKTOP, PHONE, Monitor, OpenPage
-from tests.browser.site import ACCOUNT, LIST, LOG, Site
+from tests.browser.site import ACCOUNT, LIST, LOG, OVERVIEW, Site
 
 # The pages look the same with every database.
 pytestmark = pytest.mark.database("sqlite")
@@ -202,6 +202,13 @@ def test_audit_log_is_accessible(site: Site, desktop: Page) -> None:
     assert_accessible(desktop)
     desktop.get_by_role("link", name="Filter", exact=True).click()
     expect(desktop.get_by_role("dialog")).to_be_visible()
+    assert_accessible(desktop)
+
+
+def test_overview_is_accessible(site: Site, desktop: Page, mixed_list: str) -> None:
+    site.upload("axe-named")
+    desktop.goto(OVERVIEW)
+    expect(desktop.locator("table.bars").first).to_be_visible()
     assert_accessible(desktop)
 
 

@@ -14,7 +14,7 @@ from tests.browser.actions import (
     set_up,
 )
 from tests.browser.conftest import DESKTOP, PHONE, Monitor, OpenPage
-from tests.browser.site import ACCOUNT, LIST, LOG, TOKENS, Device, Site
+from tests.browser.site import ACCOUNT, LIST, LOG, OVERVIEW, TOKENS, Device, Site
 
 # The pages look the same with every database.
 pytestmark = pytest.mark.database("sqlite")
@@ -72,8 +72,26 @@ def assert_fits(page: Page) -> None:
 @pytest.mark.usefixtures("long_device", "arabic_device")
 @pytest.mark.parametrize(
     "path",
-    [LIST, f"{LIST}?name={'q' * 255}", f"{LIST}?name=W", TOKENS, LOG, ACCOUNT, "/nowhere"],
-    ids=["list", "empty result", "long names", "tokens", "audit log", "account", "error"],
+    [
+        LIST,
+        f"{LIST}?name={'q' * 255}",
+        f"{LIST}?name=W",
+        TOKENS,
+        LOG,
+        OVERVIEW,
+        ACCOUNT,
+        "/nowhere",
+    ],
+    ids=[
+        "list",
+        "empty result",
+        "long names",
+        "tokens",
+        "audit log",
+        "overview",
+        "account",
+        "error",
+    ],
 )
 @pytest.mark.usefixtures("expect_404")
 def test_page_fits_on_a_phone(phone: Page, path: str) -> None:

@@ -14,7 +14,7 @@ from tests.browser.actions import (
 )
 from tests.browser.conftest import Monitor, OpenPage
 from tests.browser.measuring import assert_sound_at_all_widths
-from tests.browser.site import ACCOUNT, LIST, LOG, TOKENS, Device, Site
+from tests.browser.site import ACCOUNT, LIST, LOG, OVERVIEW, TOKENS, Device, Site
 from tests.conftest import DEVICES
 
 # The pages look the same with every database.
@@ -258,6 +258,16 @@ def test_audit_log_and_its_filters(desktop: Page, fleet: list[Device]) -> None:
     assert_sound_at_all_widths(desktop)
 
 
+# --- the overview ------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("fleet")
+def test_overview(desktop: Page) -> None:
+    desktop.goto(OVERVIEW)
+    expect(desktop.locator("table.bars").first).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+
+
 # --- other pages -------------------------------------------------------------------------------
 
 
@@ -278,6 +288,8 @@ def test_setup_and_empty_pages(bare_server: RealServer, open_page: OpenPage) -> 
     set_up(page, bare_server)
     assert_sound_at_all_widths(page)
     page.goto(TOKENS)
+    assert_sound_at_all_widths(page)
+    page.goto(OVERVIEW)
     assert_sound_at_all_widths(page)
 
 

@@ -161,6 +161,7 @@ def test_only_the_api_devices_link_is_marked_as_current(visitor: Visitor) -> Non
     links = [(link.text, link["href"], link.get("aria-current")) for link in nav.all("a")]
     assert links == [
         ("API Devices", ADMIN, "true"),
+        ("Overview", f"{ADMIN}/overview", None),
         ("Audit log", "/settings/audit-log", None),
         ("Opening hours", "/", None),
     ]
@@ -171,6 +172,15 @@ def test_audit_log_is_in_the_layout_of_the_host(visitor: Visitor) -> None:
     page = visitor.get("/settings/audit-log?device=1")
     assert "blocked till-1" in page.root.one(id="log").text
     assert page.root.one("main").all("nav", aria_label="API Devices")
+
+
+def test_overview_is_in_the_layout_of_the_host(visitor: Visitor) -> None:
+    page = visitor.get(f"{ADMIN}/overview")
+    assert page.root.one(id="overview").one("dl").all("dd")[0].text == "1"
+    current = (
+        page.root.one("main").one("nav", aria_label="API Devices").all("a", aria_current="page")
+    )
+    assert [link.text for link in current] == ["Overview"]
 
 
 def test_panel_is_a_section_of_the_details_page(visitor: Visitor) -> None:
@@ -217,7 +227,12 @@ def test_frame_shows_no_account_by_default(make_page: Callable[..., Page]) -> No
 
 def test_frame_shows_links_of_the_host(make_page: Callable[..., Page]) -> None:
     nav = make_page(navigation=lambda: [Link("Orders", "/orders")]).root.one("nav")
-    assert [link.text for link in nav.all("a")] == ["API Devices", "Audit log", "Orders"]
+    assert [link.text for link in nav.all("a")] == [
+        "API Devices",
+        "Overview",
+        "Audit log",
+        "Orders",
+    ]
 
 
 def test_panels_are_escaped_unless_they_are_markup(make_page: Callable[..., Page]) -> None:
