@@ -29,6 +29,24 @@ class DeviceNotFound(NotFound):
         super().__init__(message)
 
 
+class DeviceMerged(DeviceNotFound):
+    """The device was merged into another one; ``into_id`` is the id of that one."""
+
+    def __init__(self, device_id: int, into_id: int) -> None:
+        super().__init__(
+            f"The device {device_id} was merged into the device {into_id}. Use that id instead."
+        )
+        self.device_id = device_id
+        self.into_id = into_id
+
+
+class AliasNotFound(NotFound):
+    """The device has no such alias."""
+
+    def __init__(self, message: str = "This device has no such alias.") -> None:
+        super().__init__(message)
+
+
 class TokenNotFound(NotFound):
     """The token does not exist."""
 

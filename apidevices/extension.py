@@ -179,7 +179,7 @@ class APIDevices:
         if caller is None or caller.device_id is None:
             return None
         try:
-            return devices.get(state.database(), caller.device_id)
+            return devices.get(state.database(), caller.device_id, follow=True)
         except DeviceNotFound as error:
             raise DeviceDeleted from error
 

@@ -162,9 +162,9 @@ class Unavailable(Problem):
 
 
 class DeviceDeleted(Unavailable):
-    """The calling device was deleted while its request was under way."""
+    """The calling device was deleted or merged while its request was under way."""
 
-    description = "An administrator has just deleted this device. Try again to register it."
+    description = "An administrator has just deleted or merged this device. Try again."
 
 
 class RateLimited(Problem):

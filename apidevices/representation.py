@@ -86,6 +86,10 @@ class DeviceJson(OwnDeviceJson):
     shared: bool = Field(
         description="Whether it may be several devices that send the same identifier."
     )
+    aliases: list[str] = Field(
+        description="Identifiers of devices that were merged into it. Requests with them are its"
+        " own."
+    )
 
 
 class DevicePage(ResponseBody):
@@ -149,6 +153,16 @@ class BlockDetailsJson(ResponseBody):
     )
 
 
+class MergedDeviceJson(ResponseBody):
+    """A device that was merged into another one, as it was."""
+
+    id: int = Field(
+        validation_alias="merged", description="Its number, which no device has any more."
+    )
+    identifier: str = Field(description="Its identifier, which became an alias.")
+    name: str | None = Field(description="The name that an administrator had assigned.")
+
+
 class HistoryJson(ResponseBody):
     """What happened to a device."""
 
@@ -165,6 +179,12 @@ class HistoryJson(ResponseBody):
         description="The changed fields by name."
     )
     tags: list[str] = Field(description="The tags that were added or removed.")
+    merged: MergedDeviceJson | None = Field(
+        description="The device that was merged into this one; null for entries of another kind."
+    )
+    alias: str | None = Field(
+        description="The alias that was removed; null for entries of another kind."
+    )
     token: TokenJson | None = Field(
         description="The token of the request that reported the change, or that was first used."
     )
@@ -251,7 +271,7 @@ def etag(device: Device) -> str:
     conditional update of a busy device would never succeed.
     """
     state = [
-        *(device.id, device.name, device.note, device.tags),
+        *(device.id, device.name, device.note, device.tags, device.aliases),
         *(rfc3339(device.blocked_at), device.block_reason, rfc3339(device.blocked_until)),
     ]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]

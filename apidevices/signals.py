@@ -2,7 +2,8 @@
 
 The sender is the Flask application. Every signal carries ``device``, a ``Device``;
 ``device_changed`` also carries ``changes``: field -> [old, new]. ``device_tagged`` and
-``device_untagged`` carry ``tags``, the tags that the device has gained or lost.
+``device_untagged`` carry ``tags``, the tags that the device has gained or lost. ``device_merged``
+carries ``merged``, the device as it was before it was merged into ``device``.
 """
 
 import logging
@@ -24,6 +25,7 @@ device_tagged = _signals.signal("device-tagged")
 device_untagged = _signals.signal("device-untagged")
 device_blocked = _signals.signal("device-blocked")
 device_unblocked = _signals.signal("device-unblocked")
+device_merged = _signals.signal("device-merged")
 device_deleted = _signals.signal("device-deleted")
 device_shared = _signals.signal("device-shared")
 device_denied = _signals.signal("device-denied")

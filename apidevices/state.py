@@ -10,7 +10,7 @@ from apidevices import overview, upkeep
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
 from apidevices.database import Database
-from apidevices.devices import KnownSets, ReportNumbers
+from apidevices.devices import KnownSets, Move, ReportNumbers
 from apidevices.embedding import Slots
 from apidevices.identity import IdentityReader
 from apidevices.limiter import Limiter
@@ -44,7 +44,7 @@ class State:
     ``tracker`` checks requests to protected views, ``gate_tracker`` those to the gate, and
     ``api_tracker`` those to the management API. ``requires_tokens`` is the argument ``tokens`` of
     ``APIDevices``, and the callbacks are its arguments of the same names. Applications may add
-    their own ``upkeep`` tasks.
+    their own ``upkeep`` tasks, and ``moves`` of their own rows when devices are merged.
     """
 
     settings: Settings
@@ -61,6 +61,7 @@ class State:
     on_denied: OnDenied | None
     slots: Slots
     upkeep: list[Task]
+    moves: list[Move]
     operations: Runner
     overview: Snapshot
 
@@ -157,6 +158,7 @@ def build(
         on_denied=on_denied,
         slots=slots,
         upkeep=[*upkeep.clock_repair_tasks(), *upkeep.retention_tasks(settings)],
+        moves=[],
         operations=Runner(db),
         overview=overview.snapshot(db),
     )

@@ -63,7 +63,10 @@ def test_every_command_in_the_list_of_exceptions_is_documented() -> None:
 @pytest.fixture(scope="session")
 def token(server: RealServer) -> str:
     token = server.create_token("documentation", "devices:read", "devices:write")
-    for identifier in ("my-first-device", "documented-1", "documented-2"):
+    for identifier in (
+        *("my-first-device", "documented-1", "documented-2", "documented-3"),
+        *("my-old-device", "my-new-device"),
+    ):
         server.call("GET", DEVICE, as_device(token, identifier))
     return token
 

@@ -88,6 +88,9 @@ def fill(app: Flask) -> None:
         device_id = devices.report(
             db, identity, token_id=token.id, address="192.0.2.1", now=now
         ).device_id
+    identity = DeviceIdentity("phone-0", {})
+    other = devices.report(db, identity, token_id=token.id, address="192.0.2.1", now=now)
+    devices.merge(db, other.device_id, device_id, moves=(), actor="ann", now=now)
     rename = partial(devices.rename, db, device_id, "Front desk")
     operations.record(db, "rename", rename, actor="ann", now=now)
     devices.block(db, device_id, reason="lost", actor="ann", now=now)
@@ -159,17 +162,18 @@ def test_devices_are_readable_after_a_downgrade_and_upgrade(app: Flask) -> None:
     migrate(app, "upgrade")
     device = devices.by_identifier(state_of(app).db, "phone-1")
     assert (device.name, device.os_version, device.block_reason) == ("Front desk", "26", "lost")
-    assert len(devices.history(state_of(app).db, device.id)) == 2
+    assert len(devices.history(state_of(app).db, device.id)) == 3
 
 
 def test_downgrade_deletes_history_that_older_versions_cannot_read(app: Flask) -> None:
     fill(app)
     db = state_of(app).db
-    assert [entry.kind for entry in devices.history(db, 1)][:2] == ["blocked", "renamed"]
+    kinds = [entry.kind for entry in devices.history(db, 1)]
+    assert kinds[:3] == ["blocked", "renamed", "merged"]
     migrate(app, "downgrade", "--yes", "0013")
     migrate(app, "upgrade")
     kinds = [entry.kind for entry in devices.history(db, 1)]
-    assert kinds == ["blocked", "changed", "registered"]
+    assert kinds == ["blocked", "registered", "changed", "registered"]
 
 
 def test_downgrade_ends_blocks_whose_end_has_passed(app: Flask) -> None:

@@ -37,6 +37,8 @@ def test_device_json_has_all_fields_in_order(db: Database, register: Register) -
         ("blocked_until", None),
         ("blocked_by", None),
         ("last_denied_address", None),
+        ("shared", False),
+        ("aliases", []),
     ]
 
 

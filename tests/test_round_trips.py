@@ -20,7 +20,7 @@ UNKNOWN_PATH = "/api/v1/nowhere"
 @pytest.fixture
 def proxy(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[CountingProxy]:
     # The proxy would also count the flushes of the background thread.
-    monkeypatch.setattr(ActivityBuffer, "flush", lambda _buffer: None)
+    monkeypatch.setattr(ActivityBuffer, "flush", lambda _buffer, **_: None)
     with counting_proxy(postgres.port) as running:
         yield running
 

@@ -8,7 +8,7 @@ garbage collector ignores dictionaries of numbers and texts. Thousands of small 
 it run more often, at the expense of the requests.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -81,6 +81,28 @@ class Batch:
         if known is None or first < known:
             self.first_used_at[pair] = first
         _keep_latest(self.last_used_at, pair, last)
+
+    def moved(self, into: Mapping[int, int]) -> "Batch":
+        """Return the activity of devices that were merged into others, as activity of those.
+
+        Args:
+            into: Id of a merged device -> id of the other one.
+        """
+        batch = Batch()
+        for known, moved in ((self.active_at, batch.active_at), (self.upload_at, batch.upload_at)):
+            for device_id in known.keys() & into.keys():
+                _keep_latest(moved, into[device_id], known[device_id])
+        for key, count in self.denied.items():
+            device_id, day = key
+            if device_id in into:
+                times = self.first_denied_at[key], self.last_denied_at[key]
+                batch.add_denials((into[device_id], day), count, *times, self.denied_from[key])
+        for pair in self.last_used_at:
+            device_id, token_id = pair
+            if device_id in into:
+                first, last = self.first_used_at[pair], self.last_used_at[pair]
+                batch.add_device_token((into[device_id], token_id), first, last)
+        return batch
 
     def extend(self, newer: "Batch", limit: int) -> None:
         """Merge a newer batch into this one; drop the oldest entries beyond the limit."""

@@ -149,17 +149,22 @@ class ActivityBuffer:
         """Flush and stop the thread. Called automatically when the process exits."""
         self._closed.set()
         self.flush(counts=True)
+        if self._batch:  # of devices that have just been merged into others
+            self.flush()
 
     def _write(self, batch: Batch) -> None:
         try:
             with self._db.write(essential=False) as session:
-                self._writer.write(session.connection(), batch)
+                moved = self._writer.write(session.connection(), batch)
         except Exception:
             with self._lock:
                 batch.extend(self._batch, self._limit)
                 self._batch = batch
             raise
         with self._lock:
+            if moved:
+                moved.extend(self._batch, self._limit)
+                self._batch = moved
             if len(self._written) + len(batch.last_used_at) <= self._limit:
                 self._written.update(batch.last_used_at)
 

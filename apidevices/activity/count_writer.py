@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from apidevices import clock
+from apidevices.activity.merges import merged_into
 from apidevices.database import BulkStatement, Database
 from apidevices.models import (
     Device,
@@ -80,9 +81,11 @@ class CountWriter:
         """
         now, latest = self._days.read(connection)
         today = f"{now:%Y-%m-%d}"
+        into = merged_into(self._db, connection, {row[0] for row in rows})
         devices: dict[tuple[int, str], tuple[int, int]] = {}
         fleet: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-        for device_id, counted_day, requests, uploads in rows:
+        for counted_id, counted_day, requests, uploads in rows:
+            device_id = into.get(counted_id, counted_id)
             day = counted_day if counted_day <= latest else today
             before = devices.get((device_id, day), (0, 0))
             devices[device_id, day] = (before[0] + requests, before[1] + uploads)
@@ -90,7 +93,7 @@ class CountWriter:
             fleet[day][1] += uploads
         for day, number in denied.items():
             fleet[day if day <= latest else today][2] += number
-        self._db.lock(connection, DeviceActivity.device_id, {row[0] for row in rows})
+        self._db.lock(connection, DeviceActivity.device_id, {device_id for device_id, _ in devices})
         self._devices.run(connection, [(*key, *devices[key]) for key in sorted(devices)])
         self._fleet.run(connection, [(day, *fleet[day]) for day in sorted(fleet)])
         if registrations:

@@ -23,6 +23,7 @@ from sqlalchemy.sql.elements import SQLCoreOperations
 from apidevices import clock
 from apidevices.activity.batch import Batch, DeviceAndDay
 from apidevices.activity.count_writer import DayLimit
+from apidevices.activity.merges import merged_into
 from apidevices.database import BulkStatement, Database
 from apidevices.models import (
     MAX_ADDRESS,
@@ -94,20 +95,24 @@ class ActivityWriter:
         )
         self._tokens = BulkStatement(db, self._update_tokens, id=Id, used_at=time)
 
-    def write(self, connection: Connection, batch: Batch) -> None:
-        """Write a batch in order of its ids, so that concurrent processes can't deadlock."""
+    def write(self, connection: Connection, batch: Batch) -> Batch:
+        """Write a batch in order of its ids, so that concurrent processes can't deadlock.
+
+        Returns:
+            The activity of devices that were merged into others in the meantime, as activity of
+            those, for the next write: this one has locked rows with higher ids already.
+        """
         ids = sorted(batch.device_ids)
         self._db.lock(connection, DeviceActivity.device_id, ids)
         self._db.lock(connection, ApiToken.id, batch.token_used_at)
-        self._devices.run(
+        active = sorted(batch.active_at.keys() | batch.upload_at.keys())
+        written = self._devices.run(
             connection,
-            [
-                (id_, batch.active_at.get(id_), batch.upload_at.get(id_))
-                for id_ in sorted(batch.active_at.keys() | batch.upload_at.keys())
-            ],
+            [(id_, batch.active_at.get(id_), batch.upload_at.get(id_)) for id_ in active],
         )
+        has_gone = written < len(active)
         if batch.denied:
-            self._write_denials(connection, batch)
+            has_gone |= self._write_denials(connection, batch)
         self._device_tokens.run(
             connection,
             [
@@ -116,8 +121,10 @@ class ActivityWriter:
             ],
         )
         self._tokens.run(connection, sorted(batch.token_used_at.items()))
+        return batch.moved(merged_into(self._db, connection, ids)) if has_gone else Batch()
 
-    def _write_denials(self, connection: Connection, batch: Batch) -> None:
+    def _write_denials(self, connection: Connection, batch: Batch) -> bool:
+        """Write denied requests; return whether some of the devices don't exist any more."""
         totals: dict[int, Denials] = {}
         days: dict[DeviceAndDay, Denials] = {}
         now, latest = self._day_limit.read(connection)
@@ -131,7 +138,7 @@ class ActivityWriter:
                 at = self._db.backend.time_text(now)
                 day, denials = at[:10], denials._replace(first_at=at, last_at=at)
             _add(days, (device_id, day), denials)
-        self._denials.run(
+        written = self._denials.run(
             connection,
             [
                 (id_, total.number, total.last_at, total.address, total.token_id)
@@ -139,6 +146,7 @@ class ActivityWriter:
             ],
         )
         self._days.run(connection, [(*key, *denials) for key, denials in sorted(days.items())])
+        return written < len(totals)
 
     def _upsert_denials(self, new: Any) -> Insert:
         row = DeviceDenials

@@ -27,6 +27,8 @@ KIND_LABELS = {
     "annotated": "Note changed",
     "blocked": "Blocked",
     "unblocked": "Unblocked",
+    "merged": "Merged",
+    "alias_removed": "Alias removed",
     "token_first_used": "Token first used",
 }
 """What has happened to a device, in words."""
@@ -61,6 +63,7 @@ def device_context(found: Device) -> dict[str, Any]:
     db = state.database()
     return {
         "device": found,
+        "aliases": devices.aliases(db, found.id),
         "lookalikes": lookalikes.of_device(found),
         "marks": devices.marks_of(db, found.id),
         "tokens_used": devices.tokens_used(db, found.id),

@@ -145,7 +145,7 @@ def list_devices() -> ResponseReturnValue:
 @described(DeviceJson, 400, 404, tag=TAG, scope=READ)
 def get_device(device_id: int) -> ResponseReturnValue:
     """Get a device."""
-    return _device_response(devices.get(state.database(), device_id))
+    return device_response(devices.get(state.database(), device_id))
 
 
 @blueprint.get(f"{DEVICE}/history")
@@ -167,7 +167,7 @@ def get_device_history(device_id: int) -> ResponseReturnValue:
 def update_device(device_id: int) -> ResponseReturnValue:
     """Change the name, the note or the tags of a device."""
     changes = parse_body(DeviceChanges).values
-    return _device_response(
+    return device_response(
         devices.describe(state.database(), device_id, **changes, **change_args())
     )
 
@@ -195,14 +195,14 @@ def block_device(device_id: int) -> ResponseReturnValue:
         revoke_tokens=body.revoke_tokens,
         **change_args(),
     )
-    return _device_response(blocked)
+    return device_response(blocked)
 
 
 @blueprint.post(f"{DEVICE}/unblock")
 @described(DeviceJson, 400, 404, 412, tag=TAG, scope=WRITE, headers=IF_MATCH)
 def unblock_device(device_id: int) -> ResponseReturnValue:
     """Unblock a device. Idempotent."""
-    return _device_response(devices.unblock(state.database(), device_id, **change_args()))
+    return device_response(devices.unblock(state.database(), device_id, **change_args()))
 
 
 @blueprint.delete(DEVICE)
@@ -225,7 +225,8 @@ def delete_device(device_id: int) -> ResponseReturnValue:
     return "", 204
 
 
-def _device_response(device: Device) -> ResponseReturnValue:
+def device_response(device: Device) -> ResponseReturnValue:
+    """Return a device with its ``ETag``."""
     return device_json(device), {"ETag": f'"{etag(device)}"'}
 
 

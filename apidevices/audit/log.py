@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from apidevices.database import Database
 from apidevices.errors import InvalidInput
-from apidevices.models import MAX_ID, ApiToken, AuditEntry, Device, UTCDateTime
+from apidevices.models import MAX_ID, ApiToken, AuditEntry, Device, DeviceAlias, UTCDateTime
 
 PAGE_SIZE = 50
 """How many entries a page has at most."""
@@ -146,9 +146,9 @@ def actions(db: Database, limit: int) -> Sequence[str]:
 def names(db: Database, entries: Iterable[AuditEntry]) -> dict[str, str]:
     """Return the subjects of entries with their names, as far as the names are known.
 
-    Devices and tokens have their present name, saved views the name in their newest entry.
-    Accounts have the address in it: only the application knows their table. Causes a query for all
-    devices, and one for all tokens.
+    Devices and tokens have their present name, saved views the name in their newest entry. Devices
+    that were merged into others have their identifier. Accounts have the address in it: only the
+    application knows their table. Causes two queries for all devices, and one for all tokens.
     """
     found: dict[str, str] = {}
     ids: dict[str, list[int]] = {"device": [], "token": []}
@@ -167,6 +167,10 @@ def names(db: Database, entries: Iterable[AuditEntry]) -> dict[str, str]:
             name = func.coalesce(Device.name, Device.identifier)
             devices = select(Device.id, name).where(Device.id.in_(db.id_list(ids["device"])))
             found |= {f"device:{key}": text for key, text in session.execute(devices)}
+            alias = DeviceAlias
+            merged = select(alias.former_id, alias.identifier)
+            merged = merged.where(alias.former_id.in_(db.id_list(ids["device"])))
+            found |= {f"device:{key}": text for key, text in session.execute(merged)}
         if ids["token"]:
             tokens = select(ApiToken.id, ApiToken.name)
             tokens = tokens.where(ApiToken.id.in_(db.id_list(ids["token"])))

@@ -24,6 +24,8 @@ class Action(StrEnum):
     DEVICE_UNTAGGED = "device.untagged"
     DEVICE_BLOCKED = "device.blocked"
     DEVICE_UNBLOCKED = "device.unblocked"
+    DEVICE_MERGED = "device.merged"
+    ALIAS_REMOVED = "device.alias_removed"
     DEVICE_DELETED = "device.deleted"
     MARK_DISMISSED = "device.mark_dismissed"
     HISTORY_EXPORTED = "device.history_exported"

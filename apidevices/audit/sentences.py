@@ -35,6 +35,8 @@ _phrases: dict[str, Phrase] = {
     "device.blocked": ("{actor} blocked {subject}", *_BLOCK),
     "device.unblocked": ("{actor} unblocked {subject}",),
     "device.ended": ("The block of {subject} ended by itself",),
+    "device.merged": ("{actor} merged a device into {subject}", ": {identifier}", " (“{name}”)"),
+    "device.alias_removed": ("{actor} removed an alias of {subject}", ": {identifier}"),
     "device.deleted": ("{actor} deleted {subject}", "keep_block| and kept its block"),
     "device.mark_dismissed": ("{actor} dismissed a mark of {subject}", ": {mark}"),
     "device.history_exported": ("{actor} exported the history of {subject}", " as {format}"),

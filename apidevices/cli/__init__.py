@@ -4,7 +4,17 @@ Exit status: 0 for success, 1 for failure (with one line on stderr), 2 for wrong
 """
 
 # The modules of commands add them to the group.
-from apidevices.cli import audit, description, devices, marks, overview, prune, tokens, upgrade
+from apidevices.cli import (
+    audit,
+    description,
+    devices,
+    marks,
+    merging,
+    overview,
+    prune,
+    tokens,
+    upgrade,
+)
 from apidevices.cli.group import (
     Group,
     audit_args,
@@ -26,6 +36,7 @@ __all__ = [
     "existing_database",
     "fail",
     "marks",
+    "merging",
     "overview",
     "print_json",
     "print_table",

@@ -76,7 +76,8 @@ def show(identifier: str, wants_json: bool) -> None:
     if wants_json:
         print_json(fields)
         return
-    fields["tags"] = ", ".join(fields["tags"])
+    for field in ("aliases", "tags"):
+        fields[field] = ", ".join(fields[field])
     rows = [
         [key.replace("_", " "), value] for key, value in fields.items() if value not in (None, "")
     ]

@@ -31,8 +31,12 @@ class BulkStatement:
         statement = build(self._backend.bulk_table(columns).c)
         self._sql = str(statement.compile(dialect=self._backend.bulk_dialect))
 
-    def run(self, connection: Connection, rows: Sequence[Sequence[Value]]) -> None:
-        """Run the statement for these rows. Their values must be in the order of the columns."""
-        if rows:
-            parameters = self._backend.bulk_parameters(self._names, rows)
-            connection.exec_driver_sql(self._sql, parameters)
+    def run(self, connection: Connection, rows: Sequence[Sequence[Value]]) -> int:
+        """Run the statement for these rows; return how many rows of the table it has written.
+
+        The values of each row must be in the order of the columns.
+        """
+        if not rows:
+            return 0
+        parameters = self._backend.bulk_parameters(self._names, rows)
+        return connection.exec_driver_sql(self._sql, parameters).rowcount

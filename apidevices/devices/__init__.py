@@ -3,6 +3,7 @@
 Only this package writes devices and their history. ``activity`` records when they were active.
 """
 
+from apidevices.devices.aliases import aliases, remove_alias
 from apidevices.devices.bulk import (
     Block,
     Change,
@@ -21,6 +22,8 @@ from apidevices.devices.ends import end_blocks, end_blocks_if_possible
 from apidevices.devices.known_sets import KnownSets
 from apidevices.devices.limits import ReportLimits, ReportNumbers
 from apidevices.devices.marks import MARKS, Mark, SeenSet, dismiss, marks_of
+from apidevices.devices.merged_rows import Move
+from apidevices.devices.merging import merge
 from apidevices.devices.queries import (
     TokenUse,
     by_identifier,
@@ -73,6 +76,7 @@ __all__ = [
     "KnownSets",
     "Mark",
     "Matching",
+    "Move",
     "ReportLimits",
     "ReportNumbers",
     "ReportResult",
@@ -87,6 +91,7 @@ __all__ = [
     "Untag",
     "Until",
     "activity_days",
+    "aliases",
     "annotate",
     "block",
     "block_all",
@@ -111,6 +116,8 @@ __all__ = [
     "latest_addresses",
     "latest_tokens",
     "marks_of",
+    "merge",
+    "remove_alias",
     "rename",
     "report",
     "set_tags",

@@ -1,12 +1,15 @@
 """Delete devices, with everything that is stored about them."""
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     Row,
+    Select,
     Text,
+    and_,
     case,
     cast,
     exists,
@@ -31,6 +34,7 @@ from apidevices.models import (
     Details,
     Device,
     DeviceActivity,
+    DeviceAlias,
     DeviceDay,
     DeviceDenials,
     DeviceHistory,
@@ -41,7 +45,7 @@ from apidevices.models import (
     OperationDevice,
 )
 
-_BLOCK = ("blocked_at", "blocked_until", "block_reason", "blocked_by")
+BLOCK = ("blocked_at", "blocked_until", "block_reason", "blocked_by")
 
 
 def delete(
@@ -103,12 +107,27 @@ def delete_rows(
     """
     connection, id_list = session.connection(), db.id_list(ids)
     kept: Sequence[Row[Any]] = ()
+    aliases: Sequence[Row[Any]] = ()
     if keep_blocks_at is not None:
-        columns = (Device.identifier, *(getattr(Device, name) for name in _BLOCK))
-        blocked = select(*columns).where(Device.id.in_(id_list))
-        kept = connection.execute(blocked.where(Device.blocked_condition(keep_blocks_at))).all()
+        columns = (Device.identifier, *(getattr(Device, name) for name in BLOCK))
+        is_kept = and_(Device.id.in_(id_list), Device.blocked_condition(keep_blocks_at))
+        kept = connection.execute(select(*columns).where(is_kept)).all()
+        alias = DeviceAlias.__table__
+        of_kept = select(Device.identifier.label("of"), alias).join_from(
+            Device, alias, alias.c.device_id == Device.id
+        )
+        aliases = connection.execute(of_kept.where(is_kept)).all()
     # Activity writes lock these rows before they refer to a device. So do we, and can't deadlock.
     db.lock(connection, DeviceActivity.device_id, ids)
+    remove(db, session, ids)
+    _clear_log(db, session, ids)
+    if kept:
+        _store_blocks(db, session, kept, aliases)
+
+
+def remove(db: Database, session: Session, ids: Collection[int]) -> None:
+    """Delete locked devices and all rows that belong to them, but nothing in the audit log."""
+    connection, id_list = session.connection(), db.id_list(ids)
     details = select(DeviceKeys.details_id).where(DeviceKeys.device_id.in_(id_list)).distinct()
     details_ids = connection.scalars(details).all()
     for rows in (
@@ -119,21 +138,30 @@ def delete_rows(
         DeviceDay,
         DeviceDenials,
         DeviceMark,
+        DeviceAlias,
         OperationDevice,
         DeviceActivity,
     ):
         connection.execute(delete_from(rows).where(rows.device_id.in_(id_list)))
     connection.execute(delete_from(DeviceMark).where(DeviceMark.other_id.in_(id_list)))
     connection.execute(delete_from(Device).where(Device.id.in_(id_list)))
-    device_id = cast(id_list.subquery().c[0], Text)
-    connection.execute(
-        update(AuditEntry)
-        .where(AuditEntry.subject.in_(select(literal("device:").concat(device_id))))
-        .values(details={})
-    )
     _delete_unused_details(db, session, details_ids)
-    if kept:
-        _store_blocks(db, session, kept)
+
+
+def _clear_log(db: Database, session: Session, ids: Collection[int]) -> None:
+    """Delete the details of audit entries about devices, and about those merged into them."""
+    row = AuditEntry
+    while ids:
+        is_about = row.subject.in_(_subjects(db, ids))
+        merges = select(row.details).where(is_about, row.action == audit.Action.DEVICE_MERGED)
+        merged = [details["merged"] for details in session.scalars(merges) if details]
+        session.connection().execute(update(row).where(is_about).values(details={}))
+        ids = merged
+
+
+def _subjects(db: Database, ids: Collection[int]) -> Select[Any]:
+    device_id = cast(db.id_list(ids).subquery().c[0], Text)
+    return select(literal("device:").concat(device_id))
 
 
 def _delete_unused_details(db: Database, session: Session, ids: Collection[int]) -> None:
@@ -148,25 +176,34 @@ def _delete_unused_details(db: Database, session: Session, ids: Collection[int])
     )
 
 
-def _store_blocks(db: Database, session: Session, kept: Sequence[Row[Any]]) -> None:
-    """Insert devices of which only the identifier and the block are known.
+def _store_blocks(
+    db: Database, session: Session, kept: Sequence[Row[Any]], aliases: Sequence[Row[Any]]
+) -> None:
+    """Insert devices of which only the identifier, the aliases and the block are known.
 
     They have new ids: activity that other processes have not written yet belongs to the old ones,
     and must not be stored any more.
     """
     connection = session.connection()
+    aliases_of = defaultdict(list)
+    for alias in aliases:
+        aliases_of[alias.of].append(alias.identifier)
     rows = [
         {
             **block._mapping,
             "first_seen_at": block.blocked_at,
-            "search_key": search.search_key(block.identifier, None),
+            "search_key": search.search_key(
+                block.identifier, None, sorted(aliases_of[block.identifier])
+            ),
         }
         for block in kept
     ]
     if db.engine.dialect.name == "sqlite":
         first = connection.scalars(text(search.NEXT_DEVICE_ID)).one()
         rows = [{**row, "id": first + number} for number, row in enumerate(rows)]
-    ids = connection.scalars(insert(Device).returning(Device.id), rows).all()
+    stored = connection.execute(insert(Device).returning(Device.identifier, Device.id), rows)
+    id_of = {device.identifier: device.id for device in stored}
+    ids = id_of.values()
     activity = DeviceActivity
     key = Device.search_key
     connection.execute(
@@ -187,3 +224,15 @@ def _store_blocks(db: Database, session: Session, kept: Sequence[Row[Any]]) -> N
             ).where(Device.id.in_(db.id_list(ids))),
         )
     )
+    if aliases:
+        values = [
+            {
+                "identifier": alias.identifier,
+                "device_id": id_of[alias.of],
+                "former_id": alias.former_id,
+                "merged_at": alias.merged_at,
+                "merged_by": alias.merged_by,
+            }
+            for alias in aliases
+        ]
+        connection.execute(insert(DeviceAlias), values)

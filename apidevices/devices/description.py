@@ -127,7 +127,7 @@ def _set_name(edit: Edit, new: str | None) -> None:
         return
     edit.record(Action.DEVICE_RENAMED, signals.device_renamed, old=device.name, new=new)
     device.name = new
-    device.search_key = search_key(device.identifier, new)
+    device.search_key = search_key(device.identifier, new, device.aliases)
     device.activity.search_key = short_key(device.search_key)
 
 

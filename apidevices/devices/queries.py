@@ -10,13 +10,14 @@ from sqlalchemy.orm import Session, aliased, contains_eager
 from apidevices import clock
 from apidevices.database import Database
 from apidevices.devices import ends
-from apidevices.errors import DeviceNotFound
+from apidevices.errors import DeviceMerged, DeviceNotFound
 from apidevices.listing import Count
 from apidevices.models import (
     MAX_ID,
     ApiToken,
     Device,
     DeviceActivity,
+    DeviceAlias,
     DeviceHistory,
     DeviceToken,
 )
@@ -39,19 +40,30 @@ class TokenUse(NamedTuple):
         return self.token.id
 
 
-def get(db: Database, device_id: int) -> Device:
+def get(db: Database, device_id: int, *, follow: bool = False) -> Device:
     """Return a device by its id.
+
+    Args:
+        db: The database.
+        device_id: The id.
+        follow: Whether to return the device that it was merged into, if it was.
 
     Raises:
         DeviceNotFound: No device has this id.
+        DeviceMerged: It was merged into another device.
     """
     with db.read() as session:
-        device = load(session, device_id)
+        try:
+            device = load(session, device_id)
+        except DeviceMerged as error:
+            if not follow:
+                raise
+            device = load(session, error.into_id)
     return _with_present_status(db, device)
 
 
 def by_identifier(db: Database, identifier: str) -> Device:
-    """Return a device by the identifier that it sends.
+    """Return a device by an identifier that it sends: its own, or an alias.
 
     Raises:
         DeviceNotFound: No device has this identifier.
@@ -60,7 +72,7 @@ def by_identifier(db: Database, identifier: str) -> Device:
     # All identifiers are printable, and drivers reject some strings that aren't.
     if identifier.isprintable():
         with db.read() as session:
-            device = session.scalar(select(Device).where(Device.identifier == identifier))
+            device = session.scalar(select(Device).where(Device.identified_by(identifier)))
     if device is None:
         raise DeviceNotFound(f"No device has the identifier {identifier!r}.")
     return _with_present_status(db, device)
@@ -163,14 +175,17 @@ def load(session: Session, device_id: int, *, lock: bool = False) -> Device:
 
     Raises:
         DeviceNotFound: No device has this id.
+        DeviceMerged: It was merged into another device.
     """
     if device_id > MAX_ID:
         raise DeviceNotFound  # database drivers reject integers this large
     query = select(Device).where(Device.id == device_id)
     device = session.scalar(query.with_for_update(key_share=True) if lock else query)
     if device is None:
-        raise DeviceNotFound
+        into = select(DeviceAlias.device_id).where(DeviceAlias.former_id == device_id)
+        into_id = session.scalar(into)
+        raise DeviceNotFound if into_id is None else DeviceMerged(device_id, into_id)
     if lock:
         # PostgreSQL has read the tags before it waited for the lock.
-        session.refresh(device, ["joined_tags"])
+        session.refresh(device, ["joined_tags", "joined_aliases"])
     return device

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from blinker import Signal
-from sqlalchemy import literal_column, select, update
+from sqlalchemy import exists, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from apidevices import signals
@@ -17,7 +17,14 @@ from apidevices.devices.sets import Key, Sighting
 from apidevices.identity import DETAILS, DeviceIdentity
 from apidevices.listing import search
 from apidevices.listing.search import search_key, short_key
-from apidevices.models import REPORTS, Device, DeviceActivity, DeviceHistory, DeviceToken
+from apidevices.models import (
+    REPORTS,
+    Device,
+    DeviceActivity,
+    DeviceAlias,
+    DeviceHistory,
+    DeviceToken,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +96,20 @@ def report(
         LimitReached: A limit on registrations or changes is reached. Nothing is stored.
     """
     report = _Report(identity, token_id, address, now, limits, swings)
-    with db.write(essential=False) as session:
-        result, events = _store(db, session, report)
+    while True:
+        try:
+            with db.write(essential=False) as session:
+                result, events = _store(db, session, report)
+            break
+        except _JustMerged:
+            continue  # the next attempt finds the device by the alias
     for signal, details in events:
         signals.send(signal, lambda: get(db, result.device_id), **details)
     return result
+
+
+class _JustMerged(Exception):
+    """The identifier has become an alias during its registration."""
 
 
 _Events = list[tuple[Signal, dict[str, Any]]]
@@ -104,7 +120,7 @@ def _store(db: Database, session: Session, report: _Report) -> tuple[ReportResul
     """Store a report; return its result, and the signals to send."""
     locked = (
         select(Device)
-        .where(Device.identifier == report.identity.identifier)
+        .where(Device.identified_by(report.identity.identifier))
         .with_for_update(key_share=True)
     )
     device = session.scalar(locked)
@@ -144,7 +160,11 @@ def _store(db: Database, session: Session, report: _Report) -> tuple[ReportResul
 
 
 def _register(db: Database, session: Session, report: _Report) -> int | None:
-    """Insert a device and return its id, or None if a concurrent request inserted it first."""
+    """Insert a device and return its id, or None if a concurrent request inserted it first.
+
+    Raises:
+        _JustMerged: The device with this identifier was merged into another one.
+    """
     identity, now = report.identity, report.at
     key = search_key(identity.identifier, None)
     device_id: int | None = session.scalar(
@@ -161,6 +181,10 @@ def _register(db: Database, session: Session, report: _Report) -> int | None:
     )
     if device_id is None:
         return None
+    # On PostgreSQL, the insertion waits for a merge that deletes the row with this identifier. Only
+    # a new statement sees the alias then. No merge can follow: it would need that row.
+    if session.scalar(select(exists().where(DeviceAlias.identifier == identity.identifier))):
+        raise _JustMerged
     session.add_all(
         [
             DeviceActivity(

@@ -52,7 +52,7 @@ class RestoreName(_Restore):
         for device in session.scalars(select(Device).where(Device.id.in_(ids))):
             self._replaced[device.id] = device.name
             device.name = self._states[device.id]["name"]
-            device.search_key = search_key(device.identifier, device.name)
+            device.search_key = search_key(device.identifier, device.name, device.aliases)
             device.activity.search_key = short_key(device.search_key)
             session.add(
                 DeviceHistory(

@@ -27,6 +27,8 @@ Kind = Literal[
     "annotated",
     "blocked",
     "unblocked",
+    "merged",
+    "alias_removed",
     "token_first_used",
 ]
 """What can happen to a device."""

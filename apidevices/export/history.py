@@ -15,7 +15,10 @@ from apidevices.representation import history_json
 CHUNK = 500
 """How many entries make up a chunk."""
 
-_COLUMNS = ("id", "at", "kind", "changes", "tags", "reason", "until", "actor", "token", "address")
+_COLUMNS = (
+    *("id", "at", "kind", "changes", "tags", "merged", "alias"),
+    *("reason", "until", "actor", "token", "address"),
+)
 
 
 def run_history(
@@ -59,6 +62,7 @@ def _row(entry: dict[str, Any]) -> list[Any]:
     flat = {
         **entry,
         "changes": "\n".join(changes),
+        "merged": entry["merged"] and entry["merged"]["identifier"],
         "reason": details.get("reason"),
         "until": details.get("until"),
         "token": entry["token"] and entry["token"]["name"],

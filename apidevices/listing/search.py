@@ -12,6 +12,7 @@ Both databases update the index in the transaction that writes ``search_key``.
 import re
 import time
 import unicodedata
+from collections.abc import Iterable
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -80,9 +81,9 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-def search_key(identifier: str, name: str | None) -> str:
-    """Return the text to search in. Its line break never matches: search texts contain none."""
-    return fold(f"{name}\n{identifier}" if name else identifier)
+def search_key(identifier: str, name: str | None, aliases: Iterable[str] = ()) -> str:
+    """Return the text to search in. Its line breaks never match: search texts contain none."""
+    return fold("\n".join([*([name] if name else ()), identifier, *aliases]))
 
 
 def short_key(key: str) -> str | None:

@@ -73,7 +73,7 @@ _DEVICE_COLUMNS = (
     Device.blocked_condition(_NOW),
     *(getattr(Device, field) for field in DETAILS),
 )
-_HAS_IDENTIFIER = Device.identifier == bindparam("identifier", type_=String)
+_HAS_IDENTIFIER = Device.identified_by(bindparam("identifier", type_=String))
 
 _TOKEN_COLUMNS = (
     ApiToken.id,

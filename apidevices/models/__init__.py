@@ -11,7 +11,7 @@ from apidevices.models.administration import (
 )
 from apidevices.models.base import MAX_ADDRESS, MAX_ID, PREFIX, Base, Id, UTCDateTime
 from apidevices.models.counts import DeviceDay, DeviceDenials, FleetDay
-from apidevices.models.devices import Device, DeviceActivity, DeviceTag
+from apidevices.models.devices import Device, DeviceActivity, DeviceAlias, DeviceTag
 from apidevices.models.history import REPORTS, ApiToken, DeviceHistory, DeviceToken
 from apidevices.models.list_keys import Details, DeviceKeys
 from apidevices.models.marks import DeviceMark, MarkKind
@@ -27,6 +27,7 @@ __all__ = [
     "Details",
     "Device",
     "DeviceActivity",
+    "DeviceAlias",
     "DeviceDay",
     "DeviceDenials",
     "DeviceHistory",

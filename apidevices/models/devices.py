@@ -12,12 +12,13 @@ from sqlalchemy import (
     String,
     Text,
     and_,
+    func,
     or_,
     select,
     text,
 )
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
+from sqlalchemy.orm import Mapped, aliased, column_property, mapped_column, relationship
 from sqlalchemy.sql.functions import GenericFunction
 
 from apidevices import clock
@@ -45,6 +46,28 @@ class DeviceTag(Base):
     )
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     tag: Mapped[str] = mapped_column(Text)
+
+
+class DeviceAlias(Base):
+    """An identifier of a device that was merged into another one, and now belongs to that one.
+
+    No identifier is both an alias and that of a device. ``former_id`` is the id of the merged
+    device.
+    """
+
+    __tablename__ = f"{PREFIX}device_aliases"
+    __table_args__ = (
+        Index("apidevices_device_aliases_device", "device_id"),
+        Index("apidevices_device_aliases_former", "former_id"),
+    )
+
+    identifier: Mapped[str] = mapped_column(String(MAX_LENGTH), primary_key=True)
+    device_id: Mapped[int] = mapped_column(
+        Id, ForeignKey(f"{PREFIX}devices.id", ondelete="CASCADE")
+    )
+    former_id: Mapped[int] = mapped_column(Id)
+    merged_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    merged_by: Mapped[str] = mapped_column(Text)
 
 
 class _Joined(GenericFunction[str]):
@@ -120,6 +143,14 @@ class Device(Base):
         expire_on_flush=False,
     )
 
+    # Neither do identifiers.
+    joined_aliases: Mapped[str | None] = column_property(
+        select(_Joined(DeviceAlias.identifier))
+        .where(DeviceAlias.device_id == id)
+        .scalar_subquery(),
+        expire_on_flush=False,
+    )
+
     @property
     def marks(self) -> frozenset[str]:
         """The kinds of its marks that were not dismissed."""
@@ -129,6 +160,11 @@ class Device(Base):
     def shared(self) -> bool:
         """Whether the device may be several devices that send the same identifier."""
         return "shared" in self.marks
+
+    @property
+    def aliases(self) -> list[str]:
+        """The identifiers of devices that were merged into this one, in order."""
+        return sorted(self.joined_aliases.split(",")) if self.joined_aliases else []
 
     @property
     def tags(self) -> list[str]:
@@ -157,6 +193,20 @@ class Device(Base):
         if self.blocked_at is None:
             return False
         return self.blocked_until is None or self.blocked_until > moment
+
+    @classmethod
+    def identified_by(cls, identifier: str | ColumnElement[str]) -> ColumnElement[bool]:
+        """Return the condition that an identifier is that of the device, or one of its aliases."""
+        alias = aliased(DeviceAlias)
+        own = aliased(cls)
+        by_alias = (
+            select(own.identifier)
+            .join(alias, alias.device_id == own.id)
+            .where(alias.identifier == identifier)
+            .correlate(None)
+            .scalar_subquery()
+        )
+        return cls.identifier == func.coalesce(by_alias, identifier)
 
     @classmethod
     def blocked_condition(cls, moment: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:

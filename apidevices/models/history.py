@@ -45,11 +45,12 @@ REPORTS = ("registered", "changed")
 
 
 class DeviceHistory(Base):
-    """A device's registration, or a change of its details, name, tags, note or block.
+    """A device's registration, a merge, or a change of its details, name, tags, note or block.
 
     ``changes`` maps each changed field to ``[old, new]``; either is null if there was no value.
     ``actor`` is that of the audit log, for what administrators do. ``details`` has the reason and
-    the end of a block, or the ``tags`` that were added or removed.
+    the end of a block, the ``tags`` that were added or removed, the device that was merged into
+    this one, or the alias that was removed.
     """
 
     __tablename__ = f"{PREFIX}device_history"
@@ -73,6 +74,16 @@ class DeviceHistory(Base):
     def block_details(self) -> dict[str, Any] | None:
         """The reason and the end of a block; None for entries of another kind."""
         return self.details if self.kind == "blocked" else None
+
+    @property
+    def merged(self) -> dict[str, Any] | None:
+        """The device that was merged into this one; None for entries of another kind."""
+        return self.details if self.kind == "merged" else None
+
+    @property
+    def alias(self) -> str | None:
+        """The alias that was removed; None for entries of another kind."""
+        return (self.details or {}).get("identifier") if self.kind == "alias_removed" else None
 
     @property
     def tags(self) -> list[str]:

@@ -92,7 +92,7 @@ def show_device() -> ResponseReturnValue:
     """Show the calling device as API Devices sees it."""
     _, device_id, _ = _calling_device()
     try:
-        device = devices.get(database(), device_id)
+        device = devices.get(database(), device_id, follow=True)
     except DeviceNotFound as error:
         raise DeviceDeleted from error
     return own_device_json(device), {"ETag": f'"{etag(device)}"'}

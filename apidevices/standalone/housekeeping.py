@@ -125,9 +125,10 @@ class _SteadyClock:
 
 
 def init_app(app: Flask, settings: ServerSettings) -> None:
-    """Add the standalone application's tasks, and prepare the thread."""
+    """Add what the standalone application does with its own tables, and prepare the thread."""
     with app.app_context():
         state = current_state()
+    state.moves.append(uploads.move)
     state.upkeep.append(uploads.retention_task(settings.apidevices_keep_uploads_days))
     app.extensions[_EXTENSION] = Housekeeping(state)
 

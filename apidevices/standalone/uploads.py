@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NoReturn
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from apidevices.standalone.models import Upload
 from apidevices.standalone.upload_limits import UploadLimits
@@ -30,7 +31,7 @@ def store(
     Raises:
         InvalidInput: The body is not JSON in UTF-8 (RFC 8259), or nested too deeply.
         LimitReached: A limit is reached. Nothing is stored.
-        DeviceNotFound: The device has been deleted since the request was checked.
+        DeviceNotFound: The device has been deleted or merged since the request was checked.
     """
     if limits is not None:
         limits.check(device_id, token_id, len(body), now)
@@ -62,6 +63,12 @@ def recent(db: Database, device_id: int, limit: int = 10) -> Sequence[Upload]:
             .order_by(Upload.id.desc())
             .limit(limit)
         ).all()
+
+
+def move(session: Session, device_id: int, into_id: int) -> None:
+    """Move the uploads of a device that is merged into another one."""
+    moved = update(Upload).where(Upload.device_id == device_id)
+    session.connection().execute(moved.values(device_id=into_id))
 
 
 def retention_task(days: int) -> upkeep.Task:

@@ -302,3 +302,27 @@ def test_error_page(desktop: Page, monitor: Monitor) -> None:
     monitor.expected_statuses.add(404)
     desktop.goto("/nowhere")
     assert_sound_at_all_widths(desktop)
+
+
+# --- merging -----------------------------------------------------------------------------------
+
+
+def test_merge(site: Site, desktop: Page, fleet: list[Device]) -> None:
+    old = site.device("9c1d4b20-4c0a-4b2e-9b1d-merge0a1b2c", name="Main entrance, spare scanner")
+    desktop.goto(f"{fleet[0].path}/merge?q=wide0a")
+    expect(desktop.get_by_role("link", name="Choose")).to_have_count(len(fleet) - 1)
+    assert_sound_at_all_widths(desktop)
+    desktop.goto(f"{fleet[0].path}/merge?q=merge0a")
+    desktop.get_by_role("link", name="Choose").click()
+    expect(desktop.get_by_role("dialog")).to_contain_text("Becomes an alias")
+    assert_sound_at_all_widths(desktop)
+    desktop.goto(f"{fleet[1].path}/merge?from={old.id}")
+    expect(desktop.get_by_role("main")).to_contain_text("The device stays blocked.")
+    assert_sound_at_all_widths(desktop)
+    desktop.goto(f"{old.path}/merge?from={fleet[3].id}")
+    desktop.get_by_role("button", name="Merge devices").click()
+    expect(desktop.locator(old.element)).to_contain_text(fleet[3].identifier)
+    assert_sound_at_all_widths(desktop)
+    desktop.get_by_role("link", name="Remove the alias").click()
+    expect(desktop.get_by_role("dialog")).to_be_visible()
+    assert_sound_at_all_widths(desktop)
