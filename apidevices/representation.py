@@ -2,16 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, PlainSerializer
 
-from apidevices.audit import END_OF_BLOCK
 from apidevices.clock import rfc3339
-from apidevices.devices import Kind
-from apidevices.models import ApiToken, AuditEntry, Device, DeviceHistory
+from apidevices.models import ApiToken, AuditEntry, Device
 from apidevices.overview import Counted, Overview
 
 Time = Annotated[
@@ -101,18 +98,6 @@ class DevicePage(ResponseBody):
     )
 
 
-class ChangeJson(ResponseBody):
-    """The old and new value of a field."""
-
-    old: str | None = Field(description="The value before; null if there was none.")
-    new: str | None = Field(description="The value after.")
-
-
-def _old_and_new(pair: Sequence[str | None]) -> dict[str, str | None]:
-    old, new = pair
-    return {"old": old, "new": new}
-
-
 class TokenJson(ResponseBody):
     """The token that a request used."""
 
@@ -142,70 +127,6 @@ class AuditJson(ResponseBody):
     action: str
     subject: str
     details: dict[str, Any]
-
-
-class BlockDetailsJson(ResponseBody):
-    """What an administrator said about a block."""
-
-    reason: str | None = Field(None, description="The reason for the block.")
-    until: Time | None = Field(
-        None, description="Time when the block ends by itself; null for a block without an end."
-    )
-
-
-class MergedDeviceJson(ResponseBody):
-    """A device that was merged into another one, as it was."""
-
-    id: int = Field(
-        validation_alias="merged", description="Its number, which no device has any more."
-    )
-    identifier: str = Field(description="Its identifier, which became an alias.")
-    name: str | None = Field(description="The name that an administrator had assigned.")
-
-
-class HistoryJson(ResponseBody):
-    """What happened to a device."""
-
-    id: int = Field(
-        description="Number of the entry. For 'token_first_used', the number of the token with a"
-        " minus sign in front."
-    )
-    kind: Kind = Field(
-        description="What happened. 'annotated' is a change of the note. More kinds may follow:"
-        " ignore those that you don't know."
-    )
-    at: Time = Field(description="When it happened.")
-    changes: dict[str, Annotated[ChangeJson, BeforeValidator(_old_and_new)]] = Field(
-        description="The changed fields by name."
-    )
-    tags: list[str] = Field(description="The tags that were added or removed.")
-    merged: MergedDeviceJson | None = Field(
-        description="The device that was merged into this one; null for entries of another kind."
-    )
-    alias: str | None = Field(
-        description="The alias that was removed; null for entries of another kind."
-    )
-    token: TokenJson | None = Field(
-        description="The token of the request that reported the change, or that was first used."
-    )
-    address: str | None = Field(description="The client IP address of that request.")
-    actor: str | None = Field(
-        description="Who changed or blocked the device. For a block that ended by itself:"
-        f" '{END_OF_BLOCK}'."
-    )
-    details: BlockDetailsJson | None = Field(
-        validation_alias="block_details",
-        description="Reason and end of the block; null for entries of another kind.",
-    )
-
-
-class HistoryPage(ResponseBody):
-    """A page of a device's history, newest first."""
-
-    history: list[HistoryJson] = Field(description="At most 50 entries.")
-    next: str | None = Field(
-        description="URL of the next page, also sent in the Link header; null on the last page."
-    )
 
 
 _NOT_FOUND = "IDs that belong to no device."
@@ -275,11 +196,6 @@ def etag(device: Device) -> str:
         *(rfc3339(device.blocked_at), device.block_reason, rfc3339(device.blocked_until)),
     ]
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
-
-
-def history_json(entry: DeviceHistory) -> dict[str, Any]:
-    """Return the JSON representation of a history entry."""
-    return HistoryJson.model_validate(entry).model_dump()
 
 
 def token_json(token: ApiToken, now: datetime) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta, timezone
 from apidevices import devices
 from apidevices.clock import now, rfc3339
 from apidevices.database import Database
-from apidevices.representation import device_json, history_json
+from apidevices.history_representation import history_json
+from apidevices.representation import device_json
 from tests.conftest import NOON, Register
 
 

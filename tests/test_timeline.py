@@ -16,7 +16,7 @@ from apidevices.devices import HistoryCursor
 from apidevices.listing import Filters
 from apidevices.models import DeviceHistory, DeviceToken
 from tests.command_line import Cli
-from tests.conftest import DEVICES, NOON, Administrator, Register
+from tests.conftest import DEVICES, NOON, Administrator, Register, state_of
 
 HOUR = timedelta(hours=1)
 
@@ -162,3 +162,68 @@ def test_download_of_a_history_is_complete_and_runs_no_formula(db: Database, pho
     chunks = export.run_history(db, phone, "json", kinds=["blocked"], actor="bob", now=NOON)
     [entry] = json.loads("".join(chunks))
     assert entry["details"]["reason"] == "=1+1"
+
+
+@pytest.fixture
+def deny(app: Flask, phone: int) -> Callable[..., None]:
+    """Denies requests of the device at some hours after noon."""
+
+    def record(*hours: float, token_id: int | None = None, address: str = "192.0.2.7") -> None:
+        for each in hours:
+            state_of(app).activity.record_denial(phone, NOON + each * HOUR, token_id, address)
+        state_of(app).activity.flush()
+
+    return record
+
+
+def test_denied_requests_of_a_day_are_one_entry_at_the_time_of_the_last(
+    app: Flask,
+    administrator: Administrator,
+    db: Database,
+    phone: int,
+    use_token: Callable[[str, int], int],
+    deny: Callable[..., None],
+) -> None:
+    token = use_token("scanner", -9)
+    devices.block(db, phone, actor="ann", now=NOON)
+    deny(1, 2, 5, token_id=token)
+    devices.unblock(db, phone, actor="ann", now=NOON + 6 * HOUR)
+    deny(-24)
+    history = administrator.history()
+    kinds = ["unblocked", "denied", "blocked", "token_first_used", "registered", "denied"]
+    assert [entry["kind"] for entry in history] == kinds
+    entry = history[1]
+    assert (entry["id"], entry["at"]) == (-20300517, "2030-05-17T17:00:00.000000Z")
+    assert entry["denied"] == {"count": 3, "first_at": "2030-05-17T13:00:00.000000Z"}
+    assert (entry["token"]["name"], entry["address"]) == ("scanner", "192.0.2.7")
+    assert (entry["details"], entry["actor"], history[0]["denied"]) == (None, None, None)
+    path = f"{DEVICES}/{phone}/history?kind=denied&kind=unblocked"
+    found = administrator.request("GET", path).get_json()["history"]
+    assert [entry["kind"] for entry in found] == ["unblocked", "denied", "denied"]
+
+    cli = Cli(app)
+    assert cli.json("history", "phone-1", "--kind", "denied") == [history[1], history[5]]
+    assert "requests: 3" in cli.succeed("history", "phone-1")
+    text = "".join(export.run_history(db, phone, "csv", actor="bob", now=NOON))
+    rows = list(csv.DictReader(text.removeprefix("\ufeff").splitlines()))
+    assert [row["denied"] for row in rows] == ["", "3", "", "", "", "1"]
+    assert rows[1]["first_denied_at"] == "2030-05-17T13:00:00.000000Z"
+
+
+def test_pages_with_denied_requests_are_complete(
+    db: Database, phone: int, use_token: Callable[[str, int], int], deny: Callable[..., None]
+) -> None:
+    deny(*range(-24 * 5, 24 * 5, 24))
+    token = use_token("at the same time", 24)
+    use_token("later", 25)
+    devices.rename(db, phone, "Door", actor="ann", now=NOON)
+    expected = [(entry.kind, entry.id) for entry in devices.history(db, phone)]
+    assert len(expected) == len(set(expected)) == 14
+    assert expected.index(("denied", -20300518)) + 1 == expected.index(("token_first_used", -token))
+    for limit in range(1, 6):
+        pages: list[DeviceHistory] = []
+        cursor: HistoryCursor | None = None
+        while cursor is not None or not pages:
+            page, cursor = devices.history_page(db, phone, cursor, limit=limit)
+            pages += page
+        assert [(entry.kind, entry.id) for entry in pages] == expected, limit

@@ -6,6 +6,7 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from apidevices import audit, clock, devices, export, lookalikes, state
+from apidevices.admin.activity_chart import activity_chart
 from apidevices.admin.device_list import list_args
 from apidevices.admin.export import download
 from apidevices.admin.frame import blueprint
@@ -30,6 +31,7 @@ KIND_LABELS = {
     "merged": "Merged",
     "alias_removed": "Alias removed",
     "token_first_used": "Token first used",
+    "denied": "Denied",
 }
 """What has happened to a device, in words."""
 
@@ -60,10 +62,12 @@ def export_history(device_id: int, extension: str) -> ResponseReturnValue:
 
 def device_context(found: Device) -> dict[str, Any]:
     """Return what the templates of the page need to know about a device."""
-    db = state.database()
+    db, now = state.database(), clock.now()
+    days = devices.activity_days(db, found.id, now)
     return {
         "device": found,
         "aliases": devices.aliases(db, found.id),
+        "chart": activity_chart(days, devices.counting_since(db)),
         "lookalikes": lookalikes.of_device(found),
         "marks": devices.marks_of(db, found.id),
         "tokens_used": devices.tokens_used(db, found.id),

@@ -23,15 +23,14 @@ from apidevices.api.frame import (
 )
 from apidevices.api.requests import parse_body, parse_query
 from apidevices.fields import DeviceTags, Moment, RowId
+from apidevices.history_representation import HistoryPage, history_json
 from apidevices.listing import CURSOR_PATTERN, SORTS, Cursor, Filters, Sort
 from apidevices.models import Device
 from apidevices.representation import (
     DeviceJson,
     DevicePage,
-    HistoryPage,
     device_json,
     etag,
-    history_json,
 )
 from apidevices.text import MAX_LENGTH
 

@@ -18,10 +18,11 @@ from apidevices.cli.filters import (
 from apidevices.cli.group import audit_args, commands, existing_database
 from apidevices.cli.moments import Moment
 from apidevices.cli.output import as_json, joined, print_json, print_table, time_text
+from apidevices.history_representation import history_json
 from apidevices.identity import DETAILS
 from apidevices.listing import SORTS, Filters, Sort
 from apidevices.models import Device, DeviceHistory
-from apidevices.representation import device_json, history_json
+from apidevices.representation import device_json
 
 identifier = click.argument("identifier")
 identifier_or_filters = click.argument("identifier", required=False)
@@ -238,6 +239,10 @@ def _lines(entry: DeviceHistory) -> Iterator[str]:
         entry.changes.items(), key=lambda change: ("name", *DETAILS).index(change[0])
     ):
         yield f"{field}: {'' if old is None else f'{old} -> '}{'(none)' if new is None else new}"
+    if entry.denied_details:
+        yield f"requests: {entry.denied_details['count']}"
+        yield f"first: {time_text(entry.denied_details['first_at'])}"
+        return
     for key, value in (entry.details or {}).items():
         if value is not None:
             yield f"{key}: {', '.join(value) if isinstance(value, list) else value}"

@@ -15,7 +15,7 @@ from apidevices.devices.bulk import (
 )
 from apidevices.devices.changes import MAX_REASON, Until, block, check_until, clean_reason, unblock
 from apidevices.devices.chosen import Chosen, Matching, ids_of
-from apidevices.devices.days import ActivityDay, activity_days
+from apidevices.devices.days import DAYS, ActivityDay, activity_days, counting_since
 from apidevices.devices.deletion import delete
 from apidevices.devices.description import MAX_NOTE, annotate, describe, rename, set_tags
 from apidevices.devices.ends import end_blocks, end_blocks_if_possible
@@ -60,6 +60,7 @@ from apidevices.devices.timeline import (
 
 __all__ = [
     "CURSOR_PATTERN",
+    "DAYS",
     "KINDS",
     "MARKS",
     "MAX_NOTE",
@@ -101,6 +102,7 @@ __all__ = [
     "clean_reason",
     "clean_tags",
     "count_by_status",
+    "counting_since",
     "delete",
     "delete_all",
     "describe",

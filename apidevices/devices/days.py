@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from apidevices.database import Database
-from apidevices.models import DeviceDay, DeviceDenials
+from apidevices.models import DeviceDay, DeviceDenials, FleetDay
 
 DAYS = 90
 """How many days are shown, today included."""
@@ -40,3 +40,9 @@ def activity_days(db: Database, device_id: int, now: datetime) -> Sequence[Activ
         )
         denied = {day: number for day, number in session.execute(groups)}
     return [ActivityDay(day, *allowed.get(day, (0, 0)), denied.get(day, 0)) for day in days]
+
+
+def counting_since(db: Database) -> date | None:
+    """Return the first UTC day on which requests of any device were counted."""
+    with db.read() as session:
+        return session.scalar(select(func.min(FleetDay.day)))

@@ -9,15 +9,15 @@ from apidevices import audit, devices
 from apidevices.database import Database
 from apidevices.export.json_array import json_array
 from apidevices.export.spreadsheet import BYTE_ORDER_MARK, csv_rows
+from apidevices.history_representation import history_json
 from apidevices.models import DeviceHistory
-from apidevices.representation import history_json
 
 CHUNK = 500
 """How many entries make up a chunk."""
 
 _COLUMNS = (
     *("id", "at", "kind", "changes", "tags", "merged", "alias"),
-    *("reason", "until", "actor", "token", "address"),
+    *("reason", "until", "denied", "first_denied_at", "actor", "token", "address"),
 )
 
 
@@ -54,7 +54,7 @@ def _csv(chunks: Iterable[list[dict[str, Any]]]) -> Iterator[str]:
 
 
 def _row(entry: dict[str, Any]) -> list[Any]:
-    details = entry["details"] or {}
+    details, denied = entry["details"] or {}, entry["denied"] or {}
     changes = [
         f"{field}: {change['old'] or ''} → {change['new'] or ''}"
         for field, change in entry["changes"].items()
@@ -65,6 +65,8 @@ def _row(entry: dict[str, Any]) -> list[Any]:
         "merged": entry["merged"] and entry["merged"]["identifier"],
         "reason": details.get("reason"),
         "until": details.get("until"),
+        "denied": denied.get("count"),
+        "first_denied_at": denied.get("first_at"),
         "token": entry["token"] and entry["token"]["name"],
     }
     return [flat[column] for column in _COLUMNS]

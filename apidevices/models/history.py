@@ -50,7 +50,8 @@ class DeviceHistory(Base):
     ``changes`` maps each changed field to ``[old, new]``; either is null if there was no value.
     ``actor`` is that of the audit log, for what administrators do. ``details`` has the reason and
     the end of a block, the ``tags`` that were added or removed, the device that was merged into
-    this one, or the alias that was removed.
+    this one, or the alias that was removed. Entries of denied requests are not stored; their
+    ``details`` have the ``count`` and the ``first_at``.
     """
 
     __tablename__ = f"{PREFIX}device_history"
@@ -84,6 +85,11 @@ class DeviceHistory(Base):
     def alias(self) -> str | None:
         """The alias that was removed; None for entries of another kind."""
         return (self.details or {}).get("identifier") if self.kind == "alias_removed" else None
+
+    @property
+    def denied_details(self) -> dict[str, Any] | None:
+        """The number and the first time of denied requests; None for entries of another kind."""
+        return self.details if self.kind == "denied" else None
 
     @property
     def tags(self) -> list[str]:

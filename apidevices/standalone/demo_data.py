@@ -12,6 +12,9 @@ from apidevices.toolkit import ActivityBuffer, Database, DeviceIdentity, devices
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
+DAYS = 90
+"""For how many days the requests of each device are counted."""
+
 BOX_OFFICE, SCANNER, KIOSK, STOCK = APPLICATIONS
 TOKENS = {
     BOX_OFFICE: "Box office tablets",
@@ -121,7 +124,7 @@ def seed(db: Database, activity: ActivityBuffer, now: datetime) -> Mapping[str, 
     }
     for station in STATIONS:
         _store_past(station, db, activity, issued[station.application][0].id, now)
-    activity.flush()
+    activity.flush(counts=True)
     return {application: text for application, (_, text) in issued.items()}
 
 
@@ -150,6 +153,10 @@ def _store_past(
         uploads.store(db, body, device_id=device_id, token_id=token_id, now=uploaded)
         activity.record_request(device_id, token_id, uploaded, upload=True)
     activity.record_request(device_id, token_id, active, upload=False)
+    for ago in range(1, min(DAYS, int(days[0]))):
+        for _ in range(rng.choice((0, 3, 8, 12, 20, 26))):
+            counted = active - timedelta(days=ago)
+            activity.record_request(device_id, token_id, counted, upload=rng.random() < 0.3)
 
     if block := station.block:
         until = None if block.days is None else now + timedelta(days=block.days)

@@ -164,6 +164,7 @@ def test_device_page_is_accessible(site: Site, desktop: Page) -> None:
     wait_until(lambda: site.state(device)["denied_count"])
     desktop.reload()
     expect(desktop.get_by_text("Denied requests")).to_be_visible()
+    desktop.get_by_text("Numbers by day").click()
     assert_accessible(desktop)
     desktop.goto(f"{device.path}/history")
     assert_accessible(desktop)

@@ -184,6 +184,13 @@ def test_details_of_a_device_that_may_be_several(desktop: Page, fleet: list[Devi
     assert_sound_at_all_widths(desktop)
 
 
+def test_details_with_the_numbers_by_day(desktop: Page, fleet: list[Device]) -> None:
+    desktop.goto(fleet[1].path)
+    desktop.get_by_text("Numbers by day").click()
+    expect(desktop.get_by_role("cell", name="0").first).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+
+
 @pytest.mark.parametrize("number", [0, 1, 2], ids=["active", "blocked", "several"])
 def test_forms_of_a_device(desktop: Page, fleet: list[Device], number: int) -> None:
     desktop.goto(fleet[number].path)

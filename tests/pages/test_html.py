@@ -45,6 +45,10 @@ def blocked(app: Flask, register: Register) -> int:
     device_id = register("ph\u043ene-2", application="Box Office", application_version="1")
     register("ph\u043ene-2", application="Box Office", application_version="2")
     devices.block(db, device_id, reason="Lost", actor="ann", now=NOON)
+    activity = state_of(app).activity
+    activity.record_request(device_id, None, NOON, upload=True)
+    activity.record_denial(device_id, NOON)
+    activity.flush(counts=True)
     return device_id
 
 
