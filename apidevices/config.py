@@ -127,6 +127,12 @@ class Settings(BaseModel):
         description="MiB of disk space to set aside, so that devices can be blocked when the disk"
         " with the database is full. The standalone application's default is 64.",
     )
+    archive_days: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_DAYS,
+        description="Days without a request after which a device is archived; 0 archives none.",
+    )
     keep_history_days: int = _days(730, "the history of devices")
     keep_denials_days: int = _days(365, "the counts and times of a device's denied attempts")
     keep_activity_days: int = _days(90, "the daily counts of a device's requests")

@@ -87,6 +87,10 @@ class DeviceJson(OwnDeviceJson):
         description="Identifiers of devices that were merged into it. Requests with them are its"
         " own."
     )
+    archived_at: Time | None = _activity_field(
+        "archived_at",
+        "Time when the device was archived; null if it is not, or has sent a request since.",
+    )
 
 
 class DevicePage(ResponseBody):
@@ -164,6 +168,24 @@ class UntaggedJson(ResponseBody):
 
     untagged: list[int] = Field(
         description="IDs of the devices, including those that did not have the tags."
+    )
+    not_found: list[int] = Field(description=_NOT_FOUND)
+
+
+class ArchivedJson(ResponseBody):
+    """The result of archiving several devices."""
+
+    archived: list[int] = Field(
+        description="IDs of the archived devices, including those that were already archived."
+    )
+    not_found: list[int] = Field(description=_NOT_FOUND)
+
+
+class UnarchivedJson(ResponseBody):
+    """The result of bringing several devices back from the archive."""
+
+    unarchived: list[int] = Field(
+        description="IDs of the devices, including those that were not archived."
     )
     not_found: list[int] = Field(description=_NOT_FOUND)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flask import current_app
 from flask.typing import ResponseReturnValue
 
-from apidevices import overview, upkeep
+from apidevices import overview, stale_rule, upkeep
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
 from apidevices.database import Database
@@ -109,6 +109,7 @@ def build(
         slots: The host application's additions to the admin pages.
     """
     metrics = Metrics()
+    stale = stale_rule.task(db, settings.archive_days)
     activity = ActivityBuffer(
         db,
         interval=settings.activity_interval,
@@ -157,7 +158,7 @@ def build(
         actor=actor,
         on_denied=on_denied,
         slots=slots,
-        upkeep=[*upkeep.clock_repair_tasks(), *upkeep.retention_tasks(settings)],
+        upkeep=[*upkeep.clock_repair_tasks(), *upkeep.retention_tasks(settings), stale],
         moves=[],
         operations=Runner(db),
         overview=overview.snapshot(db),

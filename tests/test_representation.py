@@ -40,6 +40,7 @@ def test_device_json_has_all_fields_in_order(db: Database, register: Register) -
         ("last_denied_address", None),
         ("shared", False),
         ("aliases", []),
+        ("archived_at", None),
     ]
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     and_,
     case,
     exists,
+    null,
     or_,
     select,
     type_coerce,
@@ -199,6 +200,7 @@ class ActivityWriter:
                 last_active_at=active_at,
                 last_upload_at=self._later(row.last_upload_at, new.upload_at),
                 last_activity_at=case((row.blocked, row.last_activity_at), else_=active_at),
+                archived_at=null(),
             )
         )
 
@@ -213,6 +215,8 @@ class ActivityWriter:
                 last_denied_at=self._later(row.last_denied_at, new.denied_at),
                 last_denied_address=case((is_later, new.address), else_=row.last_denied_address),
                 last_denied_token_id=case((is_later, new.token_id), else_=row.last_denied_token_id),
+                # An administrator wants to see a device that tries again.
+                archived_at=null(),
             )
         )
 

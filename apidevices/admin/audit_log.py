@@ -144,7 +144,9 @@ def _find(text: str) -> tuple[int | None, str | None]:
     try:
         return devices.by_identifier(db, text).id, None
     except DeviceNotFound:
-        found = listing.page(db, Filters(name=text), now=clock.now()).devices
+        lists = (Filters(name=text), Filters(name=text, archived=True))
+        pages = [listing.page(db, filters, now=clock.now()) for filters in lists]
+        found = [device for page in pages for device in page.devices]
     named = [device for device in found if device.display_name.casefold() == text.casefold()]
     chosen = named or found
     if len(chosen) == 1:

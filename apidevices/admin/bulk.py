@@ -22,7 +22,7 @@ from apidevices.models import MAX_ID, Operation
 from apidevices.rendering import render
 
 OPERATION = f"/api-devices/operations/<int(max={MAX_ID}):operation_id>"
-ACTIONS = ("block", "unblock", "tag", "untag", "delete")
+ACTIONS = ("block", "unblock", "tag", "untag", "archive", "unarchive", "delete")
 _FIELDS = {"tags": "tag"}
 """Field of an error -> field of the form."""
 

@@ -30,6 +30,8 @@ KIND_LABELS = {
     "unblocked": "Unblocked",
     "merged": "Merged",
     "alias_removed": "Alias removed",
+    "archived": "Archived",
+    "unarchived": "Unarchived",
     "token_first_used": "Token first used",
     "denied": "Denied",
 }

@@ -121,6 +121,30 @@ def unblock_device(device_id: int) -> ResponseReturnValue:
     return _show("unblock", found, form)
 
 
+@blueprint.route(f"{DEVICE}/archive", methods=METHODS)
+def archive_device(device_id: int) -> ResponseReturnValue:
+    """Archive a device."""
+    found = devices.get(state.database(), device_id)
+    form = AdminForm()
+    if is_submitted(form):
+        archived = _recorded("archive", devices.archive, device_id)
+        flash(f"“{archived.display_name}” is archived. Its next request brings it back.")
+        return _respond(archived)
+    return _show("archive", found, form)
+
+
+@blueprint.route(f"{DEVICE}/unarchive", methods=METHODS)
+def unarchive_device(device_id: int) -> ResponseReturnValue:
+    """Bring a device back from the archive."""
+    found = devices.get(state.database(), device_id)
+    form = AdminForm()
+    if is_submitted(form):
+        back = _recorded("unarchive", devices.unarchive, device_id)
+        flash(f"“{back.display_name}” is not archived any more.")
+        return _respond(back)
+    return _show("unarchive", found, form)
+
+
 def _recorded(kind: str, change: Callable[..., Device], *arguments: Any, **options: Any) -> Device:
     """Change a device so that it can be undone: see ``operations.record``."""
     db, actor = state.database(), state.current().actor()

@@ -17,7 +17,7 @@ from apidevices.admin.htmx import is_poll, wants_fragment
 from apidevices.admin.list_request import DeviceURLs, ListRequest
 from apidevices.admin.list_view import ListView
 from apidevices.admin.messages import flash
-from apidevices.listing import PAGE_SIZE, Page
+from apidevices.listing import PAGE_SIZE, Count, Page
 from apidevices.models import MAX_ID, Device
 from apidevices.rendering import render
 
@@ -61,7 +61,7 @@ def filter_form() -> ResponseReturnValue:
         labels=list_filters.LABELS,
         day_of=list_filters.day_of,
         tokens=list_filters.token_choices(state.database()),
-        tags=listing.choices(state.database()).tag,
+        tags=listing.choices(state.database(), archived=listed.filters.archived).tag,
     )
 
 
@@ -119,8 +119,10 @@ def row_context(device: Device) -> dict[str, Any]:
 
 
 def is_listed(device: Device) -> bool:
-    """Return whether a device that was in the list of this request, still has its status."""
-    return ListRequest.current().filters.status in ("all", device.status)
+    """Return whether a device that was in the list of this request still has its status."""
+    filters = ListRequest.current().filters
+    is_archived = device.activity.archived_at is not None
+    return filters.status in ("all", device.status) and filters.archived == is_archived
 
 
 def version(device: Device) -> str:
@@ -160,9 +162,22 @@ def _context(listed: ListRequest, page: Page, now: datetime) -> dict[str, Any]:
         "view": view,
         "chips": list_filters.chips(listed, db),
         "counts": listing.status_counts(db, listed.filters, known=page.count, now=now),
+        "archived": _archived(listed, page, now),
         "order": _order(page if _is_first(listed) else None),
         **_row_context(listed, page.devices, view, now),
     }
+
+
+def _archived(listed: ListRequest, page: Page, now: datetime) -> Count | None:
+    """Return how many archived devices the list leaves out.
+
+    None if it leaves out none, or has several pages: then the number is no help, but may be slow.
+    """
+    filters, is_whole = listed.filters, not (page.newer or page.older)
+    if filters.archived or (filters and not is_whole):
+        return None
+    count = listing.archived_count(state.database(), filters, now=now)
+    return count if count.number else None
 
 
 def _row_context(

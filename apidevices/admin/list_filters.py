@@ -31,6 +31,7 @@ LABELS = {
     "unnamed": "Without a name",
     "denied": "Blocked with denied requests",
     "shared": "May be several devices",
+    "archived": "Archived",
 }
 """The names of all filters but search and status, which have fields of their own."""
 
@@ -42,6 +43,7 @@ _DEPENDENT = {"application": "version_below"}
 class Chip:
     """A filter that is set. ``url`` is the list without it."""
 
+    name: str
     label: str
     value: str
     url: str
@@ -61,7 +63,7 @@ def _chips(listed: ListRequest, db: Database) -> Iterator[Chip]:
             changes[name] = [tag for tag in listed.filters.tag if tag != value]
         elif name in _DEPENDENT:
             changes[_DEPENDENT[name]] = None
-        yield Chip(LABELS[name], _shown(name, value, listed, db), listed.url(**changes))
+        yield Chip(name, LABELS[name], _shown(name, value, listed, db), listed.url(**changes))
 
 
 def _shown(name: str, value: str, listed: ListRequest, db: Database) -> str:
@@ -73,7 +75,7 @@ def _shown(name: str, value: str, listed: ListRequest, db: Database) -> str:
             return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else value
         case "active_days" | "inactive_days" | "no_upload_days":
             return "1 day" if value == "1" else f"{int(value):,} days"
-        case "uploaded" | "unnamed" | "denied" | "shared":
+        case "uploaded" | "unnamed" | "denied" | "shared" | "archived":
             return ""
     return value
 
@@ -105,7 +107,8 @@ class Field:
 
 def fields(listed: ListRequest, db: Database) -> dict[str, Field]:
     """Return the fields of the form that have choices, by the name of their filter."""
-    choices, filters = listing.choices(db), listed.filters
+    filters = listed.filters
+    choices = listing.choices(db, archived=filters.archived)
     fields = {
         name: Field(name, getattr(filters, name), [("", getattr(choices, name))])
         for name in ("application", "os", "os_version", "manufacturer", "model")

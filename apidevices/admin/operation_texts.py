@@ -27,6 +27,8 @@ _WORDS = {
     "tag": Words("Tagging", "tagged", ("already had the tags", "already had the tags")),
     "untag": Words("Removing tags of", "changed", ("had no such tag", "had no such tag")),
     "tags": Words("Tagging", "tagged", ("kept its tags", "kept their tags")),
+    "archive": Words("Archiving", "archived", ("was already archived", "were already archived")),
+    "unarchive": Words("Unarchiving", "unarchived", ("was not archived", "were not archived")),
     "delete": Words("Deleting", "deleted", ("was kept", "were kept")),
     "undo": Words(
         "Restoring",

@@ -14,16 +14,18 @@ from apidevices.devices import Chosen, Matching
 from apidevices.fields import DeviceTags, Moment, RowId
 from apidevices.listing import NEEDS_APPLICATION, Filters
 from apidevices.representation import (
+    ArchivedJson,
     BlockedJson,
     DeletedJson,
     TaggedJson,
+    UnarchivedJson,
     UnblockedJson,
     UntaggedJson,
 )
 
 MAX_IDS = 1_000
 
-FLAGS = ("unnamed", "denied")
+FLAGS = ("unnamed", "denied", "shared", "archived")
 """The filters that are either set or not."""
 
 
@@ -160,6 +162,27 @@ def untag_devices() -> ResponseReturnValue:
     body = parse_body(TagDevices)
     untagged = devices.untag_all(state.database(), body.chosen, body.tags, **_audit_args())
     return UntaggedJson(untagged=untagged, not_found=_missing(body.ids, untagged)).model_dump()
+
+
+@blueprint.post(f"{DEVICES}/archive")
+@described(ArchivedJson, 409, *WITH_BODY, tag=TAG, scope=WRITE, body=Devices)
+def archive_devices() -> ResponseReturnValue:
+    """Archive up to 1,000 devices, or all that match a filter. Idempotent.
+
+    Lists leave archived devices out. Each comes back by itself with its next request.
+    """
+    body = parse_body(Devices)
+    archived = devices.archive_all(state.database(), body.chosen, **_audit_args())
+    return ArchivedJson(archived=archived, not_found=_missing(body.ids, archived)).model_dump()
+
+
+@blueprint.post(f"{DEVICES}/unarchive")
+@described(UnarchivedJson, 409, *WITH_BODY, tag=TAG, scope=WRITE, body=Devices)
+def unarchive_devices() -> ResponseReturnValue:
+    """Bring up to 1,000 devices, or all that match a filter, back from the archive. Idempotent."""
+    body = parse_body(Devices)
+    back = devices.unarchive_all(state.database(), body.chosen, **_audit_args())
+    return UnarchivedJson(unarchived=back, not_found=_missing(body.ids, back)).model_dump()
 
 
 @blueprint.post(f"{DEVICES}/delete")

@@ -11,12 +11,13 @@ from apidevices.audit.log import (
     names,
     page,
 )
-from apidevices.audit.recording import COMMAND_LINE, END_OF_BLOCK, Action, record
+from apidevices.audit.recording import COMMAND_LINE, END_OF_BLOCK, STALE_RULE, Action, record
 from apidevices.audit.sentences import Part, add_phrases, detail_text, sentence, words
 
 __all__ = [
     "COMMAND_LINE",
     "END_OF_BLOCK",
+    "STALE_RULE",
     "Action",
     "Cursor",
     "LogFilters",

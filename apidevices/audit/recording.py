@@ -15,6 +15,10 @@ END_OF_BLOCK = "the end of the block"
 """The actor where a block has ended by itself."""
 
 
+STALE_RULE = "the stale rule"
+"""The actor where devices were archived because they had not been active."""
+
+
 class Action(StrEnum):
     """The recorded actions of administrators. Applications can record their own."""
 
@@ -26,6 +30,8 @@ class Action(StrEnum):
     DEVICE_UNBLOCKED = "device.unblocked"
     DEVICE_MERGED = "device.merged"
     ALIAS_REMOVED = "device.alias_removed"
+    DEVICE_ARCHIVED = "device.archived"
+    DEVICE_UNARCHIVED = "device.unarchived"
     DEVICE_DELETED = "device.deleted"
     MARK_DISMISSED = "device.mark_dismissed"
     HISTORY_EXPORTED = "device.history_exported"
@@ -34,6 +40,8 @@ class Action(StrEnum):
     DEVICES_UNTAGGED = "devices.untagged"
     DEVICES_BLOCKED = "devices.blocked"
     DEVICES_UNBLOCKED = "devices.unblocked"
+    DEVICES_ARCHIVED = "devices.archived"
+    DEVICES_UNARCHIVED = "devices.unarchived"
     DEVICES_DELETED = "devices.deleted"
     DEVICES_EXPORTED = "devices.exported"
     VIEW_SAVED = "view.saved"
@@ -45,8 +53,8 @@ class Action(StrEnum):
 
 def record(
     session: Session, action: StrEnum, subject: str, *, actor: str, at: datetime, **details: Any
-) -> None:
+) -> AuditEntry:
     """Add an entry within the transaction of ``session``; ``subject`` is like ``"device:12"``."""
-    session.add(
-        AuditEntry(at=at, actor=actor, action=action.value, subject=subject, details=details)
-    )
+    entry = AuditEntry(at=at, actor=actor, action=action.value, subject=subject, details=details)
+    session.add(entry)
+    return entry

@@ -6,6 +6,7 @@ Exit status: 0 for success, 1 for failure (with one line on stderr), 2 for wrong
 # The modules of commands add them to the group.
 from apidevices.cli import (
     activity,
+    archiving,
     audit,
     description,
     devices,
@@ -28,6 +29,7 @@ from apidevices.cli.output import as_json, fail, print_json, print_table, time_t
 __all__ = [
     "Group",
     "activity",
+    "archiving",
     "as_json",
     "audit",
     "audit_args",

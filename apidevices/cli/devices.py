@@ -164,7 +164,7 @@ def block(
             raise click.UsageError("--revoke-token needs an IDENTIFIER, not filters.")
         matching = confirm_matching("Block", filters, expected, yes)
         blocked = devices.block_all(db, matching, reason=reason, until=until, **audit_args())
-        click.echo(f"{_count(blocked)} blocked{_until(until)}")
+        click.echo(f"{count(blocked)} blocked{_until(until)}")
         return
     device = devices.block(
         db,
@@ -189,7 +189,7 @@ def unblock(identifier: str | None, filters: Filters, expected: int | None, yes:
     db = existing_database()
     if identifier is None:
         matching = confirm_matching("Unblock", filters, expected, yes)
-        click.echo(f"{_count(devices.unblock_all(db, matching, **audit_args()))} unblocked")
+        click.echo(f"{count(devices.unblock_all(db, matching, **audit_args()))} unblocked")
         return
     device = devices.unblock(db, find(identifier).id, **audit_args())
     click.echo(f"{device.display_name} is unblocked")
@@ -216,7 +216,7 @@ def delete(
     if identifier is None:
         matching = confirm_matching("Delete", filters, expected, yes)
         deleted = devices.delete_all(db, matching, keep_block=keep_block, **audit_args())
-        click.echo(f"{_count(deleted)} deleted")
+        click.echo(f"{count(deleted)} deleted")
         return
     device = find(identifier)
     if not yes:
@@ -225,7 +225,8 @@ def delete(
     click.echo(f"{device.display_name} has been deleted")
 
 
-def _count(changed: Sequence[int]) -> str:
+def count(changed: Sequence[int]) -> str:
+    """Return how many devices have been changed, as the beginning of a sentence."""
     return "1 device has been" if len(changed) == 1 else f"{len(changed):,} devices have been"
 
 

@@ -4,6 +4,16 @@ Only this package writes devices and their history. ``activity`` records when th
 """
 
 from apidevices.devices.aliases import aliases, remove_alias
+from apidevices.devices.archiving import (
+    Archive,
+    Unarchive,
+    archive,
+    archive_all,
+    archive_rows,
+    is_stale,
+    unarchive,
+    unarchive_all,
+)
 from apidevices.devices.bulk import (
     Block,
     Change,
@@ -36,7 +46,13 @@ from apidevices.devices.queries import (
     tokens_used,
 )
 from apidevices.devices.reporting import ReportResult, report
-from apidevices.devices.restoring import RestoreBlock, RestoreName, RestoreTags, States
+from apidevices.devices.restoring import (
+    RestoreArchived,
+    RestoreBlock,
+    RestoreName,
+    RestoreTags,
+    States,
+)
 from apidevices.devices.tags import (
     MAX_TAG,
     MAX_TAGS,
@@ -68,6 +84,7 @@ __all__ = [
     "MAX_TAG",
     "MAX_TAGS",
     "ActivityDay",
+    "Archive",
     "Block",
     "Change",
     "Chosen",
@@ -81,6 +98,7 @@ __all__ = [
     "ReportLimits",
     "ReportNumbers",
     "ReportResult",
+    "RestoreArchived",
     "RestoreBlock",
     "RestoreName",
     "RestoreTags",
@@ -88,12 +106,16 @@ __all__ = [
     "States",
     "Tag",
     "TokenUse",
+    "Unarchive",
     "Unblock",
     "Untag",
     "Until",
     "activity_days",
     "aliases",
     "annotate",
+    "archive",
+    "archive_all",
+    "archive_rows",
     "block",
     "block_all",
     "by_identifier",
@@ -113,6 +135,7 @@ __all__ = [
     "history",
     "history_page",
     "ids_of",
+    "is_stale",
     "iterate_history",
     "last_denied_token",
     "latest_addresses",
@@ -126,6 +149,8 @@ __all__ = [
     "tag",
     "tag_all",
     "tokens_used",
+    "unarchive",
+    "unarchive_all",
     "unblock",
     "unblock_all",
     "untag",

@@ -207,6 +207,8 @@ class _Merge:
         ):
             for column in ("last_denied_at", "last_denied_address", "last_denied_token_id"):
                 setattr(new, column, getattr(old, column))
+        if old.archived_at is None:
+            new.archived_at = None
         new.blocked = self.device.blocked_at is not None
         new.last_activity_at = self.device.blocked_at or new.last_active_at
 

@@ -124,6 +124,27 @@ class RestoreBlock(_Restore):
         return {name: state[name] for name in ("block_reason", "blocked_by")} | times
 
 
+class RestoreArchived(_Restore):
+    """Archives devices again: ``archived_at``."""
+
+    action, action_for_all = Action.DEVICE_ARCHIVED, Action.DEVICES_ARCHIVED
+    signal = signals.device_archived
+
+    def apply(self, session: Session, ids: Sequence[int]) -> Sequence[int]:
+        """Archive the devices as of when they were archived before."""
+        connection, row = session.connection(), _activity.c
+        self.db.lock(connection, DeviceActivity.device_id, ids)
+        times = [
+            {"device": id_, "at": datetime.fromisoformat(self._states[id_]["archived_at"])}
+            for id_ in ids
+        ]
+        if times:
+            change = update(_activity).where(row.device_id == bindparam("device"))
+            connection.execute(change.values(archived_at=bindparam("at")), times)
+        self._add_history(session, ids)
+        return ids
+
+
 class RestoreTags(_Restore):
     """Restores tags: ``tags``, a list."""
 

@@ -36,6 +36,8 @@ Kind = Literal[
     "unblocked",
     "merged",
     "alias_removed",
+    "archived",
+    "unarchived",
     "token_first_used",
     "denied",
 ]

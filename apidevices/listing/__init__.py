@@ -2,10 +2,12 @@
 
 These indexes find a page of it:
 
-- The *activity indexes*, one per status, are sorted by latest activity and contain the search keys,
-  the details and the latest upload. Reading them for a search text stops as soon as the page is
-  full, but with a rare text that is at the end of the list.
-- The *key indexes* are sorted by name and by registration, and contain the details.
+- The *activity indexes*, one per status and one for archived devices, are sorted by latest activity
+  and contain the search keys, the details and the latest upload. Reading them for a search text
+  stops as soon as the page is full, but with a rare text that is at the end of the list. The one
+  for archived devices starts with the status, so that each status is a range of it.
+- The *key indexes* are sorted by name and by registration, archived devices apart from all others,
+  and contain the details.
 - The *search index* finds all devices whose name or identifier contains the search text, but
   unsorted. Sorting these matches is slow if the text is common.
 
@@ -57,6 +59,7 @@ from apidevices.listing.filters import NEEDS_APPLICATION, Filters, Status
 from apidevices.listing.limits import PAGE_SIZE
 from apidevices.listing.pages import (
     Page,
+    archived_count,
     count,
     iterate,
     matching_ids,
@@ -79,6 +82,7 @@ __all__ = [
     "Page",
     "Sort",
     "Status",
+    "archived_count",
     "choices",
     "count",
     "iterate",

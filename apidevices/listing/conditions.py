@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select, union_all
 from sqlalchemy.orm import aliased
@@ -19,8 +19,45 @@ keys = aliased(DeviceKeys)
 LINE_BREAK = "\n"
 
 
+class Scope(NamedTuple):
+    """What conditions depend on besides their values.
+
+    Args:
+        now: The time that ends are compared with.
+        dialect: The database.
+        archived: Whether the list has the archived devices, or all others.
+    """
+
+    now: datetime
+    dialect: str
+    archived: bool
+
+    def in_activity(self, row: Any) -> ColumnElement[bool]:
+        """Return the condition that the device of an activity is archived, or that it isn't.
+
+        It has the same form as in the activity indexes.
+        """
+        archived_at = row.archived_at
+        return _same(archived_at.is_not(None) if self.archived else archived_at.is_(None))
+
+    def in_keys(self, row: Any) -> ColumnElement[bool]:
+        """Return the condition that the device of some keys is archived, or that it isn't."""
+        return _same(row.archived if self.archived else ~row.archived)
+
+    def with_status(self, row: Any, blocked: bool) -> ColumnElement[bool]:
+        """Return the condition that the device of an activity is listed and has a status.
+
+        It has the same form as in the activity indexes.
+        """
+        return and_(row.blocked if blocked else ~row.blocked, self.in_activity(row))
+
+
 class Condition(Protocol):
     """A condition on devices."""
+
+    @property
+    def within_list(self) -> bool:
+        """Whether ``ids`` leaves out archived devices, or all others, as the list does."""
 
     @property
     def ids(self) -> Select[Any]:
@@ -43,11 +80,13 @@ class RowCondition:
         device_id: The column of that table with the id of the device.
         matches: The condition on the row. An index must find the rows that fulfill it.
         found_by: Conditions that together are the same, if each has an index of its own.
+        within_list: See ``Condition``.
     """
 
     device_id: Any
     matches: ColumnElement[bool]
     found_by: Sequence[ColumnElement[bool]] = ()
+    within_list: bool = False
 
     @property
     def ids(self) -> Select[Any]:
@@ -86,21 +125,18 @@ class ActivityCondition:
         """Return the condition on the columns of an activity with this status."""
         return self.blocked(row) if blocked else self.active(row)
 
-    def by_device(self) -> RowCondition:
+    def by_device(self, scope: Scope) -> RowCondition:
         """Return the condition for rows of another table."""
         by_status = (
-            and_(~activity.blocked, self.active(activity)),
-            and_(activity.blocked, self.blocked(activity)),
+            and_(scope.with_status(activity, blocked=False), self.active(activity)),
+            and_(scope.with_status(activity, blocked=True), self.blocked(activity)),
         )
-        return RowCondition(activity.device_id, self.on(activity), by_status)
+        return RowCondition(activity.device_id, self.on(activity), by_status, within_list=True)
 
 
-def has_status(blocked: bool) -> RowCondition:
+def has_status(blocked: bool, scope: Scope) -> RowCondition:
     """Return the condition that a device is blocked, or that it isn't."""
-    # The same form as in the partial indexes.
-    return RowCondition(
-        activity.device_id, _same(activity.blocked if blocked else ~activity.blocked)
-    )
+    return RowCondition(activity.device_id, scope.with_status(activity, blocked), within_list=True)
 
 
 def _same(condition: Any) -> ColumnElement[bool]:
@@ -123,6 +159,11 @@ class TextCondition:
     in_row: bool
 
     @property
+    def within_list(self) -> bool:
+        """Whether ``ids`` leaves out archived devices, or all others, as the list does."""
+        return False
+
+    @property
     def ids(self) -> Select[Any]:
         """The query for the ids of all devices that fulfill the condition."""
         return search.matching_ids(self.dialect, self.text)
@@ -142,29 +183,29 @@ class Keeps:
     """Marks a field of ``Filters`` and says which devices it keeps.
 
     Args:
-        condition: Returns the condition for a value of the field, the current time and a dialect.
+        condition: Returns the condition for a value of the field.
     """
 
-    condition: Callable[[Any, datetime, str], RowCondition | ActivityCondition]
+    condition: Callable[[Any, Scope], RowCondition | ActivityCondition]
 
 
-def is_inactive(days: int, now: datetime, _dialect: str) -> ActivityCondition:
+def is_inactive(days: int, scope: Scope) -> ActivityCondition:
     """Return the condition that a device has not been active for some days."""
-    end = now - timedelta(days=days)
+    end = scope.now - timedelta(days=days)
     return ActivityCondition(
         lambda row: row.last_activity_at < end, lambda row: row.last_active_at < end
     )
 
 
-def is_active(days: int, now: datetime, _dialect: str) -> ActivityCondition:
+def is_active(days: int, scope: Scope) -> ActivityCondition:
     """Return the condition that a device has been active in some days."""
-    start = now - timedelta(days=days)
+    start = scope.now - timedelta(days=days)
     return ActivityCondition(
         lambda row: row.last_activity_at >= start, lambda row: row.last_active_at >= start
     )
 
 
-def has_uploaded(_value: bool, _now: datetime, _dialect: str) -> ActivityCondition:
+def has_uploaded(_value: bool, _scope: Scope) -> ActivityCondition:
     """Return the condition that a device has uploaded anything."""
 
     def uploaded(row: Any) -> ColumnElement[bool]:
@@ -174,9 +215,9 @@ def has_uploaded(_value: bool, _now: datetime, _dialect: str) -> ActivityConditi
     return ActivityCondition(uploaded, uploaded)
 
 
-def has_no_upload(days: int, now: datetime, _dialect: str) -> ActivityCondition:
+def has_no_upload(days: int, scope: Scope) -> ActivityCondition:
     """Return the condition that a device has been active in some days, but without an upload."""
-    start = now - timedelta(days=days)
+    start = scope.now - timedelta(days=days)
 
     def no_upload(row: Any) -> ColumnElement[bool]:
         return or_(row.last_upload_at.is_(None), row.last_upload_at < start)
@@ -187,27 +228,27 @@ def has_no_upload(days: int, now: datetime, _dialect: str) -> ActivityCondition:
     )
 
 
-def has_no_name(_value: bool, _now: datetime, dialect: str) -> ActivityCondition:
+def has_no_name(_value: bool, scope: Scope) -> ActivityCondition:
     """Return the condition that a device has no name: its search key is only the identifier."""
 
     def is_unnamed(row: Any) -> ColumnElement[bool]:
         full = select(device.search_key).where(device.id == row.device_id).scalar_subquery()
-        return ~search.contains(dialect, LINE_BREAK, func.coalesce(row.search_key, full))
+        return ~search.contains(scope.dialect, LINE_BREAK, func.coalesce(row.search_key, full))
 
     return ActivityCondition(is_unnamed, is_unnamed)
 
 
-def is_denied(_value: bool, _now: datetime, _dialect: str) -> ActivityCondition:
+def is_denied(_value: bool, _scope: Scope) -> ActivityCondition:
     """Return the condition that a device is blocked, and has sent a request since."""
     return ActivityCondition(
         lambda _row: false(), lambda row: row.last_denied_at >= row.last_activity_at
     )
 
 
-def has_mark(kind: MarkKind) -> Callable[[bool, datetime, str], RowCondition]:
+def has_mark(kind: MarkKind) -> Callable[[bool, Scope], RowCondition]:
     """Return a function for the condition that a device has a mark that was not dismissed."""
 
-    def condition(_value: bool, _now: datetime, _dialect: str) -> RowCondition:
+    def condition(_value: bool, _scope: Scope) -> RowCondition:
         # The same form as in the partial index.
         is_open = and_(DeviceMark.kind == kind, DeviceMark.dismissed_at.is_(None))
         return RowCondition(DeviceMark.device_id, is_open)

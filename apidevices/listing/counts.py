@@ -53,8 +53,9 @@ def is_common(query: ListQuery, condition: Condition) -> bool:
     )
 
 
-def _count_in_sample(query: ListQuery, size: int) -> int:
-    latest = select(activity.search_key).where(~activity.blocked)
+def _count_in_sample(query: ListQuery, size: int, blocked: bool = False) -> int:
+    listed = query.scope.with_status(activity, blocked)
+    latest = select(activity.search_key).where(listed)
     first = latest.order_by(activity.last_activity_at.desc(), activity.device_id.desc())
     sample = first.limit(size).subquery()
     matches_text = search.contains(query.dialect, query.text, sample.c.search_key)
@@ -68,20 +69,33 @@ def count_common(query: ListQuery, found: Sequence[Device]) -> Count:
         query: The query that found the page.
         found: The devices of the page, and one more if there is a next page.
     """
-    if len(query.blocked) > 1 and len(query.conditions) == 1 and not query.activity_conditions:
+    if len(found) <= limits.PAGE_SIZE and query.cursor is None:
+        return Count(len(found), exact=True)  # the search has reached the end of the list
+    before = query.cursor.number if query.cursor else 0
+    shown = Count(max(limits.PAGE_SIZE, before), exact=False)
+    if query.activity_conditions or len(query.conditions) > 1:
+        return shown
+    [condition] = query.conditions
+    if len(query.blocked) > 1 and condition.within_list:
         return Count(limits.COUNT_LIMIT, exact=False)
-    if (
-        not query.text
-        or query.activity_conditions
-        or len(query.conditions) > 1
-        or query.blocked_count > limits.COUNT_LIMIT
-    ):
-        if len(found) <= limits.PAGE_SIZE and query.cursor is None:
-            return Count(len(found), exact=True)  # the search has reached the end of the list
-        before = query.cursor.number if query.cursor else 0
-        return Count(max(limits.PAGE_SIZE, before), exact=False)
-    blocked = select(activity.device_id).where(activity.blocked, *query.matches(activity))
-    number = query.count_rows(blocked)
-    if query.blocked[0]:
+    if len(query.blocked) > 1 or query.text:
+        counted = _count_single(query, condition)
+        return counted if counted.exact else max(shown, counted)
+    return shown
+
+
+def _count_single(query: ListQuery, condition: Condition) -> Count:
+    """Count the devices of a list that fulfill a condition, like many devices of all lists."""
+    number = query.count_matches(listed=True)
+    if number is not None:
         return Count(number, exact=True)
-    return Count(max(limits.COUNT_LIMIT - number, 0), exact=False)
+    others = query.count_matches(listed=False)
+    if others is not None:
+        return Count(max(limits.COUNT_LIMIT - others, 0), exact=False)
+    if isinstance(condition, TextCondition):
+        number = _count_in_sample(query, 10 * limits.COUNT_LIMIT, query.blocked[0])
+    else:
+        sample = condition.ids.limit(2 * limits.COUNT_LIMIT).subquery()
+        in_list = select(activity.device_id).join(sample, sample.c.id == activity.device_id)
+        number = query.count_rows(in_list.where(query.scope.in_activity(activity)))
+    return Count(min(number, limits.COUNT_LIMIT), exact=False)

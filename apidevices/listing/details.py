@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.operators import custom_op
 
 from apidevices.listing import limits
-from apidevices.listing.conditions import keys
+from apidevices.listing.conditions import Scope, keys
 from apidevices.listing.filters import ANY_CASE, Filters
 from apidevices.listing.search import fold
 from apidevices.listing.versions import is_below, version_key
@@ -26,22 +26,29 @@ class DetailsCondition:
     """The condition that a device has one of some combinations of details.
 
     Args:
-        dialect: The database.
+        scope: The database, and whether the list has the archived devices.
         combinations: Their ids, or the query for them if there are very many.
     """
 
-    dialect: str
+    scope: Scope
     combinations: Any
+
+    @property
+    def within_list(self) -> bool:
+        """Whether ``ids`` leaves out archived devices, or all others, as the list does."""
+        return True
 
     @property
     def ids(self) -> Select[Any]:
         """The query for the ids of all devices that fulfill the condition."""
-        return select(keys.device_id.label("id")).where(keys.details_id.in_(self.combinations))
+        return select(keys.device_id.label("id")).where(
+            keys.details_id.in_(self.combinations), self.scope.in_keys(keys)
+        )
 
     def holds_for(self, row: Any) -> ColumnElement[bool]:
         """Return the condition for one row."""
         details_id = row.details_id
-        if self.dialect == "sqlite":
+        if self.scope.dialect == "sqlite":
             # The plus sign makes SQLite read an index in the list's order, instead of finding all
             # matches by the index of the column and sorting them.
             details_id = UnaryExpression(details_id, operator=custom_op("+"), type_=details_id.type)
@@ -49,7 +56,7 @@ class DetailsCondition:
         return condition
 
 
-def details_condition(session: Session, filters: Filters) -> DetailsCondition | None:
+def details_condition(session: Session, filters: Filters, scope: Scope) -> DetailsCondition | None:
     """Return the condition that a device has the wanted details, or None for any details."""
     if not filters.details and not filters.version_below:
         return None
@@ -61,8 +68,7 @@ def details_condition(session: Session, filters: Filters) -> DetailsCondition | 
         below = [each for each in versions if limit is not None and is_below(each, limit)]
         query = query.where(Details.application_version.in_(below))
     ids = session.scalars(query.limit(limits.MAX_COMBINATIONS + 1)).all()
-    dialect = session.get_bind().dialect.name
-    return DetailsCondition(dialect, query if len(ids) > limits.MAX_COMBINATIONS else ids)
+    return DetailsCondition(scope, query if len(ids) > limits.MAX_COMBINATIONS else ids)
 
 
 def _conditions(session: Session, filters: Filters) -> Iterator[ColumnElement[bool]]:

@@ -14,6 +14,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from sqlalchemy import and_
 from werkzeug.datastructures import MultiDict
 
 from apidevices.clock import rfc3339
@@ -23,6 +24,7 @@ from apidevices.listing.conditions import (
     ActivityCondition,
     Keeps,
     RowCondition,
+    Scope,
     has_mark,
     has_no_name,
     has_no_upload,
@@ -68,16 +70,17 @@ _DIGIT = re.compile("[0-9]")
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-def _has_tag(tag: str, _now: datetime, _dialect: str) -> RowCondition:
+def _has_tag(tag: str, _scope: Scope) -> RowCondition:
     return RowCondition(DeviceTag.device_id, DeviceTag.key == search.fold(clean_text(tag)))
 
 
-def _has_used(token_id: int, _now: datetime, _dialect: str) -> RowCondition:
+def _has_used(token_id: int, _scope: Scope) -> RowCondition:
     return RowCondition(DeviceToken.device_id, DeviceToken.token_id == token_id)
 
 
-def _is_registered_after(moment: datetime, _now: datetime, _dialect: str) -> RowCondition:
-    return RowCondition(keys.device_id, keys.first_seen_at > moment)
+def _is_registered_after(moment: datetime, scope: Scope) -> RowCondition:
+    is_after = and_(scope.in_keys(keys), keys.first_seen_at > moment)
+    return RowCondition(keys.device_id, is_after, within_list=True)
 
 
 class Filters(BaseModel):
@@ -139,6 +142,10 @@ class Filters(BaseModel):
     shared: Annotated[bool, Keeps(has_mark("shared"))] = Field(
         default=False,
         description="Only devices that may be several: their details swing between two sets.",
+    )
+    archived: bool = Field(
+        default=False,
+        description="Only archived devices. Without this filter, these are left out.",
     )
 
     @field_validator("version_below")
@@ -203,13 +210,13 @@ class Filters(BaseModel):
         wanted = {name: getattr(self, name) for name in (*ANY_CASE, *EXACT)}
         return {name: clean_text(value) for name, value in wanted.items() if value}
 
-    def conditions(self, now: datetime, dialect: str) -> Iterator[RowCondition | ActivityCondition]:
-        """Return the conditions of filters that are set, except name, status and details."""
+    def conditions(self, scope: Scope) -> Iterator[RowCondition | ActivityCondition]:
+        """Return the conditions of filters that are set, except those that aren't ``Keeps``."""
         for name, value in self._set_fields():
             for keeps in type(self).model_fields[name].metadata:
                 if isinstance(keeps, Keeps):
                     for each in value if isinstance(value, tuple) else (value,):
-                        yield keeps.condition(each, now, dialect)
+                        yield keeps.condition(each, scope)
 
     def _set_fields(self) -> Iterator[tuple[str, Any]]:
         for name, field in type(self).model_fields.items():

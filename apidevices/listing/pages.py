@@ -165,6 +165,13 @@ def status_counts(
     return counts
 
 
+def archived_count(db: Database, filters: Filters, *, now: datetime | None = None) -> Count:
+    """Return how many archived devices match the filters, which leave them out."""
+    archived = filters.model_copy(update={"archived": True})
+    with db.snapshot() as session:
+        return _count(session, archived, filters.status, now or clock.now())
+
+
 def _difference(counts: Mapping[Status, Count]) -> Count | None:
     """Return the count of "active" or "blocked", if it follows from the other two."""
     if len(counts) < 2 or "all" not in counts or not all(each.exact for each in counts.values()):

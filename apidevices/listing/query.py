@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -23,6 +22,7 @@ from apidevices.listing.conditions import (
     ActivityCondition,
     Condition,
     RowCondition,
+    Scope,
     TextCondition,
     has_status,
 )
@@ -74,20 +74,21 @@ class ListQuery:
         self.blocked = _BLOCKED[filters.status]
         self.text = filters.text
         in_row = self.order.by_activity
-        details = details_condition(session, filters)
+        self.scope = Scope(wanted.now, self.dialect, filters.archived)
+        details = details_condition(session, filters, self.scope)
         conditions: list[Condition] = [details] if details else []
         activity_conditions = []
-        for condition in filters.conditions(wanted.now, self.dialect):
+        for condition in filters.conditions(self.scope):
             if isinstance(condition, RowCondition):
                 conditions.append(condition)
             elif in_row:
                 activity_conditions.append(condition)
             else:
-                conditions.append(condition.by_device())
+                conditions.append(condition.by_device(self.scope))
         if self.text:
             conditions.append(TextCondition(self.dialect, self.text, in_row))
         if len(self.blocked) == 1 and not in_row:
-            conditions.append(has_status(self.blocked[0]))
+            conditions.append(has_status(self.blocked[0], self.scope))
         self.conditions: Sequence[Condition] = conditions
         self.activity_conditions: Sequence[ActivityCondition] = activity_conditions
 
@@ -102,15 +103,17 @@ class ListQuery:
 
     @property
     def matches_activity(self) -> Sequence[ColumnElement[bool]]:
-        """The conditions on the activity but the status, in the activity's order."""
-        return [condition.on(activity) for condition in self.activity_conditions]
+        """The conditions on the activity, except the status. Filters add some in its order."""
+        on_activity = (condition.on(activity) for condition in self.activity_conditions)
+        return [self.scope.in_activity(activity), *on_activity]
 
     def all_matches(self, *columns: Any) -> Select[Any]:
         """Return a query for columns of all matching devices.
 
         The database decides in which order it uses the indexes.
         """
-        status = [_is_blocked(self.blocked[0])] if len(self.blocked) == 1 else []
+        is_any = len(self.blocked) > 1
+        status = [] if is_any else [self.scope.with_status(activity, self.blocked[0])]
         conditions = [
             activity.device_id.in_(condition.ids)
             if isinstance(condition, RowCondition)
@@ -134,10 +137,26 @@ class ListQuery:
         parts = (select(self.order.device_id).where(*each) for each in self._ranges([true()]))
         return self.count_rows(union_all(*parts))
 
-    @cached_property
-    def blocked_count(self) -> int:
-        """How many devices are blocked, at most ``COUNT_LIMIT + 1``."""
-        return self.count_rows(select(activity.device_id).where(activity.blocked))
+    def count_matches(self, *, listed: bool) -> int | None:
+        """Return how many devices match all filters but those on the activity.
+
+        It reads all devices, and returns None if there are more than ``COUNT_LIMIT``.
+
+        Args:
+            listed: Whether to count the devices that the list has without filters. Otherwise, all
+                others: those of another status, and those that are archived, or not, unlike these.
+        """
+        other = self.scope._replace(archived=not self.scope.archived)
+        parts = [
+            select(activity.device_id).where(scope.with_status(activity, blocked))
+            for scope in (self.scope, other)
+            for blocked in (False, True)
+            if (scope is self.scope and blocked in self.blocked) == listed
+        ]
+        if self.count_rows(union_all(*parts)) > limits.COUNT_LIMIT:
+            return None
+        conditions = self.matches(activity)
+        return self.count_rows(union_all(*(part.where(*conditions) for part in parts)))
 
     def count_rows(self, query: Select[Any] | CompoundSelect[Any]) -> int:
         """Return how many rows a query returns, at most ``COUNT_LIMIT + 1``."""
@@ -198,14 +217,15 @@ class ListQuery:
     ) -> Iterator[Sequence[ColumnElement[bool]]]:
         """Return the conditions for the ranges of the indexes that make up the list.
 
-        By activity, that is one index per status. For other orders, the status is a condition.
+        By activity, that is one index per status, or one range per status of the index of archived
+        devices. For other orders, the status is a condition.
         """
         if not self.order.by_activity:
-            yield from ([each] for each in ranges)
+            yield from ([self.scope.in_keys(keys), each] for each in ranges)
             return
         for blocked in self.blocked:
             conditions = [
-                _is_blocked(blocked),
+                self.scope.with_status(activity, blocked),
                 *(each.in_range(activity, blocked) for each in self.activity_conditions),
             ]
             yield from ([*conditions, each] for each in ranges)
@@ -225,8 +245,3 @@ class ListQuery:
 class _Position(NamedTuple):
     key: Any
     device_id: Any
-
-
-def _is_blocked(blocked: bool) -> ColumnElement[bool]:
-    """Return the condition for one status, in the same form as in its partial index."""
-    return activity.blocked if blocked else ~activity.blocked

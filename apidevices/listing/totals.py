@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, func, select, true, union_all
 from sqlalchemy.orm import Session
 
-from apidevices.listing.conditions import ActivityCondition, RowCondition
+from apidevices.listing.conditions import ActivityCondition, RowCondition, Scope
 from apidevices.listing.filters import Filters
 from apidevices.listing.order import activity
 from apidevices.models import Details
 
 
 def totals(session: Session, wanted: Mapping[str, Filters], now: datetime) -> Mapping[str, int]:
-    """Return how many devices match each of some filters, by any names.
+    """Return how many devices match each of some filters, by any names, without archived devices.
 
     It reads all devices once, however many filters there are, which takes up to a second for a
     million devices.
@@ -26,18 +26,24 @@ def totals(session: Session, wanted: Mapping[str, Filters], now: datetime) -> Ma
         now: The current time.
     """
     counts = dict.fromkeys(wanted, 0)
+    scope = _scope(session, now)
     for blocked in (False, True):
         columns = {
-            name: func.count(case((_condition(session, filters, blocked, now), 1)))
+            name: func.count(case((_condition(filters, blocked, scope), 1)))
             for name, filters in wanted.items()
-            if not _row_conditions(session, filters, now) and _has_status(filters, blocked)
+            if not _row_conditions(filters, scope) and _has_status(filters, blocked)
         }
-        row = session.execute(select(*columns.values()).where(_status(blocked))).one()
+        listed = scope.with_status(activity, blocked)
+        row = session.execute(select(*columns.values()).where(listed)).one()
         for name, number in zip(columns, row, strict=True):
             counts[name] += number
     for name, filters in wanted.items():
-        for condition in _row_conditions(session, filters, now):
-            matching = select(func.count()).select_from(condition.ids.subquery())
+        for condition in _row_conditions(filters, scope):
+            found = condition.ids.subquery()
+            matching = select(func.count()).select_from(found)
+            if not condition.within_list:
+                matching = matching.join(activity.device_id.table, activity.device_id == found.c.id)
+                matching = matching.where(scope.in_activity(activity))
             counts[name] = session.scalar(matching) or 0
     return counts
 
@@ -46,6 +52,8 @@ def totals_by_details(
     session: Session, filters: Filters, fields: Sequence[str], now: datetime
 ) -> Sequence[Any]:
     """Return how many devices match filters, for each combination of some details.
+
+    Archived devices are left out.
 
     Args:
         session: The session to run in.
@@ -56,9 +64,10 @@ def totals_by_details(
     Returns:
         Rows with the details, and the number of devices.
     """
+    scope = _scope(session, now)
     parts = [
         select(activity.details_id, func.count().label("devices"))
-        .where(_status(blocked), _condition(session, filters, blocked, now))
+        .where(scope.with_status(activity, blocked), _condition(filters, blocked, scope))
         .group_by(activity.details_id)
         for blocked in (False, True)
     ]
@@ -77,27 +86,20 @@ def _has_status(filters: Filters, blocked: bool) -> bool:
     return filters.status in ("all", "blocked" if blocked else "active")
 
 
-def _status(blocked: bool) -> ColumnElement[bool]:
-    """Return the condition for one status, in the same form as in its partial index."""
-    condition: Any = activity.blocked if blocked else ~activity.blocked
-    return condition  # type: ignore[no-any-return]
+def _scope(session: Session, now: datetime) -> Scope:
+    return Scope(now, session.get_bind().dialect.name, archived=False)
 
 
-def _condition(
-    session: Session, filters: Filters, blocked: bool, now: datetime
-) -> ColumnElement[bool]:
-    dialect = session.get_bind().dialect.name
-    conditions = filters.conditions(now, dialect)
+def _condition(filters: Filters, blocked: bool, scope: Scope) -> ColumnElement[bool]:
     return and_(
         true(),
         *(
             each.in_range(activity, blocked)
-            for each in conditions
+            for each in filters.conditions(scope)
             if isinstance(each, ActivityCondition)
         ),
     )
 
 
-def _row_conditions(session: Session, filters: Filters, now: datetime) -> Sequence[RowCondition]:
-    conditions = filters.conditions(now, session.get_bind().dialect.name)
-    return [each for each in conditions if isinstance(each, RowCondition)]
+def _row_conditions(filters: Filters, scope: Scope) -> Sequence[RowCondition]:
+    return [each for each in filters.conditions(scope) if isinstance(each, RowCondition)]

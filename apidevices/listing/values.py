@@ -7,10 +7,10 @@ import weakref
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -49,15 +49,19 @@ class Choices:
     tag: Sequence[Choice] = ()
 
 
-def choices(db: Database) -> Choices:
-    """Return the values that filters can have.
+ByArchived = Mapping[bool, Choices]
+"""The choices of archived devices (True), and those of all others (False)."""
+
+
+def choices(db: Database, *, archived: bool = False) -> Choices:
+    """Return the values that filters can have, of archived devices or of all others.
 
     They may be out of date, by a few seconds with a million devices, because a thread collects
     them. If the first ones take longer than ``CHOICES_PATIENCE``, they are empty.
     """
     with _lock:
         collector = _collectors.setdefault(db, _Collector(db))
-    return collector.latest()
+    return collector.latest()[archived]
 
 
 class _Collector:
@@ -67,11 +71,11 @@ class _Collector:
         # The collector must not keep the database alive.
         self._database = weakref.ref(db)
         self._lock = threading.Lock()
-        self._choices = Choices()
+        self._choices: ByArchived = {False: Choices(), True: Choices()}
         self._expires = 0.0
         self._thread: threading.Thread | None = None
 
-    def latest(self) -> Choices:
+    def latest(self) -> ByArchived:
         """Return the choices, new ones if there is enough time to collect them."""
         with self._lock:
             if time.monotonic() < self._expires:
@@ -102,39 +106,47 @@ _lock = threading.Lock()
 _collectors: WeakKeyDictionary[Database, _Collector] = WeakKeyDictionary()
 
 
-def collect(session: Session) -> Choices:
+def collect(session: Session) -> ByArchived:
     """Collect the values from the database."""
+    keys = DeviceKeys
+    counts = select(keys.details_id, keys.archived, func.count().label("devices"))
+    counted = counts.group_by(keys.details_id, keys.archived).subquery()
     columns = [getattr(Details, name) for name in _DETAILS]
-    counts = select(DeviceKeys.details_id, func.count().label("devices"))
-    counted = counts.group_by(DeviceKeys.details_id).subquery()
-    found_details = select(*columns, counted.c.devices).join(
-        counted, counted.c.details_id == Details.id
+    details = select(counted.c.archived, counted.c.devices, *columns).join(
+        Details, counted.c.details_id == Details.id
     )
-    rows = session.execute(found_details).all()
+    tags = select(keys.archived, func.min(DeviceTag.tag), func.count())
+    tags = tags.join(DeviceTag, keys.device_id == DeviceTag.device_id)
+    tags = tags.group_by(DeviceTag.key, keys.archived)
+    details_of: Mapping[bool, list[Row[Any]]] = {False: [], True: []}
+    for row in session.execute(details):
+        details_of[row.archived].append(row)
+    tags_of: Mapping[bool, list[tuple[str, int]]] = {False: [], True: []}
+    for archived, tag, devices in session.execute(tags):
+        tags_of[archived].append((tag, devices))
+    return {archived: _choices(details_of[archived], tags_of[archived]) for archived in tags_of}
+
+
+def _choices(details: Iterable[Row[Any]], tags: Iterable[tuple[str, int]]) -> Choices:
     totals: dict[str, Counter[str]] = {name: Counter() for name in _DETAILS}
     versions: dict[str, Counter[str]] = defaultdict(Counter)
-    for *values, devices in rows:
-        details = dict(zip(_DETAILS, values, strict=True))
-        for name, value in details.items():
-            if value is not None:
-                totals[name][value] += devices
-        application, version = details["application"], details["application_version"]
-        if application is not None and version is not None:
-            versions[fold(application)][version] += devices
+    for row in details:
+        for name in _DETAILS:
+            if (value := getattr(row, name)) is not None:
+                totals[name][value] += row.devices
+        if row.application is not None and row.application_version is not None:
+            versions[fold(row.application)][row.application_version] += row.devices
     found = {
         name: _merged(totals[name].items()) if name in ANY_CASE else _sorted(totals[name].items())
         for name in _DETAILS
     }
-    tags = session.execute(
-        select(func.min(DeviceTag.tag), func.count()).group_by(DeviceTag.key)
-    ).all()
     return Choices(
         **{name: value for name, value in found.items() if name != "application_version"},
         application_version={
             choice.value: _sorted(versions[fold(choice.value)].items())
             for choice in found["application"]
         },
-        tag=_sorted((tag, devices) for tag, devices in tags),
+        tag=_sorted(tags),
     )
 
 

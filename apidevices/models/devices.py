@@ -248,20 +248,30 @@ class DeviceActivity(Base):
     last_denied_token_id: Mapped[int | None] = mapped_column(Id)
     # A copy of DeviceKeys.details_id for the activity indexes, made by triggers.
     details_id: Mapped[int | None] = mapped_column(Id)
+    # When the device was archived; activity writes remove it. Triggers copy whether it is set to
+    # DeviceKeys.archived.
+    archived_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
-# The activity indexes: one partial index per status, sorted like the list. Each row is in exactly
-# one of them, so that an activity write moves a single index entry. With the search key in the
-# index, a search reads the list in order without touching a table.
-for _name, _value in (("active", 0), ("blocked", 1)):
+# The activity indexes: partial indexes that are sorted like the list, one per status, and one for
+# the archived devices of both. Each row is in exactly one of them, so that an activity write moves
+# a single index entry. With the search key in the index, a search reads the list in order without
+# touching a table. SQLite needs archived_at in the index for that, too.
+for _name, _on_sqlite, _on_postgresql in (
+    # Same form as in queries: SQLite does not recognize an equivalent condition.
+    ("active", "blocked = 0 AND archived_at IS NULL", "NOT blocked AND archived_at IS NULL"),
+    ("blocked", "blocked = 1 AND archived_at IS NULL", "blocked AND archived_at IS NULL"),
+    ("archived", "archived_at IS NOT NULL", "archived_at IS NOT NULL"),
+):
     Index(
         f"apidevices_device_activity_{_name}",
+        *([DeviceActivity.__table__.c.blocked] if _name == "archived" else []),
         DeviceActivity.__table__.c.last_activity_at.desc(),
         DeviceActivity.__table__.c.device_id.desc(),
         DeviceActivity.__table__.c.search_key,
         DeviceActivity.__table__.c.details_id,
         DeviceActivity.__table__.c.last_upload_at,
-        # Same form as in queries: SQLite does not recognize an equivalent condition.
-        sqlite_where=text(f"blocked = {_value}"),
-        postgresql_where=text("blocked" if _value else "NOT blocked"),
+        DeviceActivity.__table__.c.archived_at,
+        sqlite_where=text(_on_sqlite),
+        postgresql_where=text(_on_postgresql),
     )

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, Text
+from sqlalchemy import ForeignKey, Index, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from apidevices.models.base import PREFIX, Base, ByCodePoint, Detail, Id, UTCDateTime, primary_key
@@ -33,15 +33,21 @@ class Details(Base):
 class DeviceKeys(Base):
     """What the list is filtered and sorted by, one narrow row per device.
 
-    Triggers of the database copy it from the device (migration 0012). ``sort_key`` is the folded
-    name, or identifier, see listing/search.py.
+    Triggers of the database copy it from the device (migration 0012) and its activity (migration
+    0020). ``sort_key`` is the folded name, or identifier, see listing/search.py.
     """
 
     __tablename__ = f"{PREFIX}device_keys"
     __table_args__ = (
-        Index("apidevices_device_keys_details", "details_id", "device_id"),
-        Index("apidevices_device_keys_name", "sort_key", "device_id", "details_id"),
-        Index("apidevices_device_keys_first_seen", "first_seen_at", "device_id", "details_id"),
+        Index("apidevices_device_keys_details", "details_id", "archived", "device_id"),
+        Index("apidevices_device_keys_name", "archived", "sort_key", "device_id", "details_id"),
+        Index(
+            "apidevices_device_keys_first_seen",
+            "archived",
+            "first_seen_at",
+            "device_id",
+            "details_id",
+        ),
     )
 
     device_id: Mapped[int] = mapped_column(
@@ -50,3 +56,5 @@ class DeviceKeys(Base):
     details_id: Mapped[int] = mapped_column(Id)
     sort_key: Mapped[str] = mapped_column(ByCodePoint)
     first_seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    # Whether DeviceActivity.archived_at is set.
+    archived: Mapped[bool] = mapped_column(default=False, server_default=false())

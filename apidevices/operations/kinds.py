@@ -51,6 +51,14 @@ def _untag(db: Database, actor: str, now: datetime, arguments: Arguments) -> Cha
     return devices.Untag(db, actor, now, devices.clean_tags(arguments["tags"]))
 
 
+def _archive(db: Database, actor: str, now: datetime, _: object) -> Change:
+    return devices.Archive(db, actor, now)
+
+
+def _unarchive(db: Database, actor: str, now: datetime, _: object) -> Change:
+    return devices.Unarchive(db, actor, now)
+
+
 def _delete(db: Database, actor: str, now: datetime, arguments: Arguments) -> Change:
     return devices.Delete(db, actor, now, arguments["keep_block"])
 
@@ -60,6 +68,8 @@ CHANGES: Mapping[str, Callable[[Database, str, datetime, Arguments], Change]] = 
     "unblock": _unblock,
     "tag": _tag,
     "untag": _untag,
+    "archive": _archive,
+    "unarchive": _unarchive,
     "delete": _delete,
 }
 """Kind of an operation on many devices -> makes its change."""
@@ -73,6 +83,8 @@ UNDOS: Mapping[str, Undo] = {
     "rename": Undo(states.NAME, devices.RestoreName),
     "tag": Undo(states.TAGS, devices.RestoreTags),
     "untag": Undo(states.TAGS, devices.RestoreTags),
+    "archive": Undo(states.ARCHIVED, _unarchive),
+    "unarchive": Undo(states.ARCHIVED, devices.RestoreArchived),
     "tags": Undo(states.TAGS, devices.RestoreTags),
 }
 """Kind of an operation that can be undone -> how."""

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from apidevices.database import Database
 from apidevices.devices import ends
-from apidevices.models import Device, DeviceTag
+from apidevices.models import Device, DeviceActivity, DeviceTag
 
 State = dict[str, Any]
 
@@ -59,6 +59,25 @@ class _Block(_Columns):
         return found
 
 
+class _Archived:
+    def of(self, device: Device) -> State:
+        archived_at = device.activity.archived_at
+        return {"archived_at": archived_at and archived_at.isoformat()}
+
+    def lock(
+        self, db: Database, session: Session, ids: Collection[int], now: datetime
+    ) -> dict[int, State]:
+        found = sorted(NAME.lock(db, session, ids, now))
+        row = DeviceActivity
+        # Activity writes bring devices back.
+        db.lock(session.connection(), row.device_id, found)
+        query = select(row.device_id, row.archived_at).where(row.device_id.in_(db.id_list(found)))
+        return {
+            device_id: {"archived_at": archived_at and archived_at.isoformat()}
+            for device_id, archived_at in session.execute(query)
+        }
+
+
 class _Tags:
     def of(self, device: Device) -> State:
         return {"tags": device.tags}
@@ -78,4 +97,5 @@ class _Tags:
 
 BLOCK: Part = _Block("blocked_at", "block_reason", "blocked_by", "blocked_until")
 NAME: Part = _Columns("name")
+ARCHIVED: Part = _Archived()
 TAGS: Part = _Tags()

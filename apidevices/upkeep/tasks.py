@@ -66,6 +66,9 @@ class Task:
             whole table, so that it should run less often.
         start: Returns the key to start after.
         size: The size of a row in bytes, if rows may be large.
+        record: Records in the transaction of a batch how many rows the run has changed so far.
+            It is called with the session, what it returned for the batch before, the number and
+            the time.
     """
 
     description: str
@@ -76,6 +79,7 @@ class Task:
     is_ordered: bool = False
     start: Callable[[datetime], int] = lambda _now: 0
     size: ColumnElement[int] | None = None
+    record: Callable[[Session, int | None, int, datetime], int] | None = None
 
 
 class Result(NamedTuple):
@@ -127,13 +131,16 @@ def run(
 
 
 def _run(db: Database, task: Task, now: datetime, stop: threading.Event, essential: bool) -> int:
-    rows, after = 0, task.start(now)
+    rows, after, record_id = 0, task.start(now), None
     while not stop.is_set():
         started = monotonic()
         if keys := _find(db, task, now, after):
             after = keys[-1]
             with db.write(essential=essential) as session:
-                rows += task.change(session, _rows(task, keys, now), now)
+                changed = task.change(session, _rows(task, keys, now), now)
+                if changed and task.record is not None:
+                    record_id = task.record(session, record_id, rows + changed, now)
+            rows += changed
         else:
             _, end = _count_window(db, task, now, after)
             if end is None or task.is_ordered:

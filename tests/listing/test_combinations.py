@@ -22,6 +22,7 @@ APPLICATIONS = ("Box Office", "BOX OFFICE", "Касса", "КАССА", None)
 VERSIONS = ("2.9", "2.10", "2.10-beta1", "v2.11 (7)", "unknown", None, "3")
 SYSTEMS = ("Android", "iOS", "android", None)
 MODELS = ("iPad", "Pixel 8", "ipad")
+ARCHIVED_OF_SEVEN = 2
 TAGS = ("Foyer", "foyer", "Straße", "VIP")
 
 
@@ -52,6 +53,8 @@ def fleet(db: Database, register: Register, monkeypatch: pytest.MonkeyPatch) -> 
         if number % 4 == 0:
             moment = NOON - timedelta(hours=7 * (number % 11))
             devices.block(db, device_id, actor="ann", now=moment)
+        if number % 7 < ARCHIVED_OF_SEVEN:
+            devices.archive(db, device_id, actor="ann", now=NOON)
     with db.write() as session:
         for device_id in range(1, 61):
             if device_id % 2:
@@ -66,7 +69,8 @@ def fleet(db: Database, register: Register, monkeypatch: pytest.MonkeyPatch) -> 
             session.execute(
                 update(DeviceActivity).where(DeviceActivity.device_id == device_id).values(times)
             )
-    return list(listing.iterate(db, Filters()))
+    archived = listing.iterate(db, Filters(archived=True))
+    return [*listing.iterate(db, Filters()), *archived]
 
 
 def is_kept(device: Device, filters: Filters) -> bool:
@@ -106,6 +110,7 @@ def is_kept(device: Device, filters: Filters) -> bool:
                 and (upload is None or upload < NOON - timedelta(days=filters.no_upload_days))
             ),
             not filters.uploaded or upload is not None,
+            filters.archived == (activity.archived_at is not None),
             not filters.unnamed or device.name is None,
             not filters.denied
             or (device.blocked_at is not None and tried is not None and tried >= device.blocked_at),
@@ -132,12 +137,13 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "uploaded": st.just(True),
     "unnamed": st.just(True),
     "denied": st.just(True),
+    "archived": st.just(True),
 }
 
 
 @st.composite
 def some_filters(draw: st.DrawFn) -> Filters:
-    names = draw(st.lists(st.sampled_from(list(VALUES)), max_size=3, unique=True))
+    names = draw(st.lists(st.sampled_from(list(VALUES)), max_size=4, unique=True))
     if "version_below" in names and "application" not in names:
         names.append("application")
     return Filters(**{name: draw(VALUES[name]) for name in names})
