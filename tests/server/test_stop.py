@@ -158,7 +158,9 @@ def test_graceful_stop_under_load_completes_every_request_in_flight(
 
 @pytest.mark.database("sqlite")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_stop_writes_buffered_activity(make_server: StartServer, number: signal.Signals) -> None:
+def test_stop_writes_buffered_activity_and_counts(
+    make_server: StartServer, number: signal.Signals
+) -> None:
     with make_server(APIDEVICES_ACTIVITY_INTERVAL="1") as server:
         headers = as_device(server.create_token())
         started_at = ""
@@ -168,7 +170,9 @@ def test_stop_writes_buffered_activity(make_server: StartServer, number: signal.
         server.process.send_signal(number)
         server.process.wait(30)
         shown = json.loads(server.flask("apidevices", "show", "phone-1", "--json").stdout)
+        counted = json.loads(server.flask("apidevices", "activity", "phone-1", "--json").stdout)
     assert shown["last_active_at"] >= started_at
+    assert sum(day["requests"] for day in counted["days"]) == 5
 
 
 @pytest.mark.database("sqlite")
