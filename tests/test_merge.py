@@ -1,5 +1,8 @@
 """Merge two devices: what is kept, and that the old identifier goes on as an alias."""
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +13,7 @@ from flask.testing import FlaskClient
 from apidevices import audit, devices, operations, signals, tokens
 from apidevices.database import Database
 from apidevices.devices import Matching
+from apidevices.errors import DeviceNotFound
 from apidevices.listing import Filters
 from apidevices.models import Device
 from tests.conftest import (
@@ -24,6 +28,7 @@ from tests.conftest import (
     state_of,
 )
 from tests.listing.conftest import found
+from tests.test_delete import everything_stored
 
 OLD, NEW = "phone-old", "phone-new"
 LATER = NOON + timedelta(hours=1)
@@ -277,8 +282,6 @@ def test_deletion_clears_what_the_log_says_about_merged_devices(
     merge(administrator, first, second)
     merge(administrator, second, third)
     administrator.request("DELETE", f"{DEVICES}/{third}")
-    from tests.test_delete import everything_stored
-
     stored = everything_stored(db)
     assert [text for text in ("Kitchen", "phone-") if text in stored] == []
 
@@ -422,3 +425,63 @@ def test_marks_of_the_merged_device_move(
     assert administrator.device(OLD)["shared"]
     merge(administrator)
     assert administrator.device(NEW)["shared"]
+
+
+# --- races ------------------------------------------------------------------------------------
+
+
+def merge_while(db: Database, ids: tuple[int, int], other: Callable[[], Any]) -> Any:
+    """Merge devices, and begin something else before the merge is committed; return its result."""
+    with ThreadPoolExecutor(1) as pool:
+        futures = []
+
+        def begin(*_: object) -> None:
+            futures.append(pool.submit(other))
+            time.sleep(0.2)
+
+        devices.merge(db, *ids, moves=[begin], actor="ann", now=LATER)
+        return futures[0].result(10)
+
+
+def test_report_during_a_merge_is_one_of_the_other_device(
+    administrator: Administrator, register: Register, db: Database, ids: tuple[int, int]
+) -> None:
+    assert merge_while(db, ids, lambda: register(OLD, LATER, os="Android")) == ids[1]
+    [device] = administrator.devices()
+    assert (device["id"], device["os"]) == (ids[1], "Android")
+
+
+def test_upload_during_a_merge_is_refused_or_kept(
+    client: FlaskClient, db: Database, token: str, ids: tuple[int, int]
+) -> None:
+    def upload() -> int:
+        other = client.application.test_client()
+        headers = as_device(token, OLD, os="iOS", os_version="17")
+        return other.post(UPLOADS, headers=headers, json=1).status_code
+
+    assert merge_while(db, ids, upload) == 503
+    assert upload() == 201
+
+
+def test_devices_that_are_merged_into_each_other_at_once_are_merged_once(
+    administrator: Administrator, db: Database, ids: tuple[int, int]
+) -> None:
+    def merge_back() -> str:
+        try:
+            devices.merge(db, *reversed(ids), moves=(), actor="bob", now=LATER)
+        except DeviceNotFound as error:
+            return str(error)
+        return ""
+
+    assert "was merged into" in merge_while(db, ids, merge_back)
+    assert [each["id"] for each in administrator.devices()] == [ids[1]]
+
+
+def test_deletion_during_a_merge_deletes_nothing(
+    administrator: Administrator, db: Database, ids: tuple[int, int]
+) -> None:
+    def delete() -> list[int]:
+        return devices.delete_all(db, [ids[0]], actor="bob", now=LATER)
+
+    assert merge_while(db, ids, delete) == []
+    assert [each["id"] for each in administrator.devices()] == [ids[1]]
