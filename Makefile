@@ -19,6 +19,7 @@ test: .venv/installed-dev  ## Run all tests
 
 torture: .venv/installed-dev  ## Kill the server and database under load for half an hour
 	$(BIN)/python -m pytest --hypothesis-profile=torture tests/test_history_replay.py
+	$(BIN)/python -m tests.torture.merges
 	$(BIN)/python -m tests.torture $(ARGS)
 
 hostile: .venv/installed-hostile  ## Attack the server for a quarter of an hour, or in parts: ARGS='shapes floods'

@@ -95,6 +95,9 @@ def _states(page: Page) -> Iterator[State]:
             yield State(f"device-{status}-{form}", device, _show_and_click(opened))
             yield State(f"device-{status}-{form}-page", href)
 
+    yield State("merge-search", f"{LIST}/1/merge?q=e")
+    yield State("merge", f"{LIST}/1/merge?from=2")
+
     for action in ("block", "unblock", "tag", "untag", "delete"):
         yield State(f"bulk-{action}", f"{LIST}/bulk?action={action}&id=1&id=2&id=3")
     tagging = f"{LIST}/bulk?action=tag&id=1&id=2"

@@ -206,6 +206,19 @@ def test_audit_log_is_accessible(site: Site, desktop: Page) -> None:
     assert_accessible(desktop)
 
 
+def test_merging_is_accessible(site: Site, desktop: Page) -> None:
+    old, new = site.device(name="axe-merged"), site.device()
+    site.block(old, "Lost")
+    desktop.goto(f"{new.path}/merge?q=axe-merged")
+    assert_accessible(desktop)
+    desktop.get_by_role("link", name="Choose").click()
+    expect(desktop.get_by_role("dialog")).to_contain_text("will be blocked")
+    assert_accessible(desktop)
+    desktop.get_by_role("button", name="Merge devices").click()
+    expect(desktop.locator(".aliases")).to_contain_text(old.identifier)
+    assert_accessible(desktop)
+
+
 def test_overview_is_accessible(site: Site, desktop: Page, mixed_list: str) -> None:
     site.upload("axe-named")
     desktop.goto(OVERVIEW)
