@@ -169,7 +169,7 @@ def test_downgrade_deletes_history_that_older_versions_cannot_read(app: Flask) -
     fill(app)
     db = state_of(app).db
     kinds = [entry.kind for entry in devices.history(db, 1)]
-    assert kinds[:3] == ["blocked", "renamed", "merged"]
+    assert kinds[:4] == ["denied", "blocked", "renamed", "merged"]
     migrate(app, "downgrade", "--yes", "0013")
     migrate(app, "upgrade")
     kinds = [entry.kind for entry in devices.history(db, 1)]
