@@ -167,7 +167,7 @@ class _Loop:
 
 def _figures(counted: Counted) -> dict[str, int]:
     found = counted.overview
-    names = ("total", "blocked", "denied", "no_upload", "stopped_uploading")
+    names = ("total", "archived", "blocked", "denied", "no_upload", "stopped_uploading")
     figures = {name: getattr(found, name) for name in names}
     for period in found.periods:
         for name in ("active", "new", "gone"):

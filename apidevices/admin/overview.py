@@ -83,7 +83,7 @@ def _context(counted: Counted, days: int) -> dict[str, Any]:
     return {
         **{
             name: figure(name, getattr(found, name))
-            for name in ("total", "blocked", "denied", "no_upload", "stopped_uploading")
+            for name in ("total", "archived", "blocked", "denied", "no_upload", "stopped_uploading")
         },
         "periods": PERIODS,
         "activity": {

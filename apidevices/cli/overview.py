@@ -42,6 +42,7 @@ def show_overview(wants_json: bool) -> None:
 def _print_figures(found: Overview) -> None:
     figures = {
         "Devices": found.total,
+        "Archived devices": found.archived,
         "Blocked": found.blocked,
         "Blocked, and have tried since": found.denied,
         "Active in the last 7 days, without an upload": found.no_upload,

@@ -14,7 +14,7 @@ from apidevices.models import Details
 
 
 def totals(session: Session, wanted: Mapping[str, Filters], now: datetime) -> Mapping[str, int]:
-    """Return how many devices match each of some filters, by any names, without archived devices.
+    """Return how many devices match each of some filters, by any names.
 
     It reads all devices once, however many filters there are, which takes up to a second for a
     million devices.
@@ -25,8 +25,16 @@ def totals(session: Session, wanted: Mapping[str, Filters], now: datetime) -> Ma
             filter that has an index of its own, such as ``registered_after``.
         now: The current time.
     """
+    counts: dict[str, int] = {}
+    for archived in (False, True):
+        some = {name: each for name, each in wanted.items() if each.archived == archived}
+        if some:
+            counts |= _totals(session, some, _scope(session, now, archived=archived))
+    return counts
+
+
+def _totals(session: Session, wanted: Mapping[str, Filters], scope: Scope) -> Mapping[str, int]:
     counts = dict.fromkeys(wanted, 0)
-    scope = _scope(session, now)
     for blocked in (False, True):
         columns = {
             name: func.count(case((_condition(filters, blocked, scope), 1)))
@@ -53,8 +61,6 @@ def totals_by_details(
 ) -> Sequence[Any]:
     """Return how many devices match filters, for each combination of some details.
 
-    Archived devices are left out.
-
     Args:
         session: The session to run in.
         filters: Filters on the activity.
@@ -64,7 +70,7 @@ def totals_by_details(
     Returns:
         Rows with the details, and the number of devices.
     """
-    scope = _scope(session, now)
+    scope = _scope(session, now, archived=filters.archived)
     parts = [
         select(activity.details_id, func.count().label("devices"))
         .where(scope.with_status(activity, blocked), _condition(filters, blocked, scope))
@@ -86,8 +92,8 @@ def _has_status(filters: Filters, blocked: bool) -> bool:
     return filters.status in ("all", "blocked" if blocked else "active")
 
 
-def _scope(session: Session, now: datetime) -> Scope:
-    return Scope(now, session.get_bind().dialect.name, archived=False)
+def _scope(session: Session, now: datetime, *, archived: bool) -> Scope:
+    return Scope(now, session.get_bind().dialect.name, archived)
 
 
 def _condition(filters: Filters, blocked: bool, scope: Scope) -> ColumnElement[bool]:

@@ -82,6 +82,7 @@ def filters(taken_at: datetime) -> Mapping[str, Filters]:
     """
     named = {
         "total": Filters(),
+        "archived": Filters(archived=True),
         "blocked": Filters(status="blocked"),
         "denied": Filters(denied=True),
         "no_upload": Filters(no_upload_days=UPLOAD_DAYS),

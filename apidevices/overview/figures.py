@@ -50,7 +50,8 @@ class UploadDay(BaseModel):
 class Overview(BaseModel):
     """Figures of all devices at one time."""
 
-    total: int = Field(description="All devices.")
+    total: int = Field(description="All devices but archived ones, like all other figures.")
+    archived: int = Field(description="Archived devices.")
     periods: list[Period] = Field(description="The last day, 7 days and 30 days.")
     blocked: int = Field(description="Blocked devices.")
     denied: int = Field(description="Blocked devices that have sent a request since.")
