@@ -10,6 +10,8 @@ from pydantic import AliasPath, BaseModel, ConfigDict, Field, PlainSerializer
 from apidevices.clock import rfc3339
 from apidevices.models import ApiToken, AuditEntry, Device
 from apidevices.overview import Counted, Overview
+from apidevices.storage import Counted as CountedStorage
+from apidevices.storage import Storage
 
 Time = Annotated[
     datetime,
@@ -235,6 +237,21 @@ class OverviewJson(Overview):
     """Figures of all devices."""
 
     taken_at: Time = Field(description="Time at which the figures were right.")
+
+
+class StorageJson(Storage):
+    """What is kept, for how long, and how much room it takes."""
+
+    last_run_at: Time | None = Field(
+        description="When old entries were last deleted in the background; null if never."
+    )
+    taken_at: Time = Field(description="Time at which the figures were right.")
+
+
+def storage_json(counted: CountedStorage) -> dict[str, Any]:
+    """Return what is kept as JSON."""
+    body = StorageJson(taken_at=counted.taken_at, **dict(counted.storage))
+    return body.model_dump(mode="json")
 
 
 def overview_json(counted: Counted) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from apidevices import audit, devices
 from apidevices.audit import Action
+from apidevices.config import PREFIX
 from apidevices.database import Database
 from apidevices.models import AuditEntry, DeviceActivity
 from apidevices.upkeep import Task
@@ -35,6 +36,7 @@ def task(db: Database, days: int, *, actor: str = audit.STALE_RULE) -> Task:
         due=partial(devices.is_stale, days),
         change=archive,
         days=days,
+        setting=f"{PREFIX}ARCHIVE_DAYS",
         record=partial(_record, days, actor),
     )
 

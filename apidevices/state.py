@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from flask import current_app
 from flask.typing import ResponseReturnValue
 
-from apidevices import overview, stale_rule, upkeep
+from apidevices import overview, stale_rule, storage, upkeep
 from apidevices.activity import ActivityBuffer
 from apidevices.config import Settings
 from apidevices.database import Database
@@ -64,6 +64,7 @@ class State:
     moves: list[Move]
     operations: Runner
     overview: Snapshot
+    storage: Snapshot
 
     @property
     def uses_tokens(self) -> bool:
@@ -80,6 +81,7 @@ class State:
         """
         self.operations.close()
         self.overview.close()
+        self.storage.close()
         self.activity.close()
         self.tracker.close()
         self.gate_tracker.close()
@@ -110,6 +112,7 @@ def build(
     """
     metrics = Metrics()
     stale = stale_rule.task(db, settings.archive_days)
+    tasks = [*upkeep.clock_repair_tasks(), *upkeep.retention_tasks(settings), stale]
     activity = ActivityBuffer(
         db,
         interval=settings.activity_interval,
@@ -158,10 +161,11 @@ def build(
         actor=actor,
         on_denied=on_denied,
         slots=slots,
-        upkeep=[*upkeep.clock_repair_tasks(), *upkeep.retention_tasks(settings), stale],
+        upkeep=tasks,
         moves=[],
         operations=Runner(db),
         overview=overview.snapshot(db),
+        storage=storage.snapshot(db, tasks, settings),
     )
 
 

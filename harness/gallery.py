@@ -16,6 +16,7 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 LIST = "/settings/api-devices"
 TOKENS = "/settings/api-tokens"
 OVERVIEW = f"{LIST}/overview"
+STORAGE = f"{LIST}/storage"
 LOG = "/settings/audit-log"
 
 Prepare = Callable[[Page], object]
@@ -112,6 +113,7 @@ def _states(page: Page) -> Iterator[State]:
 
     yield State("overview", OVERVIEW)
     yield State("overview-90-days", f"{OVERVIEW}?days=90")
+    yield State("storage", STORAGE)
 
     yield State("tokens", TOKENS)
     yield State("token-form", TOKENS, _click("a[data-dialog]"))
@@ -174,6 +176,7 @@ def take_embedded(browser: Browser, url: str, folder: Path, only: str) -> None:
         State("embedded-device", f"{LIST}/1"),
         State("embedded-audit-log", LOG),
         State("embedded-overview", OVERVIEW),
+        State("embedded-storage", STORAGE),
     ):
         if only in state.name:
             _take(context, state, datetime.now(UTC), folder)

@@ -204,6 +204,7 @@ def navigation() -> list[Link]:
     if state.current().uses_tokens:
         links.append(Link("API Tokens", url_for("apidevices.token_list")))
     links.append(Link("Audit log", url_for("apidevices.audit_log")))
+    links.append(Link("Storage", url_for("apidevices.storage")))
     if "apidevices_api.docs" in current_app.view_functions:
         links.append(Link("API Docs", url_for("apidevices_api.docs")))
     return [*links, *state.current().slots.navigation()]

@@ -6,10 +6,10 @@ serves an OpenAPI document at ``/openapi.json`` and a page that renders it at ``
 
 from importlib.util import find_spec
 
-from apidevices.api import activity, bulk, management, marks, merging, overview
+from apidevices.api import activity, bulk, management, marks, merging, overview, storage
 from apidevices.api.frame import blueprint
 
-__all__ = ["activity", "blueprint", "bulk", "management", "marks", "merging", "overview"]
+__all__ = ["activity", "blueprint", "bulk", "management", "marks", "merging", "overview", "storage"]
 
 if find_spec("openapi_pydantic"):  # the extra "openapi"
     from apidevices.api import openapi

@@ -14,6 +14,7 @@ from apidevices.cli import (
     merging,
     overview,
     prune,
+    storage,
     tokens,
     upgrade,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "print_json",
     "print_table",
     "prune",
+    "storage",
     "time_text",
     "tokens",
     "upgrade",

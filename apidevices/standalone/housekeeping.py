@@ -37,10 +37,8 @@ MAX_CLOCK_STEP = 86_400.0
 clock that is wrong must not delete anything."""
 
 _EXTENSION = "apidevices_housekeeping"
-_HOURLY = limits.Limit("housekeeping", 1, limits.HOUR)
 _DAILY = limits.Limit("housekeeping-daily", 1, limits.DAY)
 _PAUSE = limits.Limit("housekeeping-pause", 1, limits.DAY)
-_SERVER = "server"
 
 
 class Housekeeping:
@@ -80,7 +78,7 @@ class Housekeeping:
         """
         db = self._state.db
         now = upkeep.database_time(db)
-        if _is_paused(db, now) or not _claim(db, _HOURLY, now):
+        if _is_paused(db, now) or not _claim(db, upkeep.HOURLY, now):
             return
         is_daily = _claim(db, _DAILY, now)
         tasks = [task for task in self._state.upkeep if task.is_ordered or is_daily]
@@ -143,7 +141,7 @@ def _claim(db: Database, limit: limits.Limit, now: datetime) -> bool:
     """Return whether no process has claimed this run within the period of the limit."""
     try:
         with db.write(essential=False) as session:
-            limits.take(db, session, limit, _SERVER, now)
+            limits.take(db, session, limit, upkeep.SERVER, now)
     except LimitReached:
         return False
     return True
@@ -151,8 +149,8 @@ def _claim(db: Database, limit: limits.Limit, now: datetime) -> bool:
 
 def _is_paused(db: Database, now: datetime) -> bool:
     with db.read() as session:
-        last = limits.full_at(session, _HOURLY, _SERVER)
-        pause = limits.full_at(session, _PAUSE, _SERVER)
+        last = limits.full_at(session, upkeep.HOURLY, upkeep.SERVER)
+        pause = limits.full_at(session, _PAUSE, upkeep.SERVER)
     if last is None or now - last <= limits.DAY:
         return False
     if pause is not None and last < pause <= now:

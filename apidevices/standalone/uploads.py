@@ -74,7 +74,12 @@ def move(session: Session, device_id: int, into_id: int) -> None:
 def retention_task(days: int) -> upkeep.Task:
     """Return the task that deletes uploads after some days; 0 to keep them forever."""
     return upkeep.delete_older(
-        "Delete uploads", days, key=Upload.id, time=Upload.received_at, size=Upload.size
+        "Delete uploads",
+        days,
+        key=Upload.id,
+        time=Upload.received_at,
+        size=Upload.size,
+        setting="APIDEVICES_KEEP_UPLOADS_DAYS",
     )
 
 

@@ -9,15 +9,19 @@ runs them at once.
 from apidevices.upkeep.clock_repair import tasks as clock_repair_tasks
 from apidevices.upkeep.retention import delete_older
 from apidevices.upkeep.retention import tasks as retention_tasks
+from apidevices.upkeep.runs import HOURLY, SERVER, last_run
 from apidevices.upkeep.tasks import ClockWrong, Result, Task, database_time, run
 
 __all__ = [
+    "HOURLY",
+    "SERVER",
     "ClockWrong",
     "Result",
     "Task",
     "clock_repair_tasks",
     "database_time",
     "delete_older",
+    "last_run",
     "retention_tasks",
     "run",
 ]

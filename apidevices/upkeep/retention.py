@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, delete, exists, select, upda
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from apidevices import clock, limits
-from apidevices.config import Settings
+from apidevices.config import PREFIX, Settings
 from apidevices.models import (
     AuditEntry,
     Device,
@@ -34,12 +34,14 @@ def tasks(settings: Settings) -> list[Task]:
             settings.keep_history_days,
             key=DeviceHistory.id,
             time=DeviceHistory.at,
+            setting=f"{PREFIX}KEEP_HISTORY_DAYS",
         ),
         delete_older(
             "Delete audit log entries",
             settings.keep_audit_days,
             key=AuditEntry.id,
             time=AuditEntry.at,
+            setting=f"{PREFIX}KEEP_AUDIT_DAYS",
         ),
         Task(
             description="Reset denied attempts of devices",
@@ -48,8 +50,8 @@ def tasks(settings: Settings) -> list[Task]:
             change=_reset_denials,
             days=settings.keep_denials_days,
         ),
-        _delete_days("Delete groups of denied attempts", DeviceDenials, settings.keep_denials_days),
-        _delete_days("Delete daily counts of devices", DeviceDay, settings.keep_activity_days),
+        _delete_days(DeviceDenials, "groups of denied attempts", settings, "keep_denials_days"),
+        _delete_days(DeviceDay, "daily counts of devices", settings, "keep_activity_days"),
         # Before the operations that they refer to.
         Task(
             description="Delete the devices of operations",
@@ -96,6 +98,7 @@ def delete_older(
     key: InstrumentedAttribute[int],
     time: InstrumentedAttribute[datetime],
     size: InstrumentedAttribute[int] | None = None,
+    setting: str | None = None,
 ) -> Task:
     """Return a task that deletes rows after some days; 0 to keep them forever.
 
@@ -105,6 +108,7 @@ def delete_older(
         key: The primary key, which must grow with the time.
         time: When the row was written.
         size: The size of a row in bytes, if rows may be large.
+        setting: The name of the setting that says for how many days.
     """
     return Task(
         description=description,
@@ -114,6 +118,7 @@ def delete_older(
         days=days,
         is_ordered=True,
         size=None if size is None else size.expression,
+        setting=setting,
     )
 
 
@@ -121,12 +126,15 @@ def _is_older(time: InstrumentedAttribute[Any], days: int, now: datetime) -> Col
     return time < now - timedelta(days=days)
 
 
-def _delete_days(description: str, model: type[DeviceDay | DeviceDenials], days: int) -> Task:
+def _delete_days(
+    model: type[DeviceDay | DeviceDenials], what: str, settings: Settings, setting: str
+) -> Task:
     """Return a task that deletes the old days of devices. Its rows are devices.
 
     Walking along the devices takes one look into the table for each, instead of reading up to 90
     days of each.
     """
+    days = getattr(settings, setting)
 
     def is_old(now: datetime) -> ColumnElement[bool]:
         return model.day < (now - timedelta(days=days)).date()
@@ -140,10 +148,12 @@ def _delete_days(description: str, model: type[DeviceDay | DeviceDenials], days:
         return len(ids)
 
     return Task(
-        description=description,
+        description=f"Delete {what}",
         key=DeviceActivity.device_id.expression,
         due=is_due,
         change=change,
+        setting=f"{PREFIX}{setting.upper()}",
+        rows_in=model.__tablename__,
         days=days,
     )
 

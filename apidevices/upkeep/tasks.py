@@ -69,6 +69,8 @@ class Task:
         record: Records in the transaction of a batch how many rows the run has changed so far.
             It is called with the session, what it returned for the batch before, the number and
             the time.
+        setting: The name of the setting that says how long rows are kept.
+        rows_in: The table whose rows it deletes, if that isn't the table of the key.
     """
 
     description: str
@@ -80,6 +82,18 @@ class Task:
     start: Callable[[datetime], int] = lambda _now: 0
     size: ColumnElement[int] | None = None
     record: Callable[[Session, int | None, int, datetime], int] | None = None
+    setting: str | None = None
+    rows_in: str | None = None
+
+    @property
+    def table(self) -> str:
+        """The name of the table with the rows."""
+        return self.rows_in or str(self.key.table.name)
+
+    @property
+    def what(self) -> str:
+        """What the rows are, as a title."""
+        return self.description.removeprefix("Delete ").capitalize()
 
 
 class Result(NamedTuple):

@@ -16,6 +16,7 @@ PASSWORD = "correct horse battery"
 LIST = "/settings/api-devices"
 TOKENS = "/settings/api-tokens"
 OVERVIEW = f"{LIST}/overview"
+STORAGE = f"{LIST}/storage"
 LOG = "/settings/audit-log"
 ACCOUNT = "/settings/account"
 

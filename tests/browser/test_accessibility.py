@@ -16,7 +16,7 @@ from tests.browser.actions import (
     set_up,
 )
 from tests.browser.conftest import DESKTOP, PHONE, Monitor, OpenPage
-from tests.browser.site import ACCOUNT, LIST, LOG, OVERVIEW, Site
+from tests.browser.site import ACCOUNT, LIST, LOG, OVERVIEW, STORAGE, Site
 
 # The pages look the same with every database.
 pytestmark = pytest.mark.database("sqlite")
@@ -223,6 +223,12 @@ def test_overview_is_accessible(site: Site, desktop: Page, mixed_list: str) -> N
     site.upload("axe-named")
     desktop.goto(OVERVIEW)
     expect(desktop.locator("table.bars").first).to_be_visible()
+    assert_accessible(desktop)
+
+
+def test_storage_is_accessible(desktop: Page, mixed_list: str) -> None:
+    desktop.goto(STORAGE)
+    expect(desktop.locator("table.kept")).to_be_visible()
     assert_accessible(desktop)
 
 

@@ -14,7 +14,7 @@ from tests.browser.actions import (
 )
 from tests.browser.conftest import Monitor, OpenPage
 from tests.browser.measuring import assert_sound_at_all_widths
-from tests.browser.site import ACCOUNT, LIST, LOG, OVERVIEW, TOKENS, Device, Site
+from tests.browser.site import ACCOUNT, LIST, LOG, OVERVIEW, STORAGE, TOKENS, Device, Site
 from tests.conftest import DEVICES
 
 # The pages look the same with every database.
@@ -273,6 +273,31 @@ def test_overview(desktop: Page) -> None:
     desktop.goto(OVERVIEW)
     expect(desktop.locator("table.bars").first).to_be_visible()
     assert_sound_at_all_widths(desktop)
+
+
+# --- storage and archived devices --------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("fleet")
+def test_storage(desktop: Page) -> None:
+    desktop.goto(STORAGE)
+    expect(desktop.locator("table.kept")).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+
+
+def test_archived_device_and_what_the_list_says_about_it(
+    desktop: Page, fleet: list[Device]
+) -> None:
+    desktop.goto(f"{fleet[0].path}/archive")
+    assert_sound_at_all_widths(desktop)
+    desktop.get_by_role("button", name="Archive device").click()
+    expect(desktop.locator(".pill", has_text="Archived")).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+    desktop.goto(LIST)
+    expect(desktop.locator("#show-archived")).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+    desktop.goto(f"{fleet[0].path}/unarchive")
+    desktop.get_by_role("button", name="Unarchive device").click()
 
 
 # --- other pages -------------------------------------------------------------------------------

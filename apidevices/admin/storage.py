@@ -1,0 +1,43 @@
+"""Settings > Storage: what is kept, for how long, and how much room it takes."""
+
+from flask import request, url_for
+from flask.typing import ResponseReturnValue
+
+from apidevices import clock, state, storage
+from apidevices.admin.frame import blueprint
+from apidevices.admin.htmx import wants_fragment
+from apidevices.rendering import environment, render
+
+DEFAULT_DAYS = 180
+"""What the form to archive devices suggests without a stale rule."""
+
+_UNITS = ("bytes", "KB", "MB", "GB", "TB")
+
+
+@blueprint.get("/api-devices/storage", endpoint="storage")
+def show_storage() -> ResponseReturnValue:
+    """Show what is kept, or that it is being counted for the first time."""
+    now = clock.now()
+    counted = storage.latest(state.current().storage, now)
+    template = "storage/_storage.html" if wants_fragment() else "storage/page.html"
+    return render(
+        template,
+        now=now,
+        counted=counted,
+        poll=url_for(".storage", waiting=1),
+        days=request.args.get("inactive_days", type=int)
+        or (counted and counted.storage.archive_days)
+        or DEFAULT_DAYS,
+    )
+
+
+def room(size: int) -> str:
+    """Return a number of bytes for people, as in "1.2 GB"."""
+    number, unit = float(size), 0
+    while number >= 999.5 and unit < len(_UNITS) - 1:
+        number, unit = number / 1000, unit + 1
+    digits = 1 if unit and number < 9.95 else 0
+    return f"{number:.{digits}f} {_UNITS[unit]}"
+
+
+environment.filters["apidevices_room"] = room
