@@ -256,9 +256,9 @@ class RealServer(ServerProcess):
         assert created.returncode == 0, created.stderr
         return created.stdout.strip()
 
-    def devices(self) -> list[dict[str, Any]]:
-        """Return all devices that ``flask apidevices list`` prints."""
-        listed = self.flask("apidevices", "list", "--json")
+    def devices(self, *filters: str) -> list[dict[str, Any]]:
+        """Return all devices that ``flask apidevices list`` prints with these filters."""
+        listed = self.flask("apidevices", "list", "--json", *filters)
         assert listed.returncode == 0, listed.stderr
         found: list[dict[str, Any]] = json.loads(listed.stdout)
         return found

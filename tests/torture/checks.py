@@ -36,6 +36,14 @@ INCONSISTENCIES = {
         SELECT d.id FROM apidevices_devices d
         JOIN apidevices_device_activity a ON a.device_id = d.id
         WHERE a.blocked <> (d.blocked_at IS NOT NULL)""",
+    "the copied 'archived' flag is wrong": """
+        SELECT k.device_id FROM apidevices_device_keys k
+        JOIN apidevices_device_activity a ON a.device_id = k.device_id
+        WHERE k.archived <> (a.archived_at IS NOT NULL)""",
+    "an archived device has no entry about it": """
+        SELECT a.device_id FROM apidevices_device_activity a
+        LEFT JOIN apidevices_device_history h ON h.device_id = a.device_id AND h.kind = 'archived'
+        WHERE a.archived_at IS NOT NULL AND h.id IS NULL""",
     "'last_activity_at' is wrong": """
         SELECT d.id FROM apidevices_devices d
         JOIN apidevices_device_activity a ON a.device_id = d.id
@@ -80,6 +88,7 @@ class Audit:
         positions = [(device["last_activity_at"], device["id"]) for device in listed]
         if positions != sorted(positions, reverse=True):
             self.inconsistencies.append("the list is not sorted")
+        listed += server.devices("--archived")
         found = {device["identifier"]: device for device in listed}
         if len(found) < len(listed):
             self.duplicates.append("a device is listed twice")
@@ -136,7 +145,8 @@ class Audit:
         self._compare_activity(record, device["last_active_at"])
 
     def _check_search(self, server: RealServer, token: str, device: dict[str, Any]) -> None:
-        path = f"{DEVICES}?name={device['display_name']}"
+        archived = "&archived=1" if device["archived_at"] else ""
+        path = f"{DEVICES}?name={device['display_name']}{archived}"
         if device not in _all_pages(server, token, path, "devices"):
             self.inconsistencies.append(f"the search does not find {device['display_name']}")
 

@@ -168,7 +168,7 @@ class DeviceClient(Client):
 
 
 class AdministratorClient(Client):
-    """Renames, blocks and unblocks devices; retries each operation until it gets a response."""
+    """Renames, blocks and unblocks devices, repeating each until it is done, and archives some."""
 
     def _step(self) -> None:
         devices = [device for device in self._ledger.devices[-60:] if device.id is not None]
@@ -176,7 +176,9 @@ class AdministratorClient(Client):
             self._stop_requested.wait(PAUSE)
             return
         device = self._rng.choice(devices)
-        if self._rng.random() < 0.4:
+        if self._rng.random() < 0.2:
+            self._archive(devices[-20:])
+        elif self._rng.random() < 0.4:
             self._rename(device)
         elif device.blocked.acknowledged:
             self._set_blocked(device, False)
@@ -198,6 +200,15 @@ class AdministratorClient(Client):
             device.blocked = Expected(blocked)
             if (response.json["status"] == "blocked") != blocked:
                 self._record_wrong(f"{action} of {device.identifier}", response)
+
+    def _archive(self, devices: list[DeviceRecord]) -> None:
+        """Archive devices, some of which bring themselves back in the meantime."""
+        headers, body = as_device(self._token, None), {"ids": [each.id for each in devices]}
+        response = self._request("POST", f"{DEVICES}/archive", headers, body)
+        if response is not None and response.status != 200:
+            self._record_wrong("archive", response)
+        elif response is not None:
+            self._ledger.record_acknowledged("archives")
 
     def _retry(
         self, device: DeviceRecord, operation: str, method: str, path: str, body: object = None
