@@ -63,7 +63,9 @@ def merge_device(device_id: int) -> ResponseReturnValue:
 def _search(device: Device) -> dict[str, Any]:
     """Return what the search of the page needs."""
     text = request.args.get("q", "").strip()
-    found = listing.page(state.database(), Filters(name=text)).devices if text else ()
+    # Devices that have been silent since they got a new identifier may be archived.
+    filters = [Filters(name=text), Filters(name=text, archived=True)] if text else []
+    found = [each for some in filters for each in listing.page(state.database(), some).devices]
     others = [each for each in found if each.id != device.id]
     return {
         "text": text,

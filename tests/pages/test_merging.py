@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.conftest import Administrator, Register
+from tests.conftest import DEVICES, Administrator, Register
 from tests.pages.device_list import LIST
 from tests.pages.visitor import Page, Visitor
 
@@ -30,6 +30,13 @@ def test_search_finds_other_devices_and_leads_to_the_comparison(
     comparison = admin.get(choose["href"])
     assert comparison.path == f"{LIST}/{new}/merge?from={old}"
     assert [heading.text for heading in comparison.root.all("h3")] == ["Becomes an alias", "Stays"]
+
+
+def test_search_finds_archived_devices(
+    admin: Visitor, administrator: Administrator, ids: tuple[int, int]
+) -> None:
+    administrator.request("POST", f"{DEVICES}/{ids[0]}/archive")
+    assert "Choose" in admin.get(f"{LIST}/{ids[1]}/merge?q=phone").text
 
 
 def test_comparison_says_that_the_device_will_be_blocked(
