@@ -223,6 +223,13 @@ def test_impossible_merge_is_refused(
     assert len(administrator.devices()) == 2
 
 
+@pytest.mark.database("sqlite")
+def test_merge_into_an_impossible_id_finds_no_device(
+    administrator: Administrator, ids: tuple[int, int]
+) -> None:
+    assert merge(administrator, ids[0], 10**30).status_code == 404
+
+
 @pytest.mark.parametrize(
     "described",
     [

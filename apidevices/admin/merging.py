@@ -1,6 +1,7 @@
 """The pages that merge a device into another one, and remove an alias."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -30,8 +31,10 @@ def _follow(error: DeviceMerged) -> ResponseReturnValue:
     arguments: dict[str, Any] = request.view_args or {}
     if request.method != "GET" or is_htmx() or arguments.get("device_id") != error.device_id:
         return error_page(error)
-    arguments = {**arguments, **request.args.to_dict(flat=False), "device_id": error.into_id}
-    return redirect(url_for(str(request.endpoint), **arguments))
+    url = url_for(str(request.endpoint), **{**arguments, "device_id": error.into_id})
+    # Not as arguments of url_for(), which gives names such as "_scheme" a meaning.
+    query = urlencode(list(request.args.items(multi=True)))
+    return redirect(f"{url}?{query}" if query else url)
 
 
 @blueprint.route(f"{DEVICE}/merge", methods=METHODS)

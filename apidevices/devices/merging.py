@@ -23,6 +23,7 @@ from apidevices.errors import Conflict, DeviceMerged, DeviceNotFound
 from apidevices.identity import DETAILS
 from apidevices.listing import search
 from apidevices.models import (
+    MAX_ID,
     Device,
     DeviceActivity,
     DeviceAlias,
@@ -67,6 +68,8 @@ def merge(
     """
     if device_id == into_id:
         raise Conflict("A device can't be merged into itself.")
+    if max(device_id, into_id) > MAX_ID:
+        raise DeviceNotFound  # database drivers reject integers this large
     with db.write() as session:
         _hold_operations(session, [device_id, into_id])
         merged, device = _lock(db, session, device_id, into_id)

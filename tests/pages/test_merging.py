@@ -66,7 +66,7 @@ def test_pages_of_a_merged_device_lead_to_the_other_one(
 ) -> None:
     old, new = ids
     merge(admin, ids)
-    for path in ("", "/history?kind=merged", "/block"):
+    for path in ("", "/history?kind=merged", "/block", "?endpoint=a&_scheme=b&_anchor=c&name=%26"):
         response = admin.get(f"{LIST}/{old}{path}")
         assert (response.status, response.location) == (302, f"{LIST}/{new}{path}")
 
