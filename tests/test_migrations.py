@@ -91,6 +91,7 @@ def fill(app: Flask) -> None:
     identity = DeviceIdentity("phone-0", {})
     other = devices.report(db, identity, token_id=token.id, address="192.0.2.1", now=now)
     devices.merge(db, other.device_id, device_id, moves=(), actor="ann", now=now)
+    devices.archive(db, device_id, actor="ann", now=now)
     rename = partial(devices.rename, db, device_id, "Front desk")
     operations.record(db, "rename", rename, actor="ann", now=now)
     devices.block(db, device_id, reason="lost", actor="ann", now=now)
@@ -144,7 +145,9 @@ def test_second_upgrade_changes_nothing(app: Flask) -> None:
 @pytest.mark.parametrize("older", ["0001", "devices@base", "0002", "standalone@base", "base"])
 def test_downgrade_and_upgrade_keep_rows_of_remaining_tables(app: Flask, older: str) -> None:
     fill(app)
-    with state_of(app).db.write() as session:  # older versions don't know blocks in the history
+    db = state_of(app).db
+    devices.unblock(db, 1, actor="ann", now=clock.now())  # aliases would become blocked devices
+    with db.write() as session:  # older versions don't know blocks in the history
         session.execute(delete(DeviceHistory).where(DeviceHistory.kind.not_in(REPORTS)))
     before = row_counts(app)
     assert all(before.values())
@@ -169,11 +172,27 @@ def test_downgrade_deletes_history_that_older_versions_cannot_read(app: Flask) -
     fill(app)
     db = state_of(app).db
     kinds = [entry.kind for entry in devices.history(db, 1)]
-    assert kinds[:4] == ["denied", "blocked", "renamed", "merged"]
+    assert kinds[:5] == ["denied", "blocked", "renamed", "archived", "merged"]
     migrate(app, "downgrade", "--yes", "0013")
     migrate(app, "upgrade")
     kinds = [entry.kind for entry in devices.history(db, 1)]
     assert kinds == ["blocked", "registered", "changed", "registered"]
+
+
+def test_downgrade_keeps_aliases_of_blocked_devices_blocked(app: Flask) -> None:
+    fill(app)
+    db = state_of(app).db
+    migrate(app, "downgrade", "--yes", "0018")
+    migrate(app, "upgrade")
+    device, former = (devices.by_identifier(db, name) for name in ("phone-1", "phone-0"))
+    assert (former.id, former.aliases, device.aliases) == (2, [], [])
+    assert (former.status, former.block_reason, former.blocked_at) == (
+        "blocked",
+        "lost",
+        device.blocked_at,
+    )
+    assert former.activity.blocked
+    assert former.id in {each.id for each in listing.page(db, Filters(name="PHONE-0")).devices}
 
 
 def test_downgrade_ends_blocks_whose_end_has_passed(app: Flask) -> None:

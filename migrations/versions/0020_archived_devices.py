@@ -18,6 +18,7 @@ depends_on = None
 
 ACTIVITY = "apidevices_device_activity"
 KEYS = "apidevices_device_keys"
+HISTORY = "apidevices_device_history"
 
 ORDER: Sequence[str | sa.TextClause] = [
     sa.text("last_activity_at DESC"),
@@ -53,6 +54,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # Older versions can't read them.
+    history = sa.table(HISTORY, sa.column("kind"))
+    op.execute(sa.delete(history).where(history.c.kind.in_(["archived", "unarchived"])))
     for statement in OFF_SQLITE if is_sqlite() else OFF_POSTGRESQL:
         op.execute(statement)
     drop_indexes("active", "blocked", "archived")
