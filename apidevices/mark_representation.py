@@ -40,8 +40,9 @@ class MarkJson(ResponseBody):
     id: int = _stored("id", "Number of the mark.")
     kind: MarkKind = _stored(
         "kind",
-        "'shared': several devices send this identifier. More kinds may follow: ignore those that"
-        " you don't know.",
+        "'shared': several devices send this identifier. 'twin': 'other_id' before a reinstall of"
+        " the application. 'blocked_again': 'other_id', which was blocked shortly before. More"
+        " kinds may follow: ignore those that you don't know.",
     )
     device_id: int = _stored("device_id", "Number of the device that is marked.")
     other_id: int | None = _stored("other_id", "Number of the other device of a pair.")
@@ -51,12 +52,31 @@ class MarkJson(ResponseBody):
     sets: list[SeenSetJson] = Field(
         description="For 'shared': the details of each device, as last seen, the latest first."
     )
+    address: str | None = Field(
+        description="The client IP address that both devices of a pair had, if it is the same."
+    )
+    token: TokenJson | None = Field(
+        description="A token that both devices of a pair have used, if they need tokens."
+    )
+    gap_seconds: int | None = Field(
+        description="For 'twin': seconds between the last request of the other device and the first"
+        " one of this device."
+    )
 
 
 class MarkList(ResponseBody):
     """The marks of a device that were not dismissed."""
 
     marks: list[MarkJson]
+
+
+class SuggestionPage(ResponseBody):
+    """A page of pairs of devices that may be one, newest first."""
+
+    suggestions: list[MarkJson] = Field(description="At most 50 pairs.")
+    next: str | None = Field(
+        description="URL of the next page, also sent in the Link header; null on the last page."
+    )
 
 
 def mark_json(mark: Mark) -> dict[str, Any]:

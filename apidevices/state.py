@@ -20,7 +20,7 @@ from apidevices.operations import Runner
 from apidevices.problems import ProblemDetails
 from apidevices.snapshots import Snapshot
 from apidevices.tracking import Tracker
-from apidevices.upkeep import Task
+from apidevices.upkeep import Job, Task
 
 Authorize = Callable[
     [], bool | ResponseReturnValue | Awaitable[bool | ResponseReturnValue | None] | None
@@ -60,7 +60,7 @@ class State:
     actor: Callable[[], str]
     on_denied: OnDenied | None
     slots: Slots
-    upkeep: list[Task]
+    upkeep: list[Task | Job]
     moves: list[Move]
     operations: Runner
     overview: Snapshot
@@ -112,7 +112,8 @@ def build(
     """
     metrics = Metrics()
     stale = stale_rule.task(db, settings.archive_days)
-    tasks = [*upkeep.clock_repair_tasks(), *upkeep.retention_tasks(settings), stale]
+    retention = [*upkeep.clock_repair_tasks(), *upkeep.retention_tasks(settings), stale]
+    tasks: list[Task | Job] = [*retention, *upkeep.single_swing_tasks(), *upkeep.twin_tasks()]
     activity = ActivityBuffer(
         db,
         interval=settings.activity_interval,

@@ -19,7 +19,7 @@ from apidevices.config import Settings
 from apidevices.database import Database
 from apidevices.models import PREFIX, DeviceActivity
 from apidevices.snapshots import PATIENCE, Snapshot
-from apidevices.upkeep import Task
+from apidevices.upkeep import Job, Task
 
 NAME = "storage"
 """The name under which the figures are stored. Change it when their form changes."""
@@ -90,7 +90,7 @@ class Counted(NamedTuple):
     storage: Storage
 
 
-def snapshot(db: Database, tasks: Sequence[Task], settings: Settings) -> Snapshot:
+def snapshot(db: Database, tasks: Sequence[Task | Job], settings: Settings) -> Snapshot:
     """Return what counts the figures and stores them.
 
     Args:
@@ -114,10 +114,10 @@ def count(stored: Snapshot, now: datetime) -> Counted:
 
 
 def _collect(
-    db: Database, tasks: Iterable[Task], settings: Settings, session: Session, now: datetime
+    db: Database, tasks: Iterable[Task | Job], settings: Settings, session: Session, now: datetime
 ) -> Mapping[str, Any]:
     sizes, estimated = _sizes(session)
-    aged = [task for task in tasks if task.days is not None]
+    aged = [task for task in tasks if isinstance(task, Task) and task.days is not None]
     results = upkeep.run(db, aged, now=now, dry_run=True)
     due = {id(result.task): result.rows for result in results}
     by_table: dict[str, list[Task]] = defaultdict(list)

@@ -15,6 +15,7 @@ import click
 
 from benchmarks import (
     finding,
+    fleets,
     gate,
     hook,
     lists,
@@ -43,6 +44,7 @@ PARTS = {
     "lists": lists,
     "finding": finding,
     "overview": overview,
+    "fleets": fleets,
     "writes": writes,
     "memory": memory,
     "many-devices": many_devices,

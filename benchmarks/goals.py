@@ -69,3 +69,4 @@ EXPORT_MEMORY = Goal("memory growth of a worker that exports all devices", "<=",
 MEMORY_GROWTH = Goal("memory growth of a worker", "<=", 50, "MB")
 ACCEPTED_AFTER_BLOCK = Goal("requests accepted after a block was acknowledged", "<=", 0)
 DENIED_AFTER_UNBLOCK = Goal("requests denied after an unblock was acknowledged", "<=", 0)
+PRECISION = Goal("precision of marks", ">=", 0.95)

@@ -1,7 +1,7 @@
 """A device whose details swing between two sets is marked: it may be several devices."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from tests.conftest import (
     NOON,
     Administrator,
     FakeClock,
+    Register,
     as_device,
 )
 
@@ -98,9 +99,18 @@ def test_swing_of_hardware_or_system_marks(
         [PHONE | {"application_version": version} for version in ("1", "2", "1")],
         [PHONE, {}, {"os": "Android"}, PHONE],
         [PHONE, PHONE | {"model": "TAB 5"}, PHONE],
+        [PHONE, PHONE | {"model": "SM-X520", "application": "Guide"}, PHONE | {"application": "B"}],
         [PHONE, PHONE | {"model": "Tab %EF%BC%95"}, PHONE],
     ],
-    ids=["update", "two updates", "application version", "missing headers", "case", "width"],
+    ids=[
+        "update",
+        "two updates",
+        "application version",
+        "missing headers",
+        "case",
+        "other spelling",
+        "width",
+    ],
 )
 def test_ordinary_changes_do_not_mark(
     call: Call, administrator: Administrator, reports: list[dict[str, str]]
@@ -128,6 +138,19 @@ def test_mark_has_the_sets_with_their_origin_and_the_number_of_swings(
     latest = mark["sets"][0]
     assert latest["last_seen_at"] == "2030-05-17T12:02:00.000000Z"
     assert (latest["address"], latest["token"]["name"]) == ("127.0.0.1", "test")
+
+
+@pytest.mark.database("sqlite")
+def test_mark_is_withdrawn_if_the_system_was_only_set_back(
+    app: Flask, administrator: Administrator, register: Register
+) -> None:
+    now = datetime.now(UTC)
+    for minutes, version in enumerate(("15", "16", "15")):
+        at = now - timedelta(days=4, minutes=-minutes)
+        register("phone-1", at, **PHONE | {"os_version": version})
+    assert is_shared(administrator)
+    app.test_cli_runner().invoke(args=["apidevices", "prune"])
+    assert not is_shared(administrator)
 
 
 # --- afterwards --------------------------------------------------------------------------------

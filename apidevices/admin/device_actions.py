@@ -80,7 +80,7 @@ def block_device(device_id: int) -> ResponseReturnValue:
 
 def _present_block(found: Device) -> dict[str, Any]:
     if found.blocked_at is None:
-        return {"ends": "never"}
+        return {"ends": "never", "reason": request.args.get("reason", "")[: devices.MAX_REASON]}
     until = found.blocked_until
     ends = "custom" if until else "never"
     return {

@@ -201,6 +201,8 @@ def navigation() -> list[Link]:
         Link("API Devices", url_for("apidevices.device_list")),
         Link("Overview", url_for("apidevices.overview")),
     ]
+    if number := devices.count_suggestions(state.database()).number:
+        links.append(Link(f"Suggestions ({number})", url_for("apidevices.device_suggestions")))
     if state.current().uses_tokens:
         links.append(Link("API Tokens", url_for("apidevices.token_list")))
     links.append(Link("Audit log", url_for("apidevices.audit_log")))

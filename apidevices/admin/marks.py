@@ -1,6 +1,6 @@
-"""Marks of devices on their pages, and the form that dismisses one."""
+"""Marks of devices: the page with suggestions, and the form that dismisses a mark."""
 
-from flask import redirect, url_for
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from apidevices import clock, devices, state
@@ -18,16 +18,31 @@ from apidevices.rendering import render
 METHODS = ("GET", "POST")
 
 
+@blueprint.get("/api-devices/suggestions")
+def device_suggestions() -> ResponseReturnValue:
+    """Show pairs of devices that may be one."""
+    before = request.args.get("before", type=int)
+    if before is not None and not 0 <= before <= MAX_ID:
+        before = None
+    marks, following = devices.suggestions(state.database(), before)
+    return render("devices/suggestions.html", marks=marks, following=following, now=clock.now())
+
+
 @blueprint.route(f"{DEVICE}/marks/<int(max={MAX_ID}):mark_id>/dismiss", methods=METHODS)
 def dismiss_mark(device_id: int, mark_id: int) -> ResponseReturnValue:
     """Dismiss a mark of a device."""
     db, found = state.database(), devices.get(state.database(), device_id)
-    origin = url_for(".device", device_id=device_id, **list_args())
+    is_suggestion = request.args.get("from") == "suggestions"
+    args = {"from": "suggestions"} if is_suggestion else list_args()
+    if is_suggestion:
+        origin = url_for(".device_suggestions")
+    else:
+        origin = url_for(".device", device_id=device_id, **args)
     if is_submitted(AdminForm()):
         actor, now = state.current().actor(), clock.now()
         devices.dismiss(db, device_id, mark_id, actor=actor, now=now)
         flash("The mark was dismissed.")
-        if not wants_fragment():
+        if is_suggestion or not wants_fragment():
             return redirect(origin, 303)
         changed = devices.get(db, device_id)
         return render("devices/_changed_device.html", **device_context(changed))
@@ -38,8 +53,8 @@ def dismiss_mark(device_id: int, mark_id: int) -> ResponseReturnValue:
         "devices/_dismiss.html",
         title=f"Dismiss the mark of {found.display_name}",
         back=origin,
-        back_label=found.display_name,
-        action=url_for(".dismiss_mark", device_id=device_id, mark_id=mark_id, **list_args()),
+        back_label="Suggestions" if is_suggestion else found.display_name,
+        action=url_for(".dismiss_mark", device_id=device_id, mark_id=mark_id, **args),
         device=found,
         mark=marks[0],
     )

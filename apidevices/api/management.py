@@ -137,7 +137,7 @@ def list_devices() -> ResponseReturnValue:
         sort=query.sort,
         now=clock.now(),
     )
-    return _page_response("devices", [device_json(device) for device in page.devices], page.older)
+    return page_response("devices", [device_json(device) for device in page.devices], page.older)
 
 
 @blueprint.get(DEVICE)
@@ -156,7 +156,7 @@ def get_device_history(device_id: int) -> ResponseReturnValue:
     devices.get(db, device_id)
     cursor = devices.HistoryCursor.parse(query.cursor) if query.cursor else None
     entries, older = devices.history_page(db, device_id, cursor, kinds=query.kind)
-    return _page_response("history", list(map(history_json, entries)), older)
+    return page_response("history", list(map(history_json, entries)), older)
 
 
 @blueprint.patch(DEVICE)
@@ -229,7 +229,7 @@ def device_response(device: Device) -> ResponseReturnValue:
     return device_json(device), {"ETag": f'"{etag(device)}"'}
 
 
-def _page_response(key: str, rows: list[dict[str, Any]], cursor: object) -> ResponseReturnValue:
+def page_response(key: str, rows: list[dict[str, Any]], cursor: object) -> ResponseReturnValue:
     """Return a page, with the next page's URL in the body and in the ``Link`` header."""
     if cursor is None:
         return {key: rows, "next": None}

@@ -1,13 +1,36 @@
 """The management API for marks: what devices seem to be."""
 
+from typing import Annotated
+
 from flask.typing import ResponseReturnValue
+from pydantic import Field
 
 from apidevices import devices, state
 from apidevices.api.description import described
-from apidevices.api.frame import DEVICES, READ, TAG, WRITE, blueprint, change_args
-from apidevices.mark_representation import MarkList, mark_json
+from apidevices.api.frame import DEVICES, READ, TAG, WRITE, Request, blueprint, change_args
+from apidevices.api.management import page_response
+from apidevices.api.requests import parse_query
+from apidevices.mark_representation import MarkList, SuggestionPage, mark_json
 
 MARKS = f"{DEVICES}/<int:device_id>/marks"
+
+
+class SuggestionQuery(Request):
+    """Cursor of the suggestions."""
+
+    cursor: Annotated[str, Field(pattern="^[0-9]{1,18}$")] | None = Field(
+        None, description="The cursor of the page, taken from the 'next' URL."
+    )
+
+
+@blueprint.get("/v1/suggestions")
+@described(SuggestionPage, 400, 422, tag=TAG, scope=READ, query=SuggestionQuery)
+def list_suggestions() -> ResponseReturnValue:
+    """List pairs of devices that may be one: after a reinstall, or after a block. Newest first."""
+    query = parse_query(SuggestionQuery)
+    before = None if query.cursor is None else int(query.cursor)
+    found, following = devices.suggestions(state.database(), before)
+    return page_response("suggestions", [mark_json(mark) for mark in found], following)
 
 
 @blueprint.get(MARKS)

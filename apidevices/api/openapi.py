@@ -34,6 +34,7 @@ _SERVER_ERRORS = {414: "The URL is too long.", 431: "The headers are too large."
 _RESPONSE_HEADERS: Mapping[str | int, Mapping[str, str]] = {
     # Keys: the name of a response model, or a status.
     "DevicePage": {"Link": 'URL of the next page, with rel="next".'},
+    "SuggestionPage": {"Link": 'URL of the next page, with rel="next".'},
     "HistoryPage": {"Link": 'URL of the next page, with rel="next".'},
     "DeviceJson": {"ETag": "Changes when an administrator changes the device."},
     401: {"WWW-Authenticate": "The Bearer challenge, with an error code if a token was sent."},

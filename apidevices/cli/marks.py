@@ -1,6 +1,7 @@
 """The commands for marks: what devices seem to be."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import get_args
 
 import click
@@ -49,10 +50,51 @@ def dismiss(identifier: str, kind: str) -> None:
     click.echo(f"{device.display_name} has no mark {kind}")
 
 
+@commands.command()
+@as_json
+def suggestions(wants_json: bool) -> None:
+    """Show pairs of devices that may be one: after a reinstall, or after a block. Newest first."""
+    found = list(_suggestions())
+    if wants_json:
+        print_json([mark_json(mark) for mark in found])
+        return
+    print_table(
+        ["New device", "Mark", "Other device", "Since", "Evidence"],
+        [
+            [
+                mark.device.identifier,
+                mark.stored.kind,
+                mark.other.identifier if mark.other else "",
+                time_text(mark.stored.first_at),
+                "\n".join(_lines(mark)),
+            ]
+            for mark in found
+        ],
+    )
+
+
+def _suggestions() -> Iterator[Mark]:
+    db, before = existing_database(), None
+    while True:
+        found, before = devices.suggestions(db, before)
+        yield from found
+        if before is None:
+            return
+
+
 def _lines(mark: Mark) -> Iterator[str]:
     """Yield the evidence for a mark, line by line."""
     if mark.stored.kind == "shared":
         yield f"swings: {mark.stored.count:,}"
+    if mark.other is not None:
+        yield f"other device: {mark.other.identifier}"
+        yield f"hardware: {joined(mark.device.manufacturer, mark.device.model)}"
+    if mark.gap_seconds is not None:
+        yield f"gap: {timedelta(seconds=mark.gap_seconds)}"
+    if mark.address:
+        yield f"address: {mark.address}"
+    if mark.token:
+        yield f"token: {mark.token.name}"
     for each in mark.sets:
         details = each.details
         hardware = joined(details["manufacturer"], details["model"])

@@ -31,7 +31,15 @@ from apidevices.devices.description import MAX_NOTE, annotate, describe, rename,
 from apidevices.devices.ends import end_blocks, end_blocks_if_possible
 from apidevices.devices.known_sets import KnownSets
 from apidevices.devices.limits import ReportLimits, ReportNumbers
-from apidevices.devices.marks import MARKS, Mark, SeenSet, dismiss, marks_of
+from apidevices.devices.marks import (
+    MARKS,
+    Mark,
+    SeenSet,
+    count_suggestions,
+    dismiss,
+    marks_of,
+    suggestions,
+)
 from apidevices.devices.merged_rows import Move
 from apidevices.devices.merging import merge
 from apidevices.devices.queries import (
@@ -124,6 +132,7 @@ __all__ = [
     "clean_reason",
     "clean_tags",
     "count_by_status",
+    "count_suggestions",
     "counting_since",
     "delete",
     "delete_all",
@@ -146,6 +155,7 @@ __all__ = [
     "rename",
     "report",
     "set_tags",
+    "suggestions",
     "tag",
     "tag_all",
     "tokens_used",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from apidevices import audit
@@ -14,6 +14,7 @@ from apidevices.devices.changes import Check, allow
 from apidevices.devices.queries import load
 from apidevices.devices.sets import Details
 from apidevices.errors import MarkNotFound
+from apidevices.listing import PAGE_SIZE, Count
 from apidevices.models import MAX_ID, ApiToken, Device, DeviceMark, MarkKind
 
 MARKS: Mapping[MarkKind, str] = {
@@ -22,6 +23,13 @@ MARKS: Mapping[MarkKind, str] = {
     "blocked_again": "may be the blocked device",
 }
 """What each kind of mark says about a device."""
+
+
+PAIRS: Sequence[MarkKind] = ("twin", "blocked_again")
+"""The marks that say that two devices may be one."""
+
+MAX_COUNTED = 99
+"""Up to how many suggestions are counted."""
 
 
 class SeenSet(NamedTuple):
@@ -41,12 +49,26 @@ class Mark(NamedTuple):
         device: The device that is marked.
         other: The other device of a pair.
         sets: For devices that may be several: their details, the latest first.
+        token: The token that both devices of a pair have used.
     """
 
     stored: DeviceMark
     device: Device
     other: Device | None
     sets: Sequence[SeenSet]
+    token: ApiToken | None = None
+
+    @property
+    def address(self) -> str | None:
+        """The address that both devices of a pair had, if they had the same."""
+        found: str | None = self.stored.evidence.get("address")
+        return found
+
+    @property
+    def gap_seconds(self) -> int | None:
+        """How long after the last request of the old device the new one began, for ``twin``."""
+        found: int | None = self.stored.evidence.get("gap")
+        return found
 
     @property
     def label(self) -> str:
@@ -62,6 +84,39 @@ def marks_of(db: Database, device_id: int) -> Sequence[Mark]:
     )
     with db.read() as session:
         return _complete(session, session.scalars(query.order_by(mark.id)).all())
+
+
+def suggestions(
+    db: Database, before: int | None = None, *, limit: int = PAGE_SIZE
+) -> tuple[Sequence[Mark], int | None]:
+    """Return pairs of devices that may be one, newest first, that were not dismissed.
+
+    Args:
+        db: The database.
+        before: The id of the last mark of the page before; None for the first page.
+        limit: The maximum number of pairs.
+
+    Returns:
+        The marks, and the id to continue with; None on the last page.
+    """
+    mark = DeviceMark
+    query = select(mark).where(mark.kind.in_(PAIRS), mark.dismissed_at.is_(None))
+    if before is not None:
+        query = query.where(mark.id < before)
+    with db.read() as session:
+        found = session.scalars(query.order_by(mark.id.desc()).limit(limit + 1)).all()
+        following = found[limit - 1].id if len(found) > limit else None
+        return _complete(session, found[:limit]), following
+
+
+def count_suggestions(db: Database) -> Count:
+    """Return the number of pairs that may be one device, counted up to ``MAX_COUNTED``."""
+    mark = DeviceMark
+    some = select(mark.id).where(mark.kind.in_(PAIRS), mark.dismissed_at.is_(None))
+    limited = some.limit(MAX_COUNTED + 1).subquery()
+    with db.read() as session:
+        number = session.scalar(select(func.count()).select_from(limited)) or 0
+    return Count(min(number, MAX_COUNTED), exact=number <= MAX_COUNTED)
 
 
 def dismiss(
@@ -107,6 +162,7 @@ def _complete(session: Session, found: Sequence[DeviceMark]) -> list[Mark]:
     devices = {device.id: device for device in known}
     sightings = {mark.id: _newest(mark) for mark in found}
     used = {each.token_id for each_mark in sightings.values() for each in each_mark}
+    used |= {mark.evidence.get("token_id") for mark in found}
     tokens = {
         token.id: token
         for token in session.scalars(select(ApiToken).where(ApiToken.id.in_(used - {None})))
@@ -125,6 +181,7 @@ def _complete(session: Session, found: Sequence[DeviceMark]) -> list[Mark]:
                 )
                 for each in sightings[mark.id]
             ],
+            tokens.get(mark.evidence.get("token_id", 0)),
         )
         for mark in found
         if {mark.device_id, mark.other_id} - {None} <= devices.keys()

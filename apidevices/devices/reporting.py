@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from apidevices import signals
 from apidevices.database import Database
-from apidevices.devices import ends, shared
+from apidevices.devices import again, ends, shared
 from apidevices.devices.limits import ReportLimits
 from apidevices.devices.queries import get
-from apidevices.devices.sets import Key, Sighting
+from apidevices.devices.sets import HARDWARE, Key, Sighting
 from apidevices.identity import DETAILS, DeviceIdentity
 from apidevices.listing import search
 from apidevices.listing.search import search_key, short_key
@@ -206,6 +206,10 @@ def _register(db: Database, session: Session, report: _Report) -> int | None:
                 device_id=device_id, token_id=report.token_id, first_used_at=now, last_used_at=now
             )
         )
+    session.flush()
+    manufacturer, model = map(identity.details.get, HARDWARE)
+    new = again.NewDevice(device_id, manufacturer, model, report.token_id, report.address, now)
+    again.mark_if_blocked(session, new)
     if report.limits is not None:
         # Last: on PostgreSQL, other registrations with the same token wait from here on.
         session.flush()

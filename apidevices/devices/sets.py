@@ -127,7 +127,7 @@ def find_swing(
         hardware nor system, or the device has not had the new ones within ``SWING``.
     """
     parts = [fields for fields in PARTS if part_of(stored, fields) != part_of(new.details, fields)]
-    if not parts:
+    if not parts or _is_other_spelling(stored, new.details):
         return None
     found = [new]
     for earlier in _earlier(session, device_id, stored, new.at):
@@ -140,6 +140,16 @@ def find_swing(
         if is_back:
             return found
     return None
+
+
+def _is_other_spelling(one: Details, other: Details) -> bool:
+    """Return whether two sets may be of one device with two applications.
+
+    Applications may spell the model in different ways, such as "SM-X520" and "Galaxy Tab S10".
+    """
+    same = ("manufacturer", *SYSTEM)
+    is_other_application = part_of(one, ["application"]) != part_of(other, ["application"])
+    return is_other_application and part_of(one, same) == part_of(other, same)
 
 
 def _earlier(

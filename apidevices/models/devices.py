@@ -275,3 +275,12 @@ for _name, _on_sqlite, _on_postgresql in (
         sqlite_where=text(_on_sqlite),
         postgresql_where=text(_on_postgresql),
     )
+
+# Finds the devices that were denied at an address: see devices/again.py.
+Index(
+    "apidevices_device_activity_denied_address",
+    DeviceActivity.__table__.c.last_denied_address,
+    DeviceActivity.__table__.c.last_activity_at,
+    sqlite_where=text("blocked = 1"),
+    postgresql_where=text("blocked"),
+)

@@ -10,12 +10,15 @@ from apidevices.upkeep.clock_repair import tasks as clock_repair_tasks
 from apidevices.upkeep.retention import delete_older
 from apidevices.upkeep.retention import tasks as retention_tasks
 from apidevices.upkeep.runs import HOURLY, SERVER, last_run
-from apidevices.upkeep.tasks import ClockWrong, Result, Task, database_time, run
+from apidevices.upkeep.single_swings import tasks as single_swing_tasks
+from apidevices.upkeep.tasks import ClockWrong, Job, Result, Task, database_time, run
+from apidevices.upkeep.twins import tasks as twin_tasks
 
 __all__ = [
     "HOURLY",
     "SERVER",
     "ClockWrong",
+    "Job",
     "Result",
     "Task",
     "clock_repair_tasks",
@@ -24,4 +27,6 @@ __all__ = [
     "last_run",
     "retention_tasks",
     "run",
+    "single_swing_tasks",
+    "twin_tasks",
 ]

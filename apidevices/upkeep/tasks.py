@@ -96,10 +96,29 @@ class Task:
         return self.description.removeprefix("Delete ").capitalize()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Something to do that is more than changing single rows of a table.
+
+    Attributes:
+        description: What it does, for people.
+        work: Does it in small transactions. Takes the database, the time, an event that ends it,
+            and whether to change nothing. Returns the number of changed rows.
+        days, setting: See ``Task``.
+        is_ordered: Whether it may run every hour, rather than once a day.
+    """
+
+    description: str
+    work: Callable[[Database, datetime, threading.Event, bool], int]
+    days: int | None = None
+    setting: str | None = None
+    is_ordered: bool = False
+
+
 class Result(NamedTuple):
     """How many rows a task has changed, or would change."""
 
-    task: Task
+    task: Task | Job
     rows: int
 
 
@@ -118,7 +137,7 @@ def database_time(db: Database) -> datetime:
 
 def run(
     db: Database,
-    tasks: Iterable[Task],
+    tasks: Iterable[Task | Job],
     *,
     now: datetime,
     dry_run: bool = False,
@@ -139,9 +158,20 @@ def run(
     """
     stop = stop or threading.Event()
     active = [task for task in tasks if task.days != 0]
-    if dry_run:
-        return [Result(task, _count(db, task, now)) for task in active]
-    return [Result(task, _run(db, task, now, stop, essential)) for task in active]
+    return [Result(task, _do(db, task, now, stop, essential, dry_run)) for task in active]
+
+
+def _do(
+    db: Database,
+    task: Task | Job,
+    now: datetime,
+    stop: threading.Event,
+    essential: bool,
+    dry_run: bool,
+) -> int:
+    if isinstance(task, Job):
+        return task.work(db, now, stop, dry_run)
+    return _count(db, task, now) if dry_run else _run(db, task, now, stop, essential)
 
 
 def _run(db: Database, task: Task, now: datetime, stop: threading.Event, essential: bool) -> int:

@@ -15,6 +15,7 @@ from tests.browser.actions import (
 from tests.browser.conftest import Monitor, OpenPage
 from tests.browser.measuring import assert_sound_at_all_widths
 from tests.browser.site import ACCOUNT, LIST, LOG, OVERVIEW, STORAGE, TOKENS, Device, Site
+from tests.browser.test_accessibility import assert_accessible
 from tests.conftest import DEVICES
 
 # The pages look the same with every database.
@@ -189,6 +190,17 @@ def test_details_with_the_numbers_by_day(desktop: Page, fleet: list[Device]) -> 
     desktop.get_by_text("Numbers by day").click()
     expect(desktop.get_by_role("cell", name="0").first).to_be_visible()
     assert_sound_at_all_widths(desktop)
+
+
+def test_suggestions(desktop: Page, site: Site, fleet: list[Device]) -> None:
+    name, application, _, manufacturer, model = FLEET[1]
+    details = {"application": application, "manufacturer": manufacturer, "model": model}
+    site.device("5f1e7a0f-4c0a-4b2e-9b1d-again0a1b2c3d", name=name, **details)
+    desktop.goto(LIST)
+    desktop.get_by_role("link", name="Suggestions").click()
+    expect(desktop.get_by_role("heading", name="May be the blocked device")).to_be_visible()
+    assert_sound_at_all_widths(desktop)
+    assert_accessible(desktop)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2], ids=["active", "blocked", "several"])
