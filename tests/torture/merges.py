@@ -15,8 +15,10 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +133,7 @@ class Administrator(Client):
 
     def step(self) -> None:
         """Take one pair through its life."""
-        pair = Pair(f"pair-{len(self._run.pairs):05}")
+        pair = Pair(f"pair-{next(self._run.numbers):05}")
         for which in ("old", "new"):
             headers = as_device(self._token, f"{pair.name}-{which}", os="iOS")
             while self._must_go_on(response := self.call("GET", "/api/v1/device", headers)):
@@ -185,6 +187,7 @@ class Run:
 
     rng: random.Random
     pairs: list[Pair] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=count)
     wrong: list[str] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     done: Counter[str] = field(default_factory=Counter)
