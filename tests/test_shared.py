@@ -174,6 +174,17 @@ def test_new_set_of_a_marked_device_is_a_change(
     assert len(marks(administrator)[0]["sets"]) == 3
 
 
+def test_mark_stays_small_if_details_are_long(
+    call: Call, administrator: Administrator, shared: None
+) -> None:
+    fields = ("manufacturer", "model", "os", "os_version")
+    statuses = {call({field: str(n) * 255 for field in fields}, 3) for n in range(10, 20)}
+    details = [each["details"].values() for each in marks(administrator)[0]["sets"]]
+    sizes = [sum(len(value or "") for value in values) for values in details]
+    assert (statuses, len(sizes)) == ({200}, 9)
+    assert sum(sizes) <= 8_000
+
+
 def test_blocked_device_that_swings_is_denied(
     call: Call, administrator: Administrator, shared: None
 ) -> None:

@@ -2,6 +2,9 @@
 
 Two devices with the same identifier take turns: each request would change what is stored. The
 process remembers the sets of details that their mark knows, and writes each at most once a minute.
+Of many sets, each is written less often, so that a device causes about two writes a minute.
+
+Only hashes of the sets are kept: folded details may have thousands of characters.
 """
 
 from collections.abc import Mapping
@@ -14,7 +17,11 @@ from apidevices.identity import DETAILS
 from apidevices.lookup import FoundDevice
 
 INTERVAL = timedelta(minutes=1)
-"""Time between two writes about a set, and for which the sets of a device are remembered."""
+"""Time between two writes about a set, and for which the sets of a device are remembered. It is
+multiplied for a device with more than ``SETS_PER_INTERVAL`` sets."""
+
+SETS_PER_INTERVAL = 2
+"""How many sets of a device are written in an interval, if all of them are seen."""
 
 MAX_DEVICES = 1_000
 """Maximum number of devices to remember. At the limit, the process forgets the oldest."""
@@ -25,21 +32,26 @@ Sent = Mapping[str, str]
 
 @dataclass(slots=True)
 class _Known:
-    due: dict[Key, datetime]
+    due: dict[int, datetime]
+    interval: timedelta
     until: datetime
-    last: Key
+    last: int
     swings: int = 0
 
-    def see(self, key: Key) -> None:
+    def see(self, key: int) -> None:
         """Count a swing if the latest request had another set. Seeing a request twice is fine."""
         if key != self.last:
             self.last = key
             self.swings += 1
 
-    def is_due(self, key: Key, now: datetime) -> bool:
+    def is_due(self, key: int, now: datetime) -> bool:
         """Return whether a request with this set must be reported."""
         due = self.due.get(key)
-        return due is None or not _is_ahead(due, now)
+        return due is None or not self.is_ahead(due, now)
+
+    def is_ahead(self, moment: datetime, now: datetime) -> bool:
+        """Return whether a time is still to come. Too far ahead, and the clock was set back."""
+        return now < moment <= now + self.interval
 
 
 class KnownSets:
@@ -82,7 +94,7 @@ class KnownSets:
             if not known.is_due(key, now):
                 return None
             if key in known.due:
-                known.due[key] = now + INTERVAL
+                known.due[key] = now + known.interval
             swings, known.swings = known.swings, 0
         return swings
 
@@ -95,29 +107,26 @@ class KnownSets:
         to a new set may bring back a dismissed mark.
         """
         key = _key(device, sent)
-        is_stored = key == key_of(device.details)
+        is_stored = key == hash(key_of(device.details))
+        interval = INTERVAL * max(1, -(-len(keys) // SETS_PER_INTERVAL))
         with self._lock:
             previous = self._devices.pop(device.id, None)
             if previous is None and len(self._devices) >= MAX_DEVICES:
                 del self._devices[next(iter(self._devices))]
             due = {} if previous is None or is_new else previous.due
             # The stored set alone must not keep a device in memory, or it would be written forever.
-            until = previous.until if previous and is_stored else now + INTERVAL
-            known = _Known({each: due.get(each, now) for each in keys}, until, key)
-            known.due[key] = now + INTERVAL
+            until = previous.until if previous and is_stored else now + interval
+            hashes = map(hash, keys)
+            known = _Known({each: due.get(each, now) for each in hashes}, interval, until, key)
+            known.due[key] = now + interval
             known.swings = previous.swings if previous else 0
             self._devices[device.id] = known
 
     def _find(self, device: FoundDevice, now: datetime) -> _Known | None:
         known = self._devices.get(device.id)
-        return known if known is not None and _is_ahead(known.until, now) else None
+        return known if known is not None and known.is_ahead(known.until, now) else None
 
 
-def _is_ahead(moment: datetime, now: datetime) -> bool:
-    """Return whether a time is still to come. If it is too far ahead, the clock was set back."""
-    return now < moment <= now + INTERVAL
-
-
-def _key(device: FoundDevice, sent: Sent) -> Key:
-    """Return the key of the set that a request reports. What it doesn't send is as it is stored."""
-    return key_of(list(map(sent.get, DETAILS, device.details)))
+def _key(device: FoundDevice, sent: Sent) -> int:
+    """Return the hash of the set that a request reports. What it doesn't send is as it is stored."""
+    return hash(key_of(list(map(sent.get, DETAILS, device.details))))

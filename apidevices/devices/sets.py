@@ -28,6 +28,10 @@ MAX_SETS = 32
 """How many sets of a device are known at most. A set is forgotten only if it was not seen for
 ``SWING``, so that more devices than this can't push each other out."""
 
+MAX_CHARACTERS = 8_000
+"""How long all details of these sets may be together. Ordinary details have less than a hundred
+characters; longer ones would make each write about the device a large one."""
+
 MAX_ENTRIES = 100
 """How many history entries are read at most to find an earlier set. Within ``SWING``, a device
 rarely has more than a few."""
@@ -85,6 +89,11 @@ class Sighting:
         self.token_id = token_id
         self.key = key_of_details(self.details)
 
+    @property
+    def length(self) -> int:
+        """The number of characters of the details."""
+        return sum(len(value) for value in self.details.values() if value is not None)
+
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Return a sighting from the evidence of a mark."""
@@ -104,11 +113,17 @@ class Sighting:
 def add(sightings: list[Sighting], new: Sighting) -> None:
     """Add a sighting, or renew the one of the same set. Drops sets that were not seen for long."""
     others = [each for each in sightings if each.key != new.key]
-    if len(others) >= MAX_SETS:
+    if not _have_room(others, new):
         others = [each for each in others if new.at - each.at <= SWING]
-    if len(others) < MAX_SETS:
+    if _have_room(others, new):
         others.append(new)
     sightings[:] = others
+
+
+def _have_room(sightings: Sequence[Sighting], new: Sighting) -> bool:
+    """Return whether a mark that knows these sets can know another one."""
+    length = sum(each.length for each in (*sightings, new))
+    return len(sightings) < MAX_SETS and length <= MAX_CHARACTERS
 
 
 def find_swing(
@@ -134,7 +149,7 @@ def find_swing(
         is_back = any(
             part_of(earlier.details, part) == part_of(new.details, part) for part in parts
         )
-        has_room = is_back or len(found) < MAX_SETS
+        has_room = is_back or _have_room(found, earlier)
         if has_room and all(each.key != earlier.key for each in found):
             found.append(earlier)
         if is_back:

@@ -30,3 +30,20 @@ def test_each_set_is_written_once_a_minute(statements: list[str], statuses: list
     assert 4 <= len(writes) <= 8
     changes = [each for each in statements if each.startswith("UPDATE apidevices_devices ")]
     assert len(changes) == 2
+
+
+def test_many_sets_are_not_written_more_often(
+    client: FlaskClient, token: str, fake_clock: FakeClock, statements: list[str]
+) -> None:
+    def send(number: int, later: timedelta) -> int:
+        fake_clock.set(NOON + later)
+        headers = as_device(token, model=f"Tab {number % 6}")
+        return client.get(DEVICE, headers=headers).status_code
+
+    interval = timedelta(minutes=40)  # the limit on changes allows that
+    assert {send(number, number * interval) for number in range(7)} == {200}
+    del statements[:]
+    last = 7 * interval
+    assert {send(number, last + timedelta(seconds=3 * number)) for number in range(80)} == {200}
+    writes = [each for each in statements if each.startswith("UPDATE apidevices_device_marks")]
+    assert 4 <= len(writes) <= 12
