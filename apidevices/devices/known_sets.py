@@ -128,5 +128,5 @@ class KnownSets:
 
 
 def _key(device: FoundDevice, sent: Sent) -> int:
-    """Return the hash of the set that a request reports. What it doesn't send is as it is stored."""
+    """Return the hash of the set that a request reports. Details that it lacks are as stored."""
     return hash(key_of(list(map(sent.get, DETAILS, device.details))))
