@@ -144,9 +144,12 @@ def _groups(rows: Iterable[tuple[str | None, str | None, int]]) -> list[Group]:
 
 
 def _group(name: str | None, versions: Counter[str | None]) -> Group:
-    ordered = _most_common(versions)
-    listed, others = ordered[:MAX_VERSIONS], ordered[MAX_VERSIONS:]
-    listed.sort(key=lambda pair: _version_order(pair[0]), reverse=True)
+    ordered = sorted(versions.items(), key=lambda pair: _version_order(pair[0]), reverse=True)
+    most = set(
+        sorted(ordered, key=lambda pair: -pair[1])[:MAX_VERSIONS]
+    )  # of equal ones, the newest
+    listed = [pair for pair in ordered if pair in most]
+    others = [pair for pair in ordered if pair not in most]
     return Group(
         name=name,
         devices=versions.total(),

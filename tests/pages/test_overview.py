@@ -125,8 +125,19 @@ def test_rare_versions_are_summed_up(admin: Visitor, register: Register) -> None
     shown = [row.one("th").text for row in table.one("tbody").all("tr")]
     assert (len(shown), shown[-1]) == (9, "62 other versions")
     assert "1.7" in shown
+    assert shown[0] == "1.69"  # of versions on equally many devices, the newest are shown
     numbers = [int(cell.text) for cell in table.one("tbody").all("td", class_="number")]
     assert (sum(numbers), max(numbers[:-1])) == (73, 4)
+
+
+@pytest.mark.database("sqlite")
+def test_only_numbers_of_some_devices_are_links(admin: Visitor, register: Register) -> None:
+    for number in range(7):
+        register(f"phone-{number}", application=f"App {number}")
+    root = admin.get(OVERVIEW).root
+    linked = {row.one("th").text: bool(row.all("a")) for row in root.all("tr")[1:4]}
+    assert linked == {"Active": True, "New": True, "Gone": False}
+    assert "1 other: 1 device" in root.text
 
 
 @pytest.mark.database("sqlite")
@@ -139,8 +150,7 @@ def test_page_is_filled_in_when_the_first_count_is_complete(
         page = admin.get(OVERVIEW)
     section = page.root.one(id="overview")
     assert section.one("h2").text == "Counting your devices"
-    [refresh] = page.root.one("noscript").all("meta")
-    assert (refresh["http-equiv"], refresh["content"]) == ("refresh", "3")
+    assert section.one("noscript").one("a", href=OVERVIEW).text == "Reload"
     [poll] = [node for node in section.all("div") if node.get("hx-trigger")]
     assert (poll["hx-trigger"], poll["hx-target"]) == ("every 2s", "#overview")
     filled = admin.get(poll["hx-get"], htmx=True)
