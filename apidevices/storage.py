@@ -45,7 +45,9 @@ _AREAS: Mapping[str, Sequence[str]] = {
     "Changes that can be undone": ("operation_devices", "operations"),
 }
 
-_OTHER = "Other"
+OTHER = "Other"
+
+_UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
 _STALE = f"{SETTING_PREFIX}ARCHIVE_DAYS"
 
@@ -113,6 +115,15 @@ def count(stored: Snapshot, now: datetime) -> Counted:
     return Counted(taken.taken_at, Storage.model_validate(taken.figures))
 
 
+def size_text(size: int) -> str:
+    """Return a number of bytes for people, as in "1.2 GB"."""
+    number, unit = float(size), 0
+    while number >= 999.5 and unit < len(_UNITS) - 1:
+        number, unit = number / 1000, unit + 1
+    digits = 1 if unit and number < 9.95 else 0
+    return f"{number:.{digits}f} {_UNITS[unit]}"
+
+
 def _collect(
     db: Database, tasks: Iterable[Task | Job], settings: Settings, session: Session, now: datetime
 ) -> Mapping[str, Any]:
@@ -130,12 +141,12 @@ def _collect(
         areas[by_table[name][0].what] = [name]
     known = {name for names in areas.values() for name in names}
     areas[DEVICES] += [name for name in sizes if name.startswith(_SEARCH)]
-    areas[_OTHER] = sorted(sizes.keys() - {*known, *areas[DEVICES]})
+    areas[OTHER] = sorted(sizes.keys() - {*known, *areas[DEVICES]})
     kept = []
     for what, names in areas.items():
         # The tasks for the activity of devices delete no devices.
         own = [task for name in names for task in by_table[name] if what != DEVICES]
-        counted = names if what == _OTHER else names[:1]
+        counted = names if what == OTHER else names[:1]
         kept.append(
             Kept(
                 what=what,

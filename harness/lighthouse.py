@@ -25,7 +25,9 @@ from harness.real_server import ROOT, RealServer
 PAGES = {
     "list": "/settings/api-devices",
     "details": "/settings/api-devices/1",
+    "merge": "/settings/api-devices/1/merge?from=2",
     "overview": "/settings/api-devices/overview",
+    "storage": "/settings/api-devices/storage",
     "tokens": "/settings/api-tokens",
     "API docs": "/api/docs",
 }

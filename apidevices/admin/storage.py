@@ -11,8 +11,6 @@ from apidevices.rendering import environment, render
 DEFAULT_DAYS = 180
 """What the form to archive devices suggests without a stale rule."""
 
-_UNITS = ("bytes", "KB", "MB", "GB", "TB")
-
 
 @blueprint.get("/api-devices/storage", endpoint="storage")
 def show_storage() -> ResponseReturnValue:
@@ -31,13 +29,4 @@ def show_storage() -> ResponseReturnValue:
     )
 
 
-def room(size: int) -> str:
-    """Return a number of bytes for people, as in "1.2 GB"."""
-    number, unit = float(size), 0
-    while number >= 999.5 and unit < len(_UNITS) - 1:
-        number, unit = number / 1000, unit + 1
-    digits = 1 if unit and number < 9.95 else 0
-    return f"{number:.{digits}f} {_UNITS[unit]}"
-
-
-environment.filters["apidevices_room"] = room
+environment.filters["apidevices_size"] = storage.size_text

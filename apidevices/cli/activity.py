@@ -14,8 +14,9 @@ from apidevices.devices import DAYS, activity_days
 @identifier
 @as_json
 def activity(identifier: str, wants_json: bool) -> None:
-    """Show how many requests a device made on each of the last 90 days, newest first.
+    """Show the daily activity of a device.
 
+    Prints the requests, uploads and denied requests of each of the last 90 days, newest first.
     Days are UTC days. The table leaves out days without requests.
     """
     days = activity_days(existing_database(), find(identifier).id, clock.now())

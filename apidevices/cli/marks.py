@@ -19,7 +19,7 @@ from apidevices.models import MarkKind
 @identifier
 @as_json
 def marks(identifier: str, wants_json: bool) -> None:
-    """Show what a device seems to be, such as several devices, with the evidence."""
+    """Show the marks of a device, with the evidence."""
     found = devices.marks_of(existing_database(), find(identifier).id)
     if wants_json:
         print_json([mark_json(mark) for mark in found])

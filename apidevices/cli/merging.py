@@ -14,8 +14,9 @@ from apidevices.errors import AliasNotFound, Conflict
 @click.argument("into")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def merge(merged: str, into: str, yes: bool) -> None:
-    """Merge the device FROM into the device INTO, for a device with two identifiers.
+    """Merge the device FROM into the device INTO.
 
+    This is for a device that has called the API under two identifiers.
     INTO gets the history, tags and uploads of FROM, and its identifier as an alias. If either is
     blocked, INTO is blocked. This can't be undone.
     """
@@ -34,9 +35,10 @@ def merge(merged: str, into: str, yes: bool) -> None:
 @commands.command()
 @click.argument("alias")
 def unalias(alias: str) -> None:
-    """Remove an ALIAS from its device: its next request registers a new device.
+    """Remove an ALIAS from its device.
 
-    Not while the device is blocked, because the new one would not be.
+    The next request with this identifier registers a new device. While the device is blocked,
+    aliases can't be removed, because the new device would not be blocked.
     """
     device = find(alias)
     if device.identifier == alias:

@@ -18,7 +18,10 @@ UPLOAD_DAYS = 14
 @commands.command("overview")
 @as_json
 def show_overview(wants_json: bool) -> None:
-    """Count all devices: active, new, gone and blocked ones, their versions and uploads."""
+    """Show figures of all devices.
+
+    Counts active, new, gone and blocked devices, their versions and their uploads.
+    """
     db, now = existing_database(), clock.now()
     devices.end_blocks_if_possible(db, now)
     counted = overview.count(state.current().overview, now)

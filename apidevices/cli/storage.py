@@ -11,7 +11,7 @@ from apidevices.representation import storage_json
 @commands.command("storage")
 @as_json
 def show_storage(wants_json: bool) -> None:
-    """Count what is kept, for how long, and how much room it takes."""
+    """Show what is kept, for how long, and its size."""
     existing_database()
     counted = storage.count(state.current().storage, clock.now())
     if wants_json:
@@ -19,15 +19,15 @@ def show_storage(wants_json: bool) -> None:
         return
     found = counted.storage
     print_table(
-        ["What", "Kept for days", "Setting", "Entries", "MB", "To be deleted"],
+        ["What", "Kept for days", "Setting", "Entries", "Size", "To be deleted"],
         [
             [
                 kept.what,
-                f"{kept.days:,}" if kept.days else "no limit",
+                f"{kept.days:,}" if kept.days else "no limit" if kept.what != storage.OTHER else "",
                 kept.setting or "",
-                f"{kept.rows:,}",
-                f"{kept.bytes / 1e6:,.1f}",
-                f"of {kept.due:,} devices" if kept.due and kept.by_device else f"{kept.due:,}",
+                f"{kept.rows:,}" if kept.what != storage.OTHER else "",
+                storage.size_text(kept.bytes),
+                _due(kept),
             ]
             for kept in found.kept
         ],
@@ -36,11 +36,18 @@ def show_storage(wants_json: bool) -> None:
     print_table(
         ["", ""],
         [
-            ["Database, MB", f"{found.total_bytes / 1e6:,.1f}"],
-            ["Free in its file, MB", f"{found.free_bytes / 1e6:,.1f}"],
-            ["Room of each", "estimated" if found.estimated else "measured"],
+            ["Size of the database", storage.size_text(found.total_bytes)],
+            ["Free in its file", storage.size_text(found.free_bytes)],
+            ["Size of each part", "estimated" if found.estimated else "measured"],
             ["Archived devices", f"{found.archived:,}"],
             ["To be archived", f"{found.stale:,}" if found.archive_days else "none"],
             ["Last run in the background", time_text(found.last_run_at) or "never"],
         ],
     )
+
+
+def _due(kept: storage.Kept) -> str:
+    """Say how much the next run would delete."""
+    if not kept.due or not kept.by_device:
+        return f"{kept.due:,}"
+    return f"from {kept.due:,} {'device' if kept.due == 1 else 'devices'}"

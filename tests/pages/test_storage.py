@@ -29,7 +29,7 @@ def test_page_shows_what_is_kept_and_for_how_long(
     rows = {row.one("th").text: row.all("td") for row in page.root.one("tbody").all("tr")}
     assert rows["Devices"][1].text == "1 entry"
     assert rows["Audit log"][0].text == "730 days APIDEVICES_KEEP_AUDIT_DAYS"
-    assert "No devices are archived by themselves." in page.text
+    assert "Devices are not archived automatically." in page.text
 
 
 def test_devices_are_archived_from_the_page_after_a_confirmation_with_their_number(
