@@ -255,3 +255,8 @@ def test_mark_is_deleted_with_its_device(administrator: Administrator, shared: N
 @pytest.mark.parametrize("path", ["0/marks/1/dismiss", "1/marks/99/dismiss"])
 def test_unknown_mark_is_not_found(administrator: Administrator, shared: None, path: str) -> None:
     assert administrator.request("POST", f"{DEVICES}/{path}").status_code == 404
+
+
+@pytest.mark.database("sqlite")
+def test_parameters_of_marks_are_refused(administrator: Administrator, shared: None) -> None:
+    assert administrator.request("GET", f"{DEVICES}/1/marks?kind=shared").status_code == 422

@@ -33,10 +33,15 @@ def list_suggestions() -> ResponseReturnValue:
     return page_response("suggestions", [mark_json(mark) for mark in found], following)
 
 
+class MarksQuery(Request):
+    """There are no parameters."""
+
+
 @blueprint.get(MARKS)
-@described(MarkList, 400, 404, tag=TAG, scope=READ)
+@described(MarkList, 400, 404, 422, tag=TAG, scope=READ, query=MarksQuery)
 def get_device_marks(device_id: int) -> ResponseReturnValue:
     """Get what a device seems to be, with the evidence: several devices, or another device."""
+    parse_query(MarksQuery)
     return _marks_response(device_id)
 
 

@@ -138,6 +138,14 @@ def test_block_dialog_mentions_credentials_in_a_host_without_tokens(visitor: Vis
     assert "token" not in dialog
 
 
+def test_merge_dialog_mentions_no_tokens_in_a_host_without_tokens(make_host: MakeHost) -> None:
+    client = make_host().test_client()
+    client.get("/api/seats", headers={"X-Device-ID": "till-2"})
+    dialog = Visitor(client).get(f"{ADMIN}/1/merge?from=2", htmx=True).text
+    assert "gets the history, tags and note of both" in dialog
+    assert "token" not in dialog
+
+
 def test_forms_work_without_htmx(visitor: Visitor) -> None:
     page = visitor.follow(visitor.change(f"{ADMIN}/1", "/block"))
     assert "“till-1” is blocked." in page.announced
