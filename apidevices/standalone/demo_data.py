@@ -3,12 +3,12 @@
 import json
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from apidevices.standalone import uploads
 from apidevices.standalone.simulation import APPLICATIONS, MODELS, SimulatedDevice
-from apidevices.toolkit import ActivityBuffer, Database, DeviceIdentity, devices, tokens
+from apidevices.toolkit import ActivityBuffer, Database, DeviceIdentity, devices, tokens, upkeep
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
@@ -40,14 +40,30 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """A device and where it is used. ``ago`` is its last activity, in seconds before now."""
+    """A device and where it is used.
+
+    Attributes:
+        ago: When it was last active, in seconds before now.
+        behind: How many versions of the application it is behind.
+        block: Why it is blocked.
+        since: When it registered, in seconds before now; 0 for weeks or months ago.
+        upload_ago: When it last uploaded, in seconds before its last activity; 0 for just before.
+        copy: Another model that sends the same identifier.
+        address: Its address; empty for any.
+        archived: Whether it is archived.
+    """
 
     name: str
     application: str
     model: str
     ago: int
-    behind: int = 0  # how many versions of the application it is behind
+    behind: int = 0
     block: Block | None = None
+    since: int = 0
+    upload_ago: int = 0
+    copy: str = ""
+    address: str = ""
+    archived: bool = False
 
     @property
     def interval(self) -> float | None:
@@ -102,7 +118,7 @@ STATIONS = (
     Station("Car park kiosk", KIOSK, "Backpack 4 kiosk", 9 * HOUR, behind=1),
     Station("", SCANNER, "iPhone 14", 14 * HOUR),
     Station("Stock room – tablet 3", STOCK, "ET45", 20 * HOUR, behind=1),
-    Station("Tim’s scanner", SCANNER, "Galaxy S24", DAY + 3 * HOUR, 1, LEFT),
+    Station("Tim’s scanner", SCANNER, "Galaxy S24", DAY + 3 * HOUR, 1, LEFT, address="10.20.4.77"),
     Station("매표소 1", BOX_OFFICE, "Galaxy Tab Active5", DAY + 5 * HOUR),
     Station("", SCANNER, "Dolphin CT47", 2 * DAY, behind=1),
     Station("Cloakroom kiosk", KIOSK, "Compute Module 4", 3 * DAY),
@@ -112,6 +128,19 @@ STATIONS = (
     Station("Agency test phone", SCANNER, "Pixel 9a", 12 * DAY, 2, TESTS),
     Station("", BOX_OFFICE, "Galaxy Tab Active5", 16 * DAY, behind=3),
     Station("Spare scanner, drawer", SCANNER, "Dolphin CT47", 41 * DAY, behind=2),
+    Station("Loading dock – handheld", STOCK, "ET45", 57 * MINUTE, copy="TOUGHBOOK G2"),
+    Station("Gate E – scanner", SCANNER, "Dolphin CT47", 70 * MINUTE, upload_ago=9 * DAY),
+    Station("Press entrance – phone", SCANNER, "iPhone 14", 5 * DAY + 20 * MINUTE),
+    Station("", SCANNER, "iPhone 14", 6 * HOUR, since=5 * DAY),  # the same after a reinstall
+    Station("", SCANNER, "Galaxy S24", 8 * HOUR, since=DAY + 2 * HOUR, address="10.20.4.77"),
+    Station("", KIOSK, "Backpack 4 kiosk", 80 * MINUTE, since=6 * HOUR),
+    Station(
+        "Winter market – till 1", BOX_OFFICE, "Galaxy Tab Active5", 130 * DAY, 3, archived=True
+    ),
+    Station(
+        "Winter market – till 2", BOX_OFFICE, "Galaxy Tab Active5", 131 * DAY, 3, archived=True
+    ),
+    Station("Winter market – scanner", SCANNER, "TC58", 132 * DAY, 2, archived=True),
 )
 
 
@@ -122,23 +151,34 @@ def seed(db: Database, activity: ActivityBuffer, now: datetime) -> Mapping[str, 
         application: tokens.issue(db, name, actor=TOMASZ, now=started)
         for application, name in TOKENS.items()
     }
-    for station in STATIONS:
-        _store_past(station, db, activity, issued[station.application][0].id, now)
+    ids = {
+        station: _store_past(station, db, activity, issued[station.application][0].id, now)
+        for station in STATIONS
+    }
     activity.flush(counts=True)
+    for station in STATIONS:
+        if station.archived:
+            devices.archive(db, ids[station], actor=TOMASZ, now=now - timedelta(days=20))
+    upkeep.run(db, upkeep.twin_tasks(), now=now)
     return {application: text for application, (_, text) in issued.items()}
 
 
 def _store_past(
     station: Station, db: Database, activity: ActivityBuffer, token_id: int, now: datetime
-) -> None:
-    """Register a device, update it, store its uploads and, for some devices, block it."""
+) -> int:
+    """Store the past of a device, and return its id."""
     rng = _rng(station)
     ended = now - timedelta(seconds=station.ago)
     active = ended - timedelta(minutes=25) if station.block else ended
-    address = f"10.20.{rng.randint(1, 9)}.{rng.randint(20, 250)}"
+    any_address = f"10.20.{rng.randint(1, 9)}.{rng.randint(20, 250)}"
+    address = station.address or any_address
+    uploading = active - timedelta(seconds=station.upload_ago)
 
     days = sorted((1 + 250 * rng.random() ** 2 for _ in range(7)), reverse=True)
-    for day, identity in zip(days, _versions(station), strict=False):
+    identities = list(_versions(station))
+    if station.since:
+        days, identities = [(station.since - station.ago) / DAY], identities[-1:]
+    for day, identity in zip(days, identities, strict=False):
         at = active - timedelta(days=day)
         reported = devices.report(db, identity, token_id=token_id, address=address, now=at)
     device_id = reported.device_id
@@ -147,16 +187,23 @@ def _store_past(
         devices.rename(db, device_id, station.name, actor=MARIE, now=at)
 
     for minutes in sorted((rng.uniform(1, 200) for _ in range(3)), reverse=True):
-        uploaded = active - timedelta(minutes=minutes)
+        uploaded = uploading - timedelta(minutes=minutes)
         scanned = [{"ticket": rng.randint(10**9, 10**10), "ok": True}] * rng.randint(1, 40)
         body = json.dumps({"kind": "scan", "scanned": scanned}).encode()
         uploads.store(db, body, device_id=device_id, token_id=token_id, now=uploaded)
         activity.record_request(device_id, token_id, uploaded, upload=True)
     activity.record_request(device_id, token_id, active, upload=False)
-    for ago in range(1, min(DAYS, int(days[0]))):
+    for ago in range(1, min(DAYS - station.ago // DAY, int(days[0]))):
         for _ in range(rng.choice((0, 3, 8, 12, 20, 26))):
             counted = active - timedelta(days=ago)
-            activity.record_request(device_id, token_id, counted, upload=rng.random() < 0.3)
+            upload = rng.random() < 0.3 and counted <= uploading
+            activity.record_request(device_id, token_id, counted, upload=upload)
+    if station.copy:
+        *_, other = _versions(replace(station, model=station.copy))
+        other = other._replace(identifier=identity.identifier)
+        for ago in range(6, 0, -1):
+            at, seen = active - timedelta(hours=ago), identity if ago % 2 else other
+            devices.report(db, seen, token_id=token_id, address=address, now=at)
 
     if block := station.block:
         until = None if block.days is None else now + timedelta(days=block.days)
@@ -164,6 +211,7 @@ def _store_past(
         for _ in range(block.denied):
             denied = now - timedelta(seconds=block.last_denied)
             activity.record_denial(device_id, denied, token_id, address)
+    return device_id
 
 
 def _versions(station: Station) -> Iterator[DeviceIdentity]:

@@ -15,6 +15,14 @@ from harness.real_server import ROOT, clean_environment, free_port, launch, wait
 
 COMMAND = (sys.executable, "-m", "apidevices", "demo")
 
+FEATURES = {
+    "/suggestions": ("May be a reinstall", "May be the blocked device", "Tim’s scanner"),
+    "?shared=1": ("Loading dock – handheld",),
+    "?archived=1": ("Winter market – till 1",),
+    "?no_upload_days=7&uploaded=1": ("Gate E – scanner",),
+}
+"""Page below the list -> what it shows of the demo's devices."""
+
 
 class Demo:
     """A demo process and its output."""
@@ -81,6 +89,9 @@ def test_demo_shows_active_devices_until_ctrl_c_and_leaves_no_files(tmp_path: Pa
 
         before = newest()
         wait_until(lambda: newest() > before, 20)
+        for path, texts in FEATURES.items():
+            page = browser.open(f"{url}/settings/api-devices{path}").read().decode()
+            assert [text for text in texts if text not in page] == [], path
         demo.process.send_signal(signal.SIGINT)
         assert demo.process.wait(30) == 0
     assert "Traceback" not in demo.printed
