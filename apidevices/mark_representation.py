@@ -17,19 +17,19 @@ def _stored(name: str, description: str | None = None) -> Any:
 class SetDetailsJson(ResponseBody):
     """Details that a device has reported."""
 
-    application: str | None
-    application_version: str | None
-    os: str | None
-    os_version: str | None
-    manufacturer: str | None
-    model: str | None
+    application: str | None = Field(description="Name of the application.")
+    application_version: str | None = Field(description="Version of the application.")
+    os: str | None = Field(description="Operating system.")
+    os_version: str | None = Field(description="Version of the operating system.")
+    manufacturer: str | None = Field(description="Manufacturer of the device.")
+    model: str | None = Field(description="Model of the device.")
 
 
 class SeenSetJson(ResponseBody):
     """The details of one of several devices with the same identifier."""
 
-    details: SetDetailsJson
-    last_seen_at: Time
+    details: SetDetailsJson = Field(description="What the device reports about itself.")
+    last_seen_at: Time = Field(description="Time of the latest report that was stored.")
     address: str | None = Field(description="The client IP address of the latest report.")
     token: TokenJson | None = Field(description="The token of the latest report.")
 
@@ -67,7 +67,7 @@ class MarkJson(ResponseBody):
 class MarkList(ResponseBody):
     """The marks of a device that were not dismissed."""
 
-    marks: list[MarkJson]
+    marks: list[MarkJson] = Field(description="Oldest first.")
 
 
 class SuggestionPage(ResponseBody):

@@ -21,7 +21,7 @@ class Version(BaseModel):
     """The devices with one version."""
 
     version: str | None = Field(description="The version; null for devices that report none.")
-    devices: int
+    devices: int = Field(description="Devices with this version.")
 
 
 class Rest(BaseModel):
@@ -35,7 +35,7 @@ class Group(BaseModel):
     """The devices with one application or system."""
 
     name: str | None = Field(description="The name; null for devices that report none.")
-    devices: int
+    devices: int = Field(description="Devices with any of its versions.")
     versions: list[Version] = Field(description="The most common versions, highest first.")
     other_versions: Rest = Field(description="All other versions.")
 
@@ -43,8 +43,8 @@ class Group(BaseModel):
 class UploadDay(BaseModel):
     """The uploads of one day in UTC."""
 
-    day: date
-    uploads: int
+    day: date = Field(description="The day.")
+    uploads: int = Field(description="Uploads of all devices.")
 
 
 class Overview(BaseModel):

@@ -74,8 +74,9 @@ def test_curl_commands_of_the_page_succeed(make_server: StartServer) -> None:
     require("curl")
     with make_server() as server:
         token = server.create_token("curl", "devices:read", "devices:write")
-        for identifier in ("phone-1", "phone-2"):
-            server.call("GET", DEVICE, as_device(token, identifier))
+        for model in ("A", "B", "A"):  # leaves a mark
+            server.call("GET", DEVICE, as_device(token, "phone-1", model=model))
+        server.call("GET", DEVICE, as_device(token, "phone-2"))
         page = Node.parse(server.call("GET", PAGE).body.decode())
         commands = [pre.exact_text for pre in page.all("pre")]
         # The alias of a blocked device can't be removed. Commands that delete a device come last.
