@@ -16,6 +16,7 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 LIST = "/settings/api-devices"
 TOKENS = "/settings/api-tokens"
 OVERVIEW = f"{LIST}/overview"
+SUGGESTIONS = f"{LIST}/suggestions"
 STORAGE = f"{LIST}/storage"
 LOG = "/settings/audit-log"
 
@@ -113,6 +114,7 @@ def _states(page: Page) -> Iterator[State]:
 
     yield State("overview", OVERVIEW)
     yield State("overview-90-days", f"{OVERVIEW}?days=90")
+    yield State("suggestions", SUGGESTIONS)
     yield State("storage", STORAGE)
 
     yield State("tokens", TOKENS)

@@ -27,6 +27,7 @@ PAGES = {
     "details": "/settings/api-devices/1",
     "merge": "/settings/api-devices/1/merge?from=2",
     "overview": "/settings/api-devices/overview",
+    "suggestions": "/settings/api-devices/suggestions",
     "storage": "/settings/api-devices/storage",
     "tokens": "/settings/api-tokens",
     "API docs": "/api/docs",

@@ -31,7 +31,9 @@ def again(db: Database, register: Register) -> int:
 
 def test_list_and_page_show_that_a_device_may_be_several(admin: Visitor, shared: int) -> None:
     assert "May be several devices" in admin.get(f"{LIST}?shared=1").text
-    assert "Pixel 8" in admin.get(f"{LIST}/{shared}").root.one("section", class_="mark").text
+    mark = " ".join(admin.get(f"{LIST}/{shared}").root.one("section", class_="mark").text.split())
+    assert "Pixel 8" in mark
+    assert "1 swing, the first one" in mark
 
 
 def test_dismissal_removes_the_mark_from_the_page(admin: Visitor, shared: int) -> None:
@@ -42,9 +44,10 @@ def test_dismissal_removes_the_mark_from_the_page(admin: Visitor, shared: int) -
 
 
 def test_both_devices_of_a_pair_show_the_suggestion(admin: Visitor, again: int) -> None:
-    for device_id in (again, 1):
+    for device_id, other in ((again, "phone-1"), (1, "phone-2")):
         mark = admin.get(f"{LIST}/{device_id}").root.one("section", class_="mark")
         assert "phone-2 may be phone-1" in " ".join(mark.text.split())
+        assert [link.text for link in mark.all("p")[0].all("a")] == [other]
 
 
 def test_block_of_a_returned_device_suggests_the_reason(admin: Visitor, again: int) -> None:
