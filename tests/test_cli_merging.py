@@ -3,6 +3,7 @@
 import pytest
 from flask import Flask
 
+from apidevices.cli import filters, merging
 from tests.command_line import Cli
 from tests.conftest import Register
 
@@ -27,10 +28,18 @@ def test_merged_device_is_found_by_both_identifiers(cli: Cli) -> None:
     assert "identifier: phone-1" in cli.succeed("history", "phone-1", "--kind", "merged")
 
 
-def test_merge_needs_a_confirmation(cli: Cli) -> None:
+def test_merge_asks_people(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     cli.succeed("block", "phone-1")
     question = "Merge phone-1 into phone-2 and block it? You can't undo that."
-    assert cli.fail("merge", "phone-1", "phone-2") == f"{question} Confirm with --yes."
+    monkeypatch.setattr(filters, "is_terminal", lambda: True)
+    monkeypatch.setattr(merging, "is_terminal", lambda: True)
+    refused = cli.run("merge", "phone-1", "phone-2", stdin="n\n")
+    assert (refused.exit_code, question in refused.stdout) == (1, True)
+    assert cli.run("merge", "phone-1", "phone-2", stdin="y\n").exit_code == 0
+
+
+def test_merge_in_a_script_does_not_ask(cli: Cli) -> None:
+    assert cli.succeed("merge", "phone-1", "phone-2") == "phone-1 is now an alias of phone-2\n"
 
 
 @pytest.mark.parametrize(

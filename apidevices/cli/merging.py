@@ -4,7 +4,7 @@ import click
 
 from apidevices import devices, state
 from apidevices.cli.devices import find
-from apidevices.cli.filters import confirm
+from apidevices.cli.filters import confirm, is_terminal
 from apidevices.cli.group import audit_args, commands, existing_database
 from apidevices.errors import AliasNotFound, Conflict
 
@@ -18,12 +18,12 @@ def merge(merged: str, into: str, yes: bool) -> None:
 
     This is for a device that has called the API under two identifiers.
     INTO gets the history, tags and uploads of FROM, and its identifier as an alias. If either is
-    blocked, INTO is blocked. This can't be undone.
+    blocked, INTO is blocked. This can't be undone. In a terminal, it asks first.
     """
     old, new = find(merged), find(into)
     if old.id == new.id:
         raise Conflict(f"{merged} and {into} already belong to the same device.")
-    if not yes:
+    if not yes and is_terminal():
         blocked = " and block it" if old.status != new.status == "active" else ""
         confirm(f"Merge {old.display_name} into {new.display_name}{blocked}? You can't undo that.")
     moves = state.current().moves
