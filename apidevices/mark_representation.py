@@ -45,7 +45,12 @@ class MarkJson(ResponseBody):
         " kinds may follow: ignore those that you don't know.",
     )
     device_id: int = _stored("device_id", "Number of the device that is marked.")
+    identifier: str = Field(
+        validation_alias=AliasPath("device", "identifier"),
+        description="Identifier of the device that is marked.",
+    )
     other_id: int | None = _stored("other_id", "Number of the other device of a pair.")
+    other_identifier: str | None = Field(description="Identifier of the other device of a pair.")
     first_at: Time = _stored("first_at", "Time when the device was marked.")
     last_at: Time = _stored("last_at", "Time when it was last confirmed.")
     count: int = _stored("count", "How often it was confirmed: for 'shared', at least this often.")

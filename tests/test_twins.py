@@ -67,6 +67,7 @@ def test_device_that_began_as_another_fell_silent_is_suggested(
     new = add("new", 4, 0)
     [pair] = suggestions(app, administrator)
     assert (pair["kind"], pair["device_id"], pair["other_id"]) == ("twin", new, old)
+    assert (pair["identifier"], pair["other_identifier"]) == ("new", "old")
     assert (pair["gap_seconds"], pair["address"]) == (300, HOME)
     assert pair["token"]["name"] == "tablets"
 

@@ -59,6 +59,11 @@ class Mark(NamedTuple):
     token: ApiToken | None = None
 
     @property
+    def other_identifier(self) -> str | None:
+        """The identifier of the other device of a pair."""
+        return self.other.identifier if self.other else None
+
+    @property
     def address(self) -> str | None:
         """The address that both devices of a pair had, if they had the same."""
         found: str | None = self.stored.evidence.get("address")
