@@ -29,7 +29,7 @@ def test_search_finds_other_devices_and_leads_to_the_comparison(
     [choose] = [link for link in page.root.all("a") if link.text.startswith("Choose")]
     comparison = admin.get(choose["href"])
     assert comparison.path == f"{LIST}/{new}/merge?from={old}"
-    assert [heading.text for heading in comparison.root.all("h3")] == ["Becomes an alias", "Stays"]
+    assert [heading.text for heading in comparison.root.all("h2")] == ["Becomes an alias", "Stays"]
 
 
 def test_search_finds_archived_devices(
