@@ -171,6 +171,7 @@ def test_only_the_api_devices_link_is_marked_as_current(visitor: Visitor) -> Non
         ("API Devices", ADMIN, "true"),
         ("Overview", f"{ADMIN}/overview", None),
         ("Audit log", "/settings/audit-log", None),
+        ("Storage", f"{ADMIN}/storage", None),
         ("Opening hours", "/", None),
     ]
 
@@ -239,6 +240,7 @@ def test_frame_shows_links_of_the_host(make_page: Callable[..., Page]) -> None:
         "API Devices",
         "Overview",
         "Audit log",
+        "Storage",
         "Orders",
     ]
 
