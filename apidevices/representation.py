@@ -240,7 +240,7 @@ class OverviewJson(Overview):
 
 
 class StorageJson(Storage):
-    """What is kept, for how long, and how much room it takes."""
+    """What is kept, for how long, and how much space it takes."""
 
     last_run_at: Time | None = Field(
         description="When old entries were last deleted in the background; null if never."

@@ -1,4 +1,4 @@
-"""What the database keeps, for how long, and how much room it takes.
+"""What the database keeps, for how long, and how much space it takes.
 
 Counting reads all tables, so the figures are a ``Snapshot``: counted in the background and stored.
 """
@@ -25,7 +25,7 @@ NAME = "storage"
 """The name under which the figures are stored. Change it when their form changes."""
 
 _SAMPLE = 200
-"""Rows per table to estimate the room from, where SQLite can't measure it."""
+"""Rows per table to estimate its size from, where SQLite can't measure it."""
 
 _SEARCH = f"{PREFIX}device_search"
 
@@ -61,7 +61,7 @@ class Kept(BaseModel):
         description="For how many days; 0 forever; null if it isn't deleted because of its age."
     )
     rows: int = Field(description="How many there are.")
-    bytes: int = Field(description="How much room they take, with their indexes.")
+    bytes: int = Field(description="How much space they take, with their indexes.")
     due: int = Field(description="How many the next run would delete.")
     by_device: bool = Field(
         description="Whether `due` is the number of devices with entries to delete."
@@ -69,13 +69,13 @@ class Kept(BaseModel):
 
 
 class Storage(BaseModel):
-    """What the database keeps, and how much room it takes."""
+    """What the database keeps, and how much space it takes."""
 
     kept: list[Kept] = Field(description="What is kept.")
     total_bytes: int = Field(description="The size of the database.")
     free_bytes: int = Field(description="Free pages in the file of SQLite, which it uses again.")
     estimated: bool = Field(
-        description="Whether the room that each part takes is estimated from a sample of its rows."
+        description="Whether the size of each part is estimated from a sample of its rows."
     )
     archive_days: int = Field(description="The setting APIDEVICES_ARCHIVE_DAYS; 0 archives none.")
     archived: int = Field(description="How many devices are archived.")
@@ -189,7 +189,7 @@ def _file_size(session: Session) -> tuple[int, int]:
 
 
 def _sizes(session: Session) -> tuple[Mapping[str, int], bool]:
-    """Return the room that each table takes with its indexes, and whether it is an estimate."""
+    """Return the size of each table with its indexes, and whether it is an estimate."""
     if session.get_bind().dialect.name != "sqlite":
         sizes = "SELECT relname, pg_total_relation_size(oid) FROM pg_class WHERE relkind = 'r'"
         rows = session.execute(text(f"{sizes} AND starts_with(relname, '{PREFIX}')"))

@@ -1,4 +1,4 @@
-"""What is kept, for how long, and how much room it takes."""
+"""What is kept, for how long, and how much space it takes."""
 
 from datetime import timedelta
 from typing import Any

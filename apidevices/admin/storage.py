@@ -1,4 +1,4 @@
-"""Settings > Storage: what is kept, for how long, and how much room it takes."""
+"""Settings > Storage: what is kept, for how long, and how much space it takes."""
 
 from flask import request, url_for
 from flask.typing import ResponseReturnValue

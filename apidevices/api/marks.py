@@ -40,7 +40,7 @@ class MarksQuery(Request):
 @blueprint.get(MARKS)
 @described(MarkList, 400, 404, 422, tag=TAG, scope=READ, query=MarksQuery)
 def get_device_marks(device_id: int) -> ResponseReturnValue:
-    """Get what a device seems to be, with the evidence: several devices, or another device."""
+    """Get the marks of a device, which say what it seems to be, with the evidence."""
     parse_query(MarksQuery)
     return _marks_response(device_id)
 

@@ -20,7 +20,7 @@ class MergeDevice(Body):
 
     from_id: RowId = Field(
         alias="from",
-        description="ID of the device to merge into the one in the URL. It is gone then.",
+        description="ID of the device to merge into the one in the URL. Afterwards, it is gone.",
         examples=[2],
     )
 

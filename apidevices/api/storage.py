@@ -17,7 +17,7 @@ class StorageQuery(Request):
 @blueprint.get("/v1/storage")
 @described(StorageJson, 400, 422, tag=TAG, scope=READ, query=StorageQuery)
 def get_storage() -> ResponseReturnValue:
-    """Get what is kept, for how long, and how much room it takes."""
+    """Get what is kept, for how long, and how much space it takes."""
     parse_query(StorageQuery)
     now, stored = clock.now(), state.current().storage
     counted = storage.latest(stored, now) or storage.latest(stored, now, FIRST_PATIENCE)
