@@ -1,7 +1,10 @@
 """A device whose details swing between two sets is marked: it may be several devices."""
 
+import csv
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -240,6 +243,9 @@ def test_commands_show_and_dismiss_a_mark(
 ) -> None:
     run = app.test_cli_runner().invoke
     assert "phone-1" in run(args=["apidevices", "list", "--shared"]).output
+    [row] = csv.DictReader(StringIO(run(args=["apidevices", "list", "--csv"]).output))
+    assert row["shared"] == "true"
+    assert re.search("shared +yes", run(args=["apidevices", "show", "phone-1"]).output)
     assert "Google Pixel 8, Android 16" in run(args=["apidevices", "marks", "phone-1"]).output
     assert run(args=["apidevices", "dismiss", "phone-1", "shared"]).exit_code == 0
     assert run(args=["apidevices", "marks", "phone-1", "--json"]).output == "[]\n"

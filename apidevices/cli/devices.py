@@ -79,6 +79,7 @@ def show(identifier: str, wants_json: bool) -> None:
         return
     for field in ("aliases", "tags"):
         fields[field] = ", ".join(fields[field])
+    fields["shared"] = "yes" if fields["shared"] else None
     rows = [
         [key.replace("_", " "), value] for key, value in fields.items() if value not in (None, "")
     ]

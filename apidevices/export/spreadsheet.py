@@ -26,6 +26,8 @@ def csv_rows(rows: Iterable[Sequence[Any]]) -> str:
 def _cell(value: Any) -> Any:
     if isinstance(value, list):
         value = ", ".join(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if not isinstance(value, str):
         return value
     if ";" in value:

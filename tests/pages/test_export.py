@@ -39,11 +39,11 @@ def test_csv_has_a_byte_order_mark_and_the_fields_of_the_api(
     assert text.startswith("\ufeffid,identifier,")
     [first, second] = rows(text)
     device = administrator.device("phone-1")
-    assert first == {
-        name: "" if value is None else ", ".join(value) if name == "tags" else str(value)
-        for name, value in device.items()
+    texts: dict[str, str] = {
+        name: "" if value is None else str(value) for name, value in device.items()
     }
-    assert (first["tags"], second["identifier"]) == ("Door, Team A", "phone-2")
+    assert first == {**texts, "tags": "Door, Team A", "aliases": "", "shared": "false"}
+    assert second["identifier"] == "phone-2"
 
 
 def test_json_has_the_devices_of_the_api_in_its_order(
