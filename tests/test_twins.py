@@ -155,4 +155,7 @@ def test_command_lists_the_suggestions(
     add("new", 4, 0)
     suggestions(app, administrator)
     printed = app.test_cli_runner().invoke(args=["apidevices", "suggestions"]).output
-    assert "other device: old" in printed
+    assert "new may be old" in printed
+    for identifier in ("new", "old"):
+        printed = app.test_cli_runner().invoke(args=["apidevices", "marks", identifier]).output
+        assert "new may be old" in printed

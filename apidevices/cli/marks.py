@@ -87,7 +87,7 @@ def _lines(mark: Mark) -> Iterator[str]:
     if mark.stored.kind == "shared":
         yield f"swings: {mark.stored.count:,}"
     if mark.other is not None:
-        yield f"other device: {mark.other.identifier}"
+        yield f"{mark.device.identifier} may be {mark.other.identifier}"
         yield f"hardware: {joined(mark.device.manufacturer, mark.device.model)}"
     if mark.gap_seconds is not None:
         yield f"gap: {timedelta(seconds=mark.gap_seconds)}"
