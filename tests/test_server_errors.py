@@ -28,7 +28,7 @@ from tests.test_errors import problem
 def test_unexpected_exception_gets_500_without_its_message(
     client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_arguments: object) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
         raise RuntimeError("the password is hunter2")
 
     monkeypatch.setattr(devices, "get", fail)
@@ -113,7 +113,7 @@ def test_corrupt_database_gets_503(make_bare_app: MakeApp, instance: Path) -> No
 def test_database_error_during_a_request_gets_503(
     client: FlaskClient, token: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_arguments: object) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
         raise OperationalError("SELECT 1", {}, Exception("gone"))
 
     monkeypatch.setattr(devices, "get", fail)
@@ -125,7 +125,7 @@ def test_database_error_in_the_management_api_is_logged(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def fail(*_arguments: object) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
         raise OperationalError("SELECT 1", {}, Exception("gone"))
 
     monkeypatch.setattr(devices, "get", fail)
