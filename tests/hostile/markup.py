@@ -141,6 +141,8 @@ def _harmless_elements(target: Target, page: Page) -> set[str]:
             device = target.register(identifier, **reported)
             target.register(identifier, **{**reported, "model": "T510"})  # with a change
             path = f"{DEVICES}/{device['id']}"
+            if reported:
+                target.add_counts(device["id"])
             if name:
                 target.manage(wire, "PATCH", path, {"name": name})
             if is_blocked:

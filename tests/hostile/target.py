@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from apidevices import clock, tokens
 from apidevices.config import Settings
 from apidevices.database import Database, engine_for
+from apidevices.models import DeviceDay, DeviceDenials
 from apidevices.standalone.settings import ServerSettings
 from harness.databases import FILE
 from harness.real_server import RealServer
@@ -39,13 +40,14 @@ class Target:
     """A running server.
 
     ``token`` has no scopes, like the tokens of devices; ``manager`` has those of the management
-    API.
+    API. ``database`` is the URL of the server's database.
     """
 
     server: RealServer
     tally: Tally
     token: str
     manager: str
+    database: str
 
     @property
     def port(self) -> int:
@@ -78,6 +80,17 @@ class Target:
         assert answer.status == 200, answer
         found: dict[str, Any] = answer.json
         return found
+
+    def add_counts(self, device_id: int) -> None:
+        """Store daily counts of a device. The server would write them within a minute."""
+        db, now = Database(engine_for(self.database)), clock.now()
+        key = {"device_id": device_id, "day": now.date()}
+        days = db.insert(DeviceDay).values(**key, requests=2, uploads=1)
+        denials = db.insert(DeviceDenials).values(**key, denied=1, first_at=now, last_at=now)
+        with db.write() as session:
+            session.execute(days.on_conflict_do_nothing())
+            session.execute(denials.on_conflict_do_nothing())
+        db.engine.dispose()
 
     def device(self, device_id: int) -> dict[str, Any]:
         """Return a device as the management API shows it."""
@@ -115,7 +128,7 @@ def serving(tally: Tally, folder: Path, **variables: str) -> Iterator[Target]:
         _, token = tokens.issue(db, "device", actor="the test", now=now)
         _, manager = tokens.issue(db, "manager", scopes, actor="the test", now=now)
         db.engine.dispose()
-        target = Target(server, tally, token, manager)
+        target = Target(server, tally, token, manager, url)
         yield target
         target.check()
 
