@@ -43,7 +43,7 @@ RETRY = 5.0
 KEEP = timedelta(hours=1)
 """When to store the figures of a small fleet again, in case that it grows suddenly."""
 
-JOIN_TIMEOUT = 1.0
+JOIN_TIMEOUT = 5.0
 """Seconds to wait for a count when the process stops."""
 
 _POLL = 0.05

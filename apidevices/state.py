@@ -14,6 +14,7 @@ from apidevices.devices import KnownSets, Move, ReportNumbers
 from apidevices.embedding import Slots
 from apidevices.identity import IdentityReader
 from apidevices.limiter import Limiter
+from apidevices.listing import finish_collecting
 from apidevices.lookup import make_lookup
 from apidevices.metrics import Metrics
 from apidevices.operations import Runner
@@ -82,6 +83,7 @@ class State:
         self.operations.close()
         self.overview.close()
         self.storage.close()
+        finish_collecting(self.db)
         self.activity.close()
         self.tracker.close()
         self.gate_tracker.close()

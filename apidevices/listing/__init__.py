@@ -67,7 +67,7 @@ from apidevices.listing.pages import (
     status_counts,
 )
 from apidevices.listing.totals import totals, totals_by_details
-from apidevices.listing.values import Choice, Choices, choices
+from apidevices.listing.values import Choice, Choices, choices, finish_collecting
 
 __all__ = [
     "CURSOR_PATTERN",
@@ -85,6 +85,7 @@ __all__ = [
     "archived_count",
     "choices",
     "count",
+    "finish_collecting",
     "iterate",
     "matching_ids",
     "page",

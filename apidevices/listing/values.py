@@ -22,6 +22,9 @@ from apidevices.models import Details, DeviceKeys, DeviceTag
 
 logger = logging.getLogger(__name__)
 
+JOIN_TIMEOUT = 5.0
+"""Seconds to wait for the thread when the application is closed."""
+
 _DETAILS = ("application", "application_version", "os", "os_version", "manufacturer", "model")
 
 
@@ -64,6 +67,14 @@ def choices(db: Database, *, archived: bool = False) -> Choices:
     return collector.latest()[archived]
 
 
+def finish_collecting(db: Database) -> None:
+    """Wait a moment for the thread that collects choices, because it has a connection."""
+    with _lock:
+        collector = _collectors.get(db)
+    if collector is not None:
+        collector.finish()
+
+
 class _Collector:
     """Collects the choices of a database in a thread, and keeps them."""
 
@@ -87,6 +98,11 @@ class _Collector:
             thread = self._thread
         thread.join(limits.CHOICES_PATIENCE)
         return self._choices
+
+    def finish(self) -> None:
+        """Wait a moment for the thread, if it runs."""
+        if (thread := self._thread) is not None:
+            thread.join(JOIN_TIMEOUT)
 
     def _collect(self) -> None:
         db = self._database()
