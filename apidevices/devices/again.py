@@ -4,9 +4,10 @@ Somebody whose device is blocked may reinstall the application, which then sends
 """
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, exists, func, or_, select, union_all
+from sqlalchemy import Select, String, bindparam, func, or_, select, union_all
 from sqlalchemy.orm import Session
 
 from apidevices.models import (
@@ -15,6 +16,8 @@ from apidevices.models import (
     DeviceHistory,
     DeviceMark,
     DeviceToken,
+    Id,
+    UTCDateTime,
 )
 
 BLOCKED_AGAIN = "blocked_again"
@@ -43,7 +46,8 @@ def mark_if_blocked(session: Session, new: NewDevice) -> None:
     """Mark a new device if it has the hardware, token and address of one that was just blocked."""
     if new.model is None or new.address is None:
         return
-    found = session.execute(_query(new)).first()
+    values = {**new._asdict(), "since": new.at - PERIOD}
+    found = session.execute(_query(has_token=new.token_id is not None), values).first()
     if found is None:
         return
     session.add(
@@ -59,21 +63,30 @@ def mark_if_blocked(session: Session, new: NewDevice) -> None:
     )
 
 
-def _query(new: NewDevice) -> Select[Any]:
-    """Return the query for the blocked device that was denied or blocked most recently."""
-    row = DeviceActivity
+@cache
+def _query(*, has_token: bool) -> Select[Any]:
+    """Return the query for the blocked device that was denied or blocked most recently.
+
+    It is built once: that takes longer than running it.
+    """
+    row, entry, use = DeviceActivity, DeviceHistory, DeviceToken
+    at, since = (bindparam(name, type_=UTCDateTime()) for name in ("at", "since"))
+    address, manufacturer, model = (
+        bindparam(name, type_=String) for name in ("address", "manufacturer", "model")
+    )
     recent = (
         select(row.device_id)
-        .where(row.blocked, row.archived_at.is_(None), row.last_activity_at > new.at - PERIOD)
+        .where(row.blocked, row.archived_at.is_(None), row.last_activity_at > since)
         .order_by(row.last_activity_at.desc())
         .limit(MAX_CANDIDATES)
     )
     # Each needs a limit of its own, to be read from its index.
-    denied_here = recent.where(row.last_denied_address == new.address)
-    candidates = union_all(select(denied_here.subquery()), select(recent.subquery())).cte(
-        "candidates"
+    denied_here = recent.where(row.last_denied_address == address)
+    candidates = (
+        union_all(select(denied_here.subquery()), select(recent.subquery()))
+        .cte("candidates")
+        .prefix_with("MATERIALIZED")
     )
-    entry = DeviceHistory
     last_address = (
         select(entry.address)
         .where(entry.device_id == Device.id, entry.address.is_not(None))
@@ -83,18 +96,20 @@ def _query(new: NewDevice) -> Select[Any]:
     )
     query = (
         select(Device.id)
-        .join(candidates.prefix_with("MATERIALIZED"), candidates.c.device_id == Device.id)
+        .join(candidates, candidates.c.device_id == Device.id)
         .join(row, row.device_id == Device.id)
         .where(
-            Device.blocked_condition(new.at),
-            Device.model == new.model,
-            Device.manufacturer.is_not_distinct_from(new.manufacturer),
-            or_(row.last_denied_address == new.address, last_address == new.address),
+            Device.blocked_condition(at),
+            Device.model == model,
+            Device.manufacturer.is_not_distinct_from(manufacturer),
+            or_(row.last_denied_address == address, last_address == address),
         )
     )
-    if new.token_id is not None:
-        use = DeviceToken
-        used = exists().where(use.device_id == Device.id, use.token_id == new.token_id)
-        query = query.where(used)
+    if has_token:
+        # With a limit, so that PostgreSQL doesn't read all devices with the token instead.
+        used = select(use.device_id).where(
+            use.device_id == Device.id, use.token_id == bindparam("token_id", type_=Id)
+        )
+        query = query.where(used.limit(1).scalar_subquery().is_not(None))
     latest = func.coalesce(row.last_denied_at, Device.blocked_at)
     return query.order_by(latest.desc(), Device.id.desc()).limit(1)
