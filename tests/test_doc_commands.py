@@ -13,7 +13,7 @@ import pytest
 from apidevices.config import Settings
 from apidevices.standalone.settings import ServerSettings
 from harness.real_server import ROOT, RealServer
-from tests.conftest import DEVICE, StartServer, as_device, only_settings
+from tests.conftest import DEVICE, DEVICES, StartServer, as_device, only_settings
 
 NOT_RUN_HERE = {
     "git clone <repository URL> apidevices && cd apidevices": "creates this checkout",
@@ -63,19 +63,36 @@ def test_every_command_in_the_list_of_exceptions_is_documented() -> None:
 @pytest.fixture(scope="session")
 def token(server: RealServer) -> str:
     token = server.create_token("documentation", "devices:read", "devices:write")
-    for identifier in (
-        *("my-first-device", "documented-1", "documented-2", "documented-3"),
-        *("my-old-device", "my-new-device"),
-    ):
+    for identifier in ("my-first-device", "my-fourth-device", "my-old-device", "my-new-device"):
         server.call("GET", DEVICE, as_device(token, identifier))
     return token
+
+
+@pytest.fixture(scope="session")
+def ids(server: RealServer, token: str) -> dict[str, str]:
+    """Documented ids of devices, and the ids of this server to use instead."""
+
+    def id_of(identifier: str) -> int:
+        found = server.call("GET", f"{DEVICES}?name={identifier}", as_device(token, "documented"))
+        [device] = found.json["devices"]
+        return int(device["id"])
+
+    return {
+        "/devices/1": f"/devices/{id_of('my-first-device')}",
+        '"from": 4': f'"from": {id_of("my-fourth-device")}',
+    }
 
 
 @pytest.mark.parametrize(
     ("document", "command"), RUN_HERE, ids=[f"{name}: {text[:40]}" for name, text in RUN_HERE]
 )
 def test_documented_command_works(
-    server: RealServer, token: str, tmp_path: Path, document: str, command: str
+    server: RealServer,
+    token: str,
+    ids: dict[str, str],
+    tmp_path: Path,
+    document: str,
+    command: str,
 ) -> None:
     command = command.replace("http://127.0.0.1:8000", server.url)
     if variables := re.fullmatch(r"((?:[A-Z_]+=\S+ )+)make run", command):
@@ -96,6 +113,8 @@ def test_documented_command_works(
         assert done.returncode == 0, done.stderr
         return
     assert command.startswith("curl "), f"no test runs this command from {document}"
+    for documented, existing in ids.items():
+        command = command.replace(documented, existing)
     response = curl(server, token, command)
     # The documented ETag matches no device of this test.
     assert response.get("code") == ("precondition_failed" if "If-Match" in command else None)
