@@ -16,6 +16,7 @@ from apidevices.devices import Matching
 from apidevices.errors import DeviceNotFound
 from apidevices.listing import Filters
 from apidevices.models import Device
+from tests.activity.test_counts import fleet_days
 from tests.conftest import (
     DEVICE,
     DEVICES,
@@ -468,6 +469,21 @@ def test_upload_during_a_merge_is_refused_or_kept(
 
     assert merge_while(db, ids, upload) == 503
     assert upload() == 201
+
+
+def test_daily_counts_written_during_a_merge_are_kept(
+    client: FlaskClient, db: Database, register: Register, ids: tuple[int, int]
+) -> None:
+    activity = state_of(client.application).activity
+    oldest = register("phone-oldest")
+    for device_id in (oldest, *ids):
+        activity.record_request(device_id, None, LATER, upload=True)
+    activity.flush()  # only the times, so that the counts are what waits for the merge
+    devices.merge(db, oldest, ids[0], moves=(), actor="ann", now=LATER)
+    merge_while(db, ids, lambda: activity.flush(counts=True))
+    today = devices.activity_days(db, ids[1], LATER)[-1]
+    assert (today.requests, today.uploads) == (3, 3)
+    assert fleet_days(db)[LATER.date()][:2] == (3, 3)
 
 
 def test_devices_that_are_merged_into_each_other_at_once_are_merged_once(

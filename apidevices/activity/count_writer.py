@@ -67,7 +67,7 @@ class CountWriter:
         rows: Collection[Row],
         denied: Mapping[str, int],
         registrations: bool,
-    ) -> None:
+    ) -> list[Row]:
         """Add counts to those in the database.
 
         All processes share the rows of ``FleetDay``. They are locked last, so that others wait only
@@ -78,26 +78,34 @@ class CountWriter:
             rows: The counts of devices.
             denied: Day -> number of denied requests of all devices.
             registrations: Whether to count the devices that have been registered, too.
+
+        Returns:
+            The counts of devices that were merged into others in the meantime, as counts of those,
+            for the next write: this one has locked rows with higher ids already.
         """
         now, latest = self._days.read(connection)
         today = f"{now:%Y-%m-%d}"
-        into = merged_into(self._db, connection, {row[0] for row in rows})
         devices: dict[tuple[int, str], tuple[int, int]] = {}
+        for device_id, counted_day, requests, uploads in rows:
+            key = device_id, counted_day if counted_day <= latest else today
+            before = devices.get(key, (0, 0))
+            devices[key] = (before[0] + requests, before[1] + uploads)
+        ids = {device_id for device_id, _ in devices}
+        self._db.lock(connection, DeviceActivity.device_id, ids)
+        written = self._devices.run(connection, [(*key, *devices[key]) for key in sorted(devices)])
+        # Not before the rows are locked: until then, a merge may be committed.
+        into = merged_into(self._db, connection, ids) if written < len(devices) else {}
         fleet: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-        for counted_id, counted_day, requests, uploads in rows:
-            device_id = into.get(counted_id, counted_id)
-            day = counted_day if counted_day <= latest else today
-            before = devices.get((device_id, day), (0, 0))
-            devices[device_id, day] = (before[0] + requests, before[1] + uploads)
-            fleet[day][0] += requests
-            fleet[day][1] += uploads
+        for (device_id, day), (requests, uploads) in devices.items():
+            if device_id not in into:
+                fleet[day][0] += requests
+                fleet[day][1] += uploads
         for day, number in denied.items():
             fleet[day if day <= latest else today][2] += number
-        self._db.lock(connection, DeviceActivity.device_id, {device_id for device_id, _ in devices})
-        self._devices.run(connection, [(*key, *devices[key]) for key in sorted(devices)])
         self._fleet.run(connection, [(day, *fleet[day]) for day in sorted(fleet)])
         if registrations:
             self._count_registrations(connection, now)
+        return [(into[row[0]], *row[1:]) for row in rows if row[0] in into]
 
     def _upsert_devices(self, new: Any) -> Insert:
         # A device may have been deleted since its requests.

@@ -73,11 +73,13 @@ class DayCounts:
         return rows
 
     def put_back(self, rows: list[Row]) -> None:
-        """Add rows that have been taken."""
+        """Add rows that have been taken, also as those of other devices."""
         for device_id, day, requests, uploads in rows:
-            self.requests[day][device_id] = requests
+            counted = self.requests[day]
+            counted[device_id] = counted.get(device_id, 0) + requests
             if uploads:
-                self.uploads[day][device_id] = uploads
+                counted = self.uploads[day]
+                counted[device_id] = counted.get(device_id, 0) + uploads
 
     def _keys(self) -> Iterator[tuple[str, int]]:
         for day in sorted(self.requests):
@@ -130,9 +132,10 @@ class Counter:
                 rows = pending.take(CHUNK)
                 with self._db.write(essential=False) as session:
                     is_last = not pending.requests
-                    self._writer.write(session.connection(), rows, pending.denied, is_last)
+                    moved = self._writer.write(session.connection(), rows, pending.denied, is_last)
                 rows = []
                 pending.denied.clear()
+                pending.put_back(moved)
             self._due = monotonic() + INTERVAL
         finally:
             with lock:
