@@ -13,6 +13,8 @@ from apidevices.database import Database
 from apidevices.models import AuditEntry, DeviceActivity
 from apidevices.upkeep import Task
 
+SETTING = f"{PREFIX}ARCHIVE_DAYS"
+
 
 def task(db: Database, days: int, *, actor: str = audit.STALE_RULE) -> Task:
     """Return the task that archives devices without a request in some days; 0 to archive none.
@@ -36,7 +38,7 @@ def task(db: Database, days: int, *, actor: str = audit.STALE_RULE) -> Task:
         due=partial(devices.is_stale, days),
         change=archive,
         days=days,
-        setting=f"{PREFIX}ARCHIVE_DAYS",
+        setting=SETTING,
         record=partial(_record, days, actor),
     )
 

@@ -77,9 +77,13 @@ class Storage(BaseModel):
     estimated: bool = Field(
         description="Whether the size of each part is estimated from a sample of its rows."
     )
-    archive_days: int = Field(description="The setting APIDEVICES_ARCHIVE_DAYS; 0 archives none.")
+    archive_days: int = Field(
+        description="The setting APIDEVICES_ARCHIVE_DAYS; 0 if the stale rule is off."
+    )
     archived: int = Field(description="How many devices are archived.")
-    stale: int = Field(description="How many devices the next run would archive.")
+    stale: int = Field(
+        description="How many devices the next run would archive; 0 if the stale rule is off."
+    )
     last_run_at: datetime | None = Field(
         description="When housekeeping last ran in the background; null if it never has."
     )

@@ -6,6 +6,7 @@ from apidevices import audit, stale_rule, state, upkeep
 from apidevices.cli.group import commands, existing_database
 from apidevices.cli.output import print_table
 from apidevices.config import MAX_DAYS
+from apidevices.upkeep import Job, Task
 
 
 @commands.command()
@@ -28,12 +29,15 @@ def prune(inactive_days: int | None, dry_run: bool) -> None:
     results = upkeep.run(db, tasks, now=upkeep.database_time(db), dry_run=dry_run)
     changed = {result.task.description: f"{result.rows:,}" for result in results}
     print_table(
-        ["Task", "Keep", "Would change" if dry_run else "Changed"],
-        [[task.description, _kept(task.days), changed.get(task.description, "")] for task in tasks],
+        ["Task", "After", "Would change" if dry_run else "Changed"],
+        [[task.description, _after(task), changed.get(task.description, "")] for task in tasks],
     )
 
 
-def _kept(days: int | None) -> str:
-    if days is None:
+def _after(task: Task | Job) -> str:
+    """Say how old something must be for a task to change it."""
+    if task.days is None:
         return ""
-    return "1 day" if days == 1 else f"{days:,} days" if days else "forever"
+    if task.days == 0:
+        return "off" if task.setting == stale_rule.SETTING else "never"
+    return "1 day" if task.days == 1 else f"{task.days:,} days"

@@ -18,6 +18,7 @@ def show_storage(wants_json: bool) -> None:
         print_json(storage_json(counted))
         return
     found = counted.storage
+    stale = f"{found.stale:,}" if found.archive_days else "none, the rule is off"
     print_table(
         ["What", "Kept for days", "Setting", "Entries", "Size", "To be deleted"],
         [
@@ -40,7 +41,7 @@ def show_storage(wants_json: bool) -> None:
             ["Free in its file", storage.size_text(found.free_bytes)],
             ["Size of each part", "estimated" if found.estimated else "measured"],
             ["Archived devices", f"{found.archived:,}"],
-            ["To be archived", f"{found.stale:,}" if found.archive_days else "none"],
+            ["To be archived", stale],
             ["Last run in the background", time_text(found.last_run_at) or "never"],
         ],
     )

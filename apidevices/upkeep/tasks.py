@@ -60,8 +60,7 @@ class Task:
         due: Returns the condition for the rows to change at a given time.
         change: Changes the rows that a condition selects, and returns their number. The condition
             locks the rows.
-        days: For how many days rows are kept; 0 to keep them forever. None if the task isn't
-            about age.
+        days: After how many days rows are changed; 0 for never. None if the task isn't about age.
         is_ordered: Whether rows become due in the order of the key. Otherwise each run reads the
             whole table, so that it should run less often.
         start: Returns the key to start after.
