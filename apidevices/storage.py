@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select, table, text
@@ -21,7 +21,7 @@ from apidevices.models import PREFIX, DeviceActivity
 from apidevices.snapshots import PATIENCE, Snapshot
 from apidevices.upkeep import Job, Task
 
-NAME = "storage"
+NAME = "storage-2"
 """The name under which the figures are stored. Change it when their form changes."""
 
 _SAMPLE = 200
@@ -29,23 +29,45 @@ _SAMPLE = 200
 
 _SEARCH = f"{PREFIX}device_search"
 
-DEVICES = "Devices"
+AreaName = Literal[
+    "devices",
+    "history",
+    "denied_attempts",
+    "device_days",
+    "fleet_days",
+    "audit_log",
+    "operations",
+    "uploads",
+    "other",
+]
+"""The names of what is kept. Programs rely on them."""
 
-_AREAS: Mapping[str, Sequence[str]] = {
-    # The first table counts the rows.
-    DEVICES: (
-        *("devices", "device_activity", "device_keys", "details", "device_tags"),
-        *("device_tokens", "device_aliases", "device_marks"),
+
+class _Area(NamedTuple):
+    """Tables that belong together. The first one counts the rows."""
+
+    description: str
+    tables: Sequence[str] = ()
+
+
+_AREAS: Mapping[AreaName, _Area] = {
+    "devices": _Area(
+        "Devices",
+        (
+            *("devices", "device_activity", "device_keys", "details", "device_tags"),
+            *("device_tokens", "device_aliases", "device_marks"),
+        ),
     ),
-    "History": ("device_history",),
-    "Denied attempts": ("device_denials",),
-    "Daily counts of devices": ("device_days",),
-    "Daily counts of all devices": ("fleet_days",),
-    "Audit log": ("audit_log",),
-    "Changes that can be undone": ("operation_devices", "operations"),
+    "history": _Area("History", ("device_history",)),
+    "denied_attempts": _Area("Denied attempts", ("device_denials",)),
+    "device_days": _Area("Daily counts of devices", ("device_days",)),
+    "fleet_days": _Area("Daily counts of all devices", ("fleet_days",)),
+    "audit_log": _Area("Audit log", ("audit_log",)),
+    "operations": _Area("Changes that can be undone", ("operation_devices", "operations")),
+    # Only the standalone application has this table.
+    "uploads": _Area("Uploads", ("uploads",)),
+    "other": _Area("Other"),
 }
-
-OTHER = "Other"
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 
@@ -55,7 +77,11 @@ _STALE = f"{SETTING_PREFIX}ARCHIVE_DAYS"
 class Kept(BaseModel):
     """Something that the database keeps."""
 
-    what: str = Field(description="What it is.")
+    name: AreaName = Field(
+        description="What it is, for programs. Only the standalone application has `uploads`."
+        " `other` are all other tables of API Devices."
+    )
+    description: str = Field(description="What it is, for people.", examples=["Denied attempts"])
     setting: str | None = Field(description="The setting that says for how long it is kept.")
     days: int | None = Field(
         description="For how many days; 0 forever; null if it isn't deleted because of its age."
@@ -138,26 +164,26 @@ def _collect(
     by_table: dict[str, list[Task]] = defaultdict(list)
     for task in aged:
         by_table[task.table].append(task)
-    areas = {what: [f"{PREFIX}{name}" for name in names] for what, names in _AREAS.items()}
-    known = {name for names in areas.values() for name in names}
-    # The tables of the application.
-    for name in by_table.keys() - known:
-        areas[by_table[name][0].what] = [name]
-    known = {name for names in areas.values() for name in names}
-    areas[DEVICES] += [name for name in sizes if name.startswith(_SEARCH)]
-    areas[OTHER] = sorted(sizes.keys() - {*known, *areas[DEVICES]})
+    areas = {
+        name: [f"{PREFIX}{table}" for table in area.tables]
+        for name, area in _AREAS.items()
+        if name != "uploads" or f"{PREFIX}uploads" in sizes
+    }
+    areas["devices"] += [table for table in sizes if table.startswith(_SEARCH)]
+    areas["other"] = sorted(sizes.keys() - {table for known in areas.values() for table in known})
     kept = []
-    for what, names in areas.items():
+    for name, tables in areas.items():
         # The tasks for the activity of devices delete no devices.
-        own = [task for name in names for task in by_table[name] if what != DEVICES]
-        counted = names if what == OTHER else names[:1]
+        own = [task for table in tables for task in by_table[table] if name != "devices"]
+        counted = tables if name == "other" else tables[:1]
         kept.append(
             Kept(
-                what=what,
+                name=name,
+                description=_AREAS[name].description,
                 setting=next((task.setting for task in own if task.setting), None),
                 days=own[0].days if own else None,
-                rows=sum(_rows(session, name) for name in counted),
-                bytes=sum(sizes.get(name, 0) for name in names),
+                rows=sum(_rows(session, table) for table in counted),
+                bytes=sum(sizes.get(table, 0) for table in tables),
                 due=sum(due.get(id(task), 0) for task in own),
                 by_device=any(task.rows_in for task in own),
             )

@@ -16,7 +16,7 @@ YEARS = timedelta(days=3 * 365)
 
 
 def parts(storage: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {kept["what"]: kept for kept in storage["kept"]}
+    return {kept["name"]: kept for kept in storage["kept"]}
 
 
 def test_storage_names_what_is_kept_with_its_setting_room_and_what_is_due(
@@ -28,10 +28,11 @@ def test_storage_names_what_is_kept_with_its_setting_room_and_what_is_due(
         uploads.store(db, b"[]", device_id=device_id, token_id=1, now=now - number * YEARS)
     storage = Cli(app).json("storage")
     found = parts(storage)
-    assert found["Devices"]["rows"] == 3
-    assert (found["Devices"]["days"], found["Devices"]["setting"]) == (None, None)
-    assert found["History"] | {"bytes": 0} == {
-        "what": "History",
+    assert found["devices"]["rows"] == 3
+    assert (found["devices"]["days"], found["devices"]["setting"]) == (None, None)
+    assert found["history"] | {"bytes": 0} == {
+        "name": "history",
+        "description": "History",
         "setting": "APIDEVICES_KEEP_HISTORY_DAYS",
         "days": 730,
         "rows": 3,
@@ -39,14 +40,14 @@ def test_storage_names_what_is_kept_with_its_setting_room_and_what_is_due(
         "due": 2,
         "by_device": False,
     }
-    uploaded = found["Uploads"]
+    uploaded = found["uploads"]
     assert (uploaded["setting"], uploaded["rows"]) == ("APIDEVICES_KEEP_UPLOADS_DAYS", 3)
     assert uploaded["due"] == 2
-    assert all(found[what]["bytes"] > 0 for what in ("Devices", "History", "Uploads", "Other"))
+    assert all(found[name]["bytes"] > 0 for name in ("devices", "history", "uploads", "other"))
     assert sum(each["bytes"] for each in found.values()) <= storage["total_bytes"]
     Cli(app).succeed("prune")
     pruned = parts(Cli(app).json("storage"))
-    assert (pruned["History"]["rows"], pruned["History"]["due"]) == (1, 0)
+    assert (pruned["history"]["rows"], pruned["history"]["due"]) == (1, 0)
 
 
 def test_storage_says_how_many_devices_the_stale_rule_would_archive(
@@ -77,7 +78,7 @@ def test_api_returns_the_same_figures_to_tokens_that_may_read(
     register("phone-1")
     response = administrator.request("GET", "/api/v1/storage")
     assert response.status_code == 200
-    assert parts(response.json or {})["Devices"]["rows"] == 1
+    assert parts(response.json or {})["devices"]["rows"] == 1
     assert administrator.request("GET", "/api/v1/storage?x=1").status_code == 422
 
 

@@ -23,10 +23,10 @@ def show_storage(wants_json: bool) -> None:
         ["What", "Kept for days", "Setting", "Entries", "Size", "To be deleted"],
         [
             [
-                kept.what,
-                f"{kept.days:,}" if kept.days else "no limit" if kept.what != storage.OTHER else "",
+                kept.description,
+                f"{kept.days:,}" if kept.days else "no limit" if kept.name != "other" else "",
                 kept.setting or "",
-                f"{kept.rows:,}" if kept.what != storage.OTHER else "",
+                f"{kept.rows:,}" if kept.name != "other" else "",
                 storage.size_text(kept.bytes),
                 _due(kept),
             ]

@@ -89,11 +89,6 @@ class Task:
         """The name of the table with the rows."""
         return self.rows_in or str(self.key.table.name)
 
-    @property
-    def what(self) -> str:
-        """What the rows are, as a title."""
-        return self.description.removeprefix("Delete ").capitalize()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
