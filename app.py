@@ -3,6 +3,7 @@
 ``python app.py`` migrates the database and runs the server. ``flask run`` is for development.
 """
 
+import gc
 import logging
 import os
 import socket
@@ -269,6 +270,10 @@ def _check_address(settings: ServerSettings) -> None:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"HOST, PORT: can't listen on {settings.bind}: {reason}") from None
 
+
+# What has been imported is never garbage. Collections at the end of a process would take as long as
+# most commands, and those in a worker would copy the memory that it shares with the others.
+gc.freeze()
 
 if __name__ == "__main__":
     main()
