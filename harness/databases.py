@@ -8,11 +8,9 @@ from uuid import uuid4
 from psycopg import Connection, sql
 
 from harness.postgres import Postgres
-from harness.real_server import free_port
+from harness.real_server import SQLITE_FILE, free_port
 
 Variables = dict[str, str]
-
-FILE = "apidevices.sqlite3"
 
 
 class Databases(Protocol):
@@ -41,7 +39,7 @@ class SqliteDatabases:
     def copy(self, database: Variables, instance: Path) -> Variables:
         """Copy the file."""
         instance.mkdir()
-        shutil.copy(Path(database["APIDEVICES_INSTANCE"]) / FILE, instance)
+        shutil.copy(Path(database["APIDEVICES_INSTANCE"]) / SQLITE_FILE, instance)
         return self.empty(instance)
 
     def drop(self, database: Variables) -> None:
@@ -49,7 +47,7 @@ class SqliteDatabases:
 
     def unavailable(self, instance: Path) -> Variables:
         """Create a folder in place of the file."""
-        (instance / FILE).mkdir(parents=True)
+        (instance / SQLITE_FILE).mkdir(parents=True)
         return self.empty(instance)
 
 

@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 
 from apidevices import APIDevices
-from harness.databases import FILE, Databases, PostgresDatabases, SqliteDatabases, Variables
+from harness.databases import Databases, PostgresDatabases, SqliteDatabases, Variables
 from harness.postgres import UNSAFE_AND_FAST, Postgres
+from harness.real_server import SQLITE_FILE
 from tests.conftest import make_standalone_app, only_settings, state_of
 
 
@@ -32,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Deselect tests on databases that their ``@pytest.mark.database(...)`` does not list."""
     deselected = [item for item in items if not _supports_database(item)]
     config.hook.pytest_deselected(items=deselected)
-    items[:] = [item for item in items if item not in deselected]
+    items[:] = [item for item in items if _supports_database(item)]
 
 
 def _supports_database(item: pytest.Item) -> bool:
@@ -89,5 +90,5 @@ def empty_url(databases: Databases, tmp_path: Path) -> Iterator[str]:
 
 
 def _host_url(database: Variables, instance: Path) -> str:
-    url = database.get("DATABASE_URL", f"sqlite:///{instance / FILE}")
+    url = database.get("DATABASE_URL", f"sqlite:///{instance / SQLITE_FILE}")
     return url.replace("postgresql://", "postgresql+psycopg://")

@@ -15,6 +15,9 @@ from apidevices.standalone.settings import ServerSettings
 from harness.real_server import ROOT, RealServer
 from tests.conftest import DEVICE, DEVICES, StartServer, as_device, only_settings
 
+# Other tests run the same commands on both kinds of database.
+pytestmark = pytest.mark.database("sqlite")
+
 NOT_RUN_HERE = {
     "git clone <repository URL> apidevices && cd apidevices": "creates this checkout",
     "make run": "tests/server/test_start.py runs the same program",

@@ -45,8 +45,8 @@ from apidevices.standalone import accounts, uploads
 from apidevices.standalone.accounts import addresses
 from apidevices.standalone.migrations import upgrade
 from apidevices.standalone.settings import ServerSettings
-from harness.databases import FILE, Databases
-from harness.real_server import wait_until
+from harness.databases import Databases
+from harness.real_server import SQLITE_FILE, wait_until
 from tests.conftest import MakeApp, only_settings, state_of
 
 DATA = Path(__file__).parent / "data"
@@ -292,7 +292,7 @@ def test_database_created_before_the_migration_branches_keeps_its_data(
     make_bare_app: MakeApp, instance: Path
 ) -> None:
     instance.mkdir()
-    with closing(sqlite_module().connect(instance / FILE)) as connection:
+    with closing(sqlite_module().connect(instance / SQLITE_FILE)) as connection:
         connection.executescript((DATA / "before_branches.sql").read_text())
     app = make_bare_app()
     before = row_counts(app)

@@ -12,7 +12,8 @@ from werkzeug.test import TestResponse
 
 from apidevices import devices
 from apidevices.database import Database, backend, engine_options
-from harness.databases import FILE, Databases
+from harness.databases import Databases
+from harness.real_server import SQLITE_FILE
 from tests.conftest import (
     DEVICE,
     DEVICES,
@@ -106,7 +107,7 @@ def test_unmigrated_database_gets_503(make_bare_app: MakeApp) -> None:
 @pytest.mark.database("sqlite")
 def test_corrupt_database_gets_503(make_bare_app: MakeApp, instance: Path) -> None:
     instance.mkdir()
-    (instance / FILE).write_bytes(b"This is not a database. " * 1000)
+    (instance / SQLITE_FILE).write_bytes(b"This is not a database. " * 1000)
     assert_unavailable(make_bare_app().test_client().get(DEVICE, headers=as_device("x")))
 
 

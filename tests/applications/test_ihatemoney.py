@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from werkzeug.security import generate_password_hash
 
-from harness.databases import FILE, Databases
+from harness.databases import Databases
+from harness.real_server import SQLITE_FILE
 from tests.applications.conftest import ADMIN, Browser, Host, MakeEnvironment, check_blocking
 
 SETTINGS = """
@@ -35,7 +36,7 @@ def ihatemoney(
     programs = environment("ihatemoney")
     folder = tmp_path_factory.mktemp("ihatemoney")
     database = databases.empty(folder)
-    url = database.get("DATABASE_URL", f"sqlite:///{folder / FILE}")
+    url = database.get("DATABASE_URL", f"sqlite:///{folder / SQLITE_FILE}")
     settings = folder / "ihatemoney.cfg"
     settings.write_text(
         SETTINGS.format(

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.actions import (
@@ -14,6 +15,9 @@ from tests.browser.actions import (
 )
 from tests.browser.conftest import IN_EVERY_WINDOW, Monitor
 from tests.browser.site import ANN, Site
+
+# The pages work the same with every database.
+pytestmark = pytest.mark.database("sqlite")
 
 # --- rename ------------------------------------------------------------------------------------
 

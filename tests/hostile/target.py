@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import urlencode
 
-from apidevices import clock, tokens
+from apidevices import clock
 from apidevices.config import Settings
 from apidevices.database import Database, engine_for
 from apidevices.models import DeviceDay, DeviceDenials
 from apidevices.standalone.settings import ServerSettings
-from harness.databases import FILE
 from harness.real_server import RealServer
 from tests.conftest import DEVICES, as_device
 from tests.hostile.tally import Tally
@@ -121,14 +120,9 @@ def serving(tally: Tally, folder: Path, **variables: str) -> Iterator[Target]:
     known = {name: value for name, value in variables.items() if name in _SETTINGS}
     with RealServer(folder / "instance", variables=known) as server:
         create_account(server)
-        url = known.get("DATABASE_URL") or f"sqlite:///{server.instance / FILE}"
-        db = Database(engine_for(url))
-        scopes = ("devices:read", "devices:write")
-        now = clock.now()
-        _, token = tokens.issue(db, "device", actor="the test", now=now)
-        _, manager = tokens.issue(db, "manager", scopes, actor="the test", now=now)
-        db.engine.dispose()
-        target = Target(server, tally, token, manager, url)
+        token = server.create_token("device")
+        manager = server.create_token("manager", "devices:read", "devices:write")
+        target = Target(server, tally, token, manager, server.database_url)
         yield target
         target.check()
 

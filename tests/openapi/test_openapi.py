@@ -83,7 +83,7 @@ def test_api_conforms_to_document_according_to_schemathesis(
                 *(Path(sys.executable).with_name("schemathesis"), "--config-file"),
                 *(HERE / "schemathesis.toml", "run", f"{server.url}{DOCUMENT}"),
                 *("--header", f"Authorization: Bearer {token}"),
-                *("--checks", "all", "--max-examples", "20", "--seed", "7", "--no-color"),
+                *("--checks", "all", "--max-examples", "10", "--seed", "7", "--no-color"),
             ],
             cwd=tmp_path,
             capture_output=True,

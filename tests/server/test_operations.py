@@ -11,7 +11,7 @@ from apidevices.database import engine_for
 from benchmarks import fleet
 from benchmarks.rows import fill
 from harness.administrator import SignedIn
-from harness.databases import FILE, Databases
+from harness.databases import Databases
 from harness.real_server import RealServer, wait_until
 
 COUNT = 2_000
@@ -25,7 +25,7 @@ def server(databases: Databases, tmp_path: Path) -> Iterator[RealServer]:
     instance = tmp_path / "instance"
     database = databases.empty(instance)
     with RealServer(instance, variables=database | {"WEB_CONCURRENCY": "1"}) as running:
-        engine = engine_for(database.get("DATABASE_URL", f"sqlite:///{instance / FILE}"))
+        engine = engine_for(running.database_url)
         fill(engine, "apd_test", range(COUNT))
         engine.dispose()
         yield running
@@ -38,6 +38,6 @@ def test_killed_worker_leaves_no_operation_half_done(server: RealServer) -> None
     progress = admin.submit(BULK, fields, f"{BULK}?action=block&all=1")
     assert "<progress" in admin.read(progress)
     os.kill(server.workers[-1], signal.SIGKILL)
-    wait_until(lambda: all(device["blocked_at"] for device in server.devices()), 60)
     blocked = f"{ACTIVE:,} devices were blocked, {COUNT - ACTIVE} were already blocked."
-    wait_until(lambda: blocked in admin.read(progress))
+    wait_until(lambda: blocked in admin.read(progress), 60)
+    assert all(device["blocked_at"] for device in server.devices())
