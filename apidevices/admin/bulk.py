@@ -80,7 +80,7 @@ def operation(operation_id: int) -> ResponseReturnValue:
     if found.finished_at is None:
         _start(found)
     elif wants_fragment():
-        flash(texts.result(found))
+        flash(texts.result(found), found.id)
     context = {
         "operation": found,
         "title": texts.title(found),
@@ -125,7 +125,7 @@ def _begin(action: str, chosen: Chosen, form: BulkForm) -> ResponseReturnValue:
         _start(begun)
         url = url_for(".operation", operation_id=begun.id)
     else:
-        flash(texts.result(begun))
+        flash(texts.result(begun), begun.id)
     if is_htmx():
         return Response(status=204, headers={"HX-Redirect": url})
     return redirect(url, 303)

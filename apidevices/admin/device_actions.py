@@ -55,11 +55,12 @@ def rename_device(device_id: int) -> ResponseReturnValue:
 def _renamed(device_id: int, form: RenameForm) -> ResponseReturnValue:
     if not form.name.raw_data:
         raise InvalidInput("name", "The form has no name field. Reload the page and try again.")
-    renamed = _recorded("rename", devices.rename, device_id, form.name.data or "")
+    renamed, undoable = _recorded("rename", devices.rename, device_id, form.name.data or "")
     if renamed.name:
-        flash(f"The device is now named “{renamed.name}”.")
+        flash(f"The device is now named “{renamed.name}”.", undoable)
     else:
-        flash(f"The name was removed. The device is now listed as “{renamed.identifier}”.")
+        message = f"The name was removed. The device is now listed as “{renamed.identifier}”."
+        flash(message, undoable)
     return _respond(renamed)
 
 
@@ -98,11 +99,13 @@ def _blocked(device_id: int, form: BlockForm) -> ResponseReturnValue:
     revoked = form.revoke_tokens.data or ()
     change = {"reason": form.reason.data, "until": until, "revoke_tokens": revoked}
     if revoked:  # the tokens would stay revoked, so this can't be undone
+        undoable = None
         blocked = devices.block(state.database(), device_id, **change, **_audit_args())
     else:
-        blocked = _recorded("block", devices.block, device_id, **change)
+        blocked, undoable = _recorded("block", devices.block, device_id, **change)
     end = f" until {blocked.blocked_until:%Y-%m-%d %H:%M} UTC" if blocked.blocked_until else ""
-    flash(f"“{blocked.display_name}” is blocked{end}. Its requests are denied from now on.")
+    message = f"“{blocked.display_name}” is blocked{end}. Its requests are denied from now on."
+    flash(message, undoable)
     if revoked:
         tokens = "token is" if len(revoked) == 1 else "tokens are"
         flash(f"{len(revoked)} API {tokens} revoked. You can't undo that.")
@@ -115,8 +118,9 @@ def unblock_device(device_id: int) -> ResponseReturnValue:
     found = devices.get(state.database(), device_id)
     form = AdminForm()
     if is_submitted(form):
-        unblocked = _recorded("unblock", devices.unblock, device_id)
-        flash(f"“{unblocked.display_name}” is unblocked. Its requests are allowed from now on.")
+        unblocked, undoable = _recorded("unblock", devices.unblock, device_id)
+        message = f"“{unblocked.display_name}” is unblocked. Its requests are allowed from now on."
+        flash(message, undoable)
         return _respond(unblocked)
     return _show("unblock", found, form)
 
@@ -127,8 +131,9 @@ def archive_device(device_id: int) -> ResponseReturnValue:
     found = devices.get(state.database(), device_id)
     form = AdminForm()
     if is_submitted(form):
-        archived = _recorded("archive", devices.archive, device_id)
-        flash(f"“{archived.display_name}” is archived. Its next request brings it back.")
+        archived, undoable = _recorded("archive", devices.archive, device_id)
+        message = f"“{archived.display_name}” is archived. Its next request brings it back."
+        flash(message, undoable)
         return _respond(archived)
     return _show("archive", found, form)
 
@@ -139,13 +144,15 @@ def unarchive_device(device_id: int) -> ResponseReturnValue:
     found = devices.get(state.database(), device_id)
     form = AdminForm()
     if is_submitted(form):
-        back = _recorded("unarchive", devices.unarchive, device_id)
-        flash(f"“{back.display_name}” is not archived any more.")
+        back, undoable = _recorded("unarchive", devices.unarchive, device_id)
+        flash(f"“{back.display_name}” is not archived any more.", undoable)
         return _respond(back)
     return _show("unarchive", found, form)
 
 
-def _recorded(kind: str, change: Callable[..., Device], *arguments: Any, **options: Any) -> Device:
+def _recorded(
+    kind: str, change: Callable[..., Device], *arguments: Any, **options: Any
+) -> operations.Recorded:
     """Change a device so that it can be undone: see ``operations.record``."""
     db, actor = state.database(), state.current().actor()
     bound = partial(change, db, *arguments, **options)
@@ -163,11 +170,14 @@ def tag_device(device_id: int) -> ResponseReturnValue:
         try:
             _check_opened(form, "tags", present)
             tags = (form.tags.data or "").split(",")
-            tagged = _recorded("tags", devices.set_tags, device_id, tags)
+            tagged, undoable = _recorded("tags", devices.set_tags, device_id, tags)
         except InvalidInput as error:
             form.tags.errors = [str(error)]
         else:
-            flash(f"Tags: {', '.join(tagged.tags)}." if tagged.tags else "The tags were removed.")
+            message = (
+                f"Tags: {', '.join(tagged.tags)}." if tagged.tags else "The tags were removed."
+            )
+            flash(message, undoable)
             return _respond(tagged)
     known = sorted(listing.choices(db).tag, key=lambda choice: -choice.devices)
     others = [choice.value for choice in known if choice.value not in found.tags]

@@ -6,7 +6,7 @@ show as well: each message would then appear twice.
 
 import re
 
-from flask import Response, get_flashed_messages, session
+from flask import Response, g, get_flashed_messages, session
 from markupsafe import Markup, escape
 
 from apidevices.rendering import render
@@ -14,15 +14,23 @@ from apidevices.rendering import render
 MESSAGES = "_apidevices_messages"
 """The key in the session."""
 
+_UNDOABLE = "_apidevices_undoable"
+
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC")
 _TIME_ELEMENT = (
     r'<time datetime="\1T\2:00Z"><span><span>\1</span> <span>\2 UTC</span></span></time>'
 )
 
 
-def flash(message: str) -> None:
-    """Show a message once, in the status line of the next page or fragment."""
+def flash(message: str, undoable: int | None = None) -> None:
+    """Show a message once, in the status line of the next page or fragment.
+
+    Args:
+        message: The message.
+        undoable: The id of the operation that the message is about, if it can be undone.
+    """
     session[MESSAGES] = [*session.get(MESSAGES, ()), message]
+    session[_UNDOABLE] = undoable
 
 
 def status_response(message: str, status: int) -> Response:
@@ -34,9 +42,16 @@ def status_response(message: str, status: int) -> Response:
 def pop_messages(*, include_flask: bool = True) -> list[Markup]:
     """Return and remove the pending messages, by default with those of ``flask.flash``."""
     others = get_flashed_messages() if include_flask else []
+    setattr(g, _UNDOABLE, session.pop(_UNDOABLE, None))
     # Several requests of one page may fail with the same message.
     messages = dict.fromkeys([*session.pop(MESSAGES, ()), *map(str, others)])
     return [_with_times(message) for message in messages]
+
+
+def undoable_in_messages() -> int | None:
+    """Return the id of the operation that the popped messages are about, if it can be undone."""
+    found: int | None = g.get(_UNDOABLE)
+    return found
 
 
 def _with_times(message: str) -> Markup:

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from math import ceil
 
-from flask import g, session, url_for
+from flask import g, url_for
 
 from apidevices import clock, operations, state
 from apidevices.admin import operation_texts as texts
 from apidevices.admin.frame import is_authorized
+from apidevices.admin.messages import undoable_in_messages
 from apidevices.models import Device, Operation
 from apidevices.rendering import environment
 
 _KEY = "_apidevices_offer"
-_ANNOUNCED = "_apidevices_announced"
 _IS_NEW = "_apidevices_offer_is_new"
 
 
@@ -45,11 +45,13 @@ def offer() -> Offer | None:
 
 
 def is_new() -> bool:
-    """Return whether there is an offer to undo that has not been announced to screen readers."""
+    """Return whether there is an offer to undo the change that the messages are about.
+
+    The latest change may be another one, which the same account has made in another browser.
+    """
     found = offer()
-    if found is None or not found.seconds or session.get(_ANNOUNCED) == found.operation.id:
+    if found is None or not found.seconds or found.operation.id != undoable_in_messages():
         return False
-    session[_ANNOUNCED] = found.operation.id
     setattr(g, _IS_NEW, True)
     return True
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import insert, literal, select
 from sqlalchemy.orm import Session
@@ -38,6 +38,13 @@ class CannotUndo(Conflict):
 
 class _DeviceChange(Protocol):
     def __call__(self, *, actor: str, now: datetime, check: Check) -> Device: ...
+
+
+class Recorded(NamedTuple):
+    """A changed device, and the id of the operation that can undo the change, if there is any."""
+
+    device: Device
+    operation_id: int | None
 
 
 def begin(
@@ -87,7 +94,9 @@ def _begin(
         return operation, _first_step(db, session, operation, now)
 
 
-def record(db: Database, kind: str, change: _DeviceChange, *, actor: str, now: datetime) -> Device:
+def record(
+    db: Database, kind: str, change: _DeviceChange, *, actor: str, now: datetime
+) -> Recorded:
     """Change one device, and record that as an operation, so that it can be undone.
 
     Args:
@@ -107,16 +116,17 @@ def record(db: Database, kind: str, change: _DeviceChange, *, actor: str, now: d
     device = change(actor=actor, now=now, check=remember)
     # What the change has left, even if another one has followed.
     after = part.of(device)
-    if before != [after]:
-        with db.write() as session:
-            row = select(Device.id).where(Device.id == device.id).with_for_update(key_share=True)
-            if session.scalar(row) is None:
-                return device  # deleted in the meantime: nothing may be stored about it any more
-            operation = _add(session, kind, {}, 1, actor, now)
-            operation.changed, operation.finished_at = 1, now
-            states = {"before": before[0], "after": after}
-            session.add(OperationDevice(operation_id=operation.id, device_id=device.id, **states))
-    return device
+    if before == [after]:
+        return Recorded(device, None)
+    with db.write() as session:
+        row = select(Device.id).where(Device.id == device.id).with_for_update(key_share=True)
+        if session.scalar(row) is None:  # deleted: nothing may be stored about it any more
+            return Recorded(device, None)
+        operation = _add(session, kind, {}, 1, actor, now)
+        operation.changed, operation.finished_at = 1, now
+        states = {"before": before[0], "after": after}
+        session.add(OperationDevice(operation_id=operation.id, device_id=device.id, **states))
+        return Recorded(device, operation.id)
 
 
 def undo(db: Database, operation_id: int, *, actor: str, now: datetime) -> Operation:

@@ -3,8 +3,10 @@
 from urllib.parse import quote
 
 import pytest
+from flask import Flask
 
 from tests.conftest import DEVICES, Administrator, Register
+from tests.pages.conftest import signed_in_visitor
 from tests.pages.device_list import LIST
 from tests.pages.visitor import Page, Visitor
 
@@ -95,3 +97,16 @@ def test_page_of_a_blocked_device_does_not_offer_to_remove_aliases(
     assert "/unalias" not in admin.get(f"{LIST}/{new}").html
     path = f"{LIST}/{new}/unalias?identifier={quote('phone-old')}"
     assert admin.change(path, "/unalias").status == 409
+
+
+def test_message_about_a_merge_does_not_offer_to_undo_a_change_made_in_another_browser(
+    app: Flask, admin: Visitor, session_cookie: str, ids: tuple[int, int], register: Register
+) -> None:
+    other_device = register("till-1")
+    other_browser = signed_in_visitor(app, session_cookie)
+    other_browser.change(f"{LIST}/{other_device}", "/name", name="Till")
+    page = admin.follow(merge(admin, ids))
+    status, offer = (page.root.one(id=f"apidevices-{name}") for name in ("status", "offer"))
+    assert status.text == "“phone-old” was merged into “phone-new”."
+    assert offer.one("span", class_="offer-text").text == "“Till” was renamed"
+    assert not offer.all("span", class_="in-message")
