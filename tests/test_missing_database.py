@@ -257,3 +257,20 @@ def test_host_can_use_an_in_memory_engine(tmp_path: Path, monkeypatch: pytest.Mo
 def test_host_cannot_use_an_in_memory_url() -> None:
     with pytest.raises(ConfigError, match=r"db: .* in-memory"):
         host_with_url("sqlite://")
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+def test_admin_page_of_a_host_says_that_its_database_is_not_migrated(
+    empty_url: str, htmx: bool
+) -> None:
+    app = Flask("host")
+    app.secret_key = "s" * 32
+    extension = APIDevices(db=empty_url, authorize=lambda: True)
+    extension.init_app(app)
+    app.register_blueprint(extension.admin, url_prefix="/settings")
+    headers = {"HX-Request": "true"} if htmx else {}
+    response = app.test_client().get("/settings/api-devices", headers=headers)
+    assert response.status_code == 503
+    assert "apidevices upgrade" in response.text
+    assert "apidevices_device" not in response.text
+    state_of(app).close()

@@ -1,12 +1,15 @@
 """The blueprint of the admin pages: access control, security headers, template globals."""
 
 import hashlib
+import logging
 from functools import cache
 from typing import Any
 
 from flask import Response, abort, current_app, g, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import generate_csrf
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.urls import iri_to_uri
 
 from apidevices import clock, devices, paths, state
@@ -14,9 +17,12 @@ from apidevices.admin import theme, times
 from apidevices.admin.htmx import is_boosted, is_htmx
 from apidevices.admin.messages import pop_messages, status_response
 from apidevices.config import Settings
+from apidevices.database import is_unavailable, lacks_tables, log_unavailable
 from apidevices.embedding import Account, Link
 from apidevices.errors import APIDevicesError
-from apidevices.problems import as_http_error
+from apidevices.metrics import DATABASE_ERRORS
+from apidevices.models import PREFIX
+from apidevices.problems import Unavailable, as_http_error
 from apidevices.protection import OwnBlueprint
 from apidevices.rendering import environment
 
@@ -24,6 +30,14 @@ YEAR = 365 * 24 * 3600
 INVALID_FORM = 422
 """The status of a page or fragment that shows what is wrong with a form."""
 
+NOT_MIGRATED = (
+    "The tables of API Devices are missing or out of date. Run 'flask apidevices upgrade'. Try"
+    " again when it is done."
+)
+RETRY_AFTER = 2
+"""Seconds after which to try again if the database is unavailable."""
+
+logger = logging.getLogger(__name__)
 
 _AUTHORIZED = "_apidevices_authorized"
 
@@ -166,6 +180,21 @@ def error_page(error: APIDevicesError) -> ResponseReturnValue:
     if is_htmx():
         return status_response(str(error), http_error.code or 500)
     return current_app.handle_http_exception(http_error)
+
+
+@blueprint.errorhandler(SQLAlchemyError)
+def _database_error(error: SQLAlchemyError) -> ResponseReturnValue:
+    """Respond with 503 if the database is unavailable, or not migrated."""
+    is_migrated = not (lacks_tables(error) and PREFIX in str(error))
+    if is_migrated and not is_unavailable(error):
+        raise error
+    state.current().metrics.count(DATABASE_ERRORS)
+    log_unavailable(logger, error)
+    # Only administrators can do something about it.
+    message = Unavailable.description if is_migrated or not is_authorized() else NOT_MIGRATED
+    if is_htmx():
+        return status_response(message, 503)
+    return current_app.handle_http_exception(ServiceUnavailable(message, retry_after=RETRY_AFTER))
 
 
 # --- template globals ----------------------------------------------------------------------------

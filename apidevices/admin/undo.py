@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from math import ceil
 
 from flask import g, url_for
+from sqlalchemy.exc import SQLAlchemyError
 
 from apidevices import clock, operations, state
 from apidevices.admin import operation_texts as texts
 from apidevices.admin.frame import is_authorized
 from apidevices.admin.messages import undoable_in_messages
+from apidevices.database import is_unavailable
 from apidevices.models import Device, Operation
 from apidevices.rendering import environment
 
@@ -66,7 +68,12 @@ def _find_offer() -> Offer | None:
         return None
     db = state.database()
     now = clock.now()
-    latest = operations.latest(db, state.current().actor(), now)
+    try:
+        latest = operations.latest(db, state.current().actor(), now)
+    except SQLAlchemyError as error:
+        if not is_unavailable(error):
+            raise
+        return None  # the status line says that the database is unavailable
     if latest is None:
         return None
     if latest.finished_at is None:

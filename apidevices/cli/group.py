@@ -10,14 +10,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from apidevices import audit, clock, state
 from apidevices.cli.output import fail
-from apidevices.database import Database, is_unavailable
+from apidevices.database import Database, is_unavailable, lacks_tables
 from apidevices.database.files import sqlite_file
 from apidevices.errors import APIDevicesError
 
 UPGRADE = "upgrade"
 """The command that creates and upgrades the tables."""
-
-_MISSING_TABLE_SQLSTATES = ("42P01", "42703")  # undefined_table, undefined_column
 
 
 class DatabaseMissing(APIDevicesError, click.ClickException):
@@ -78,19 +76,12 @@ def _works_here(ctx: click.Context, name: str) -> bool:
 def describe_database_error(error: SQLAlchemyError, upgrade_command: str) -> str:
     """Return an error message for people, with the command to run if tables are missing."""
     reason = getattr(error, "orig", None) or error
-    if _lacks_tables(reason):
+    if lacks_tables(error):
         first_line = str(reason).splitlines()[0]
         return f"The database is not migrated: {first_line}. Run '{upgrade_command}'."
     if is_unavailable(error):
         return f"The database is unavailable: {reason}"
     return f"The database reported an error: {reason}"
-
-
-def _lacks_tables(reason: object) -> bool:
-    """Return whether a driver's error means that tables or columns are missing."""
-    return getattr(reason, "sqlstate", None) in _MISSING_TABLE_SQLSTATES or str(reason).startswith(
-        ("no such table", "no such column")
-    )
 
 
 commands = Group(

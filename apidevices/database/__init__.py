@@ -8,7 +8,12 @@ from apidevices.database.backend import LOCK_TIMEOUT
 from apidevices.database.bulk import BulkStatement
 from apidevices.database.database import Database
 from apidevices.database.engines import engine_for, engine_options, prepare
-from apidevices.database.errors import DatabaseUnavailable, is_unavailable, log_unavailable
+from apidevices.database.errors import (
+    DatabaseUnavailable,
+    is_unavailable,
+    lacks_tables,
+    log_unavailable,
+)
 from apidevices.database.files import DatabaseFile
 from apidevices.database.reserve import retried_with_reserve
 from apidevices.database.sqlite import (
@@ -28,6 +33,7 @@ __all__ = [
     "engine_for",
     "engine_options",
     "is_unavailable",
+    "lacks_tables",
     "log_unavailable",
     "prepare",
     "retried_with_reserve",

@@ -16,6 +16,8 @@ _UNAVAILABLE_SQLSTATES = (
     "42P01",  # undefined_table: not migrated yet
 )
 
+_MISSING_TABLE_SQLSTATES = ("42P01", "42703")  # undefined_table, undefined_column
+
 # Primary result codes of SQLite, from sqlite.org/rescode.html.
 _PERM, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 3, 8, 10, 11, 13, 14, 26
 
@@ -49,6 +51,14 @@ def is_unavailable(error: Exception) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     return error.connection_invalidated or _sqlstate(error) in _UNAVAILABLE_SQLSTATES
+
+
+def lacks_tables(error: SQLAlchemyError) -> bool:
+    """Return whether an error means that tables or columns are missing: not migrated yet."""
+    reason = getattr(error, "orig", None) or error
+    return getattr(reason, "sqlstate", None) in _MISSING_TABLE_SQLSTATES or str(reason).startswith(
+        ("no such table", "no such column")
+    )
 
 
 def may_be_out_of_space(error: BaseException) -> bool:
