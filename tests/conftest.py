@@ -20,6 +20,7 @@ from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.state import State
 from harness.databases import Databases, Variables
 from harness.real_server import RealServer, is_app_setting
+from tests.statements import share_statements
 
 pytest_plugins = ("tests.database_fixtures", "tests.server_fixtures")
 
@@ -150,6 +151,7 @@ def _make_apps(
         for variable, value in (database | variables).items():
             monkeypatch.setenv(variable, value)
         apps.append(make_standalone_app())
+        share_statements(state_of(apps[-1]).db.engine)
         return apps[-1]
 
     yield make
