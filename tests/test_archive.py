@@ -178,7 +178,6 @@ def test_blocked_device_that_keeps_trying_is_not_archived(
     buffer = state_of(app).activity
     buffer.record_denial(fleet["stolen"], now)
     buffer.flush()
-    assert {device["identifier"] for device in cli.json("list", "--inactive-days", "10")} == {"old"}
     cli.succeed("prune", "--inactive-days", "10")
     assert devices.get(db, fleet["stolen"]).activity.archived_at is None
 

@@ -6,13 +6,13 @@ because it would cost a write for each device.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, update
+from sqlalchemy import ColumnElement, and_, or_, update
 from sqlalchemy.orm import Session
 
-from apidevices import listing, signals
+from apidevices import signals
 from apidevices.audit import Action
 from apidevices.database import Database
 from apidevices.devices.bulk import Change
@@ -101,10 +101,11 @@ class Unarchive(Change):
 def is_stale(days: int, now: datetime) -> ColumnElement[bool]:
     """Return the condition that a device is to be archived after some days without a request.
 
-    It is that of the filter ``inactive_days``, which the list and changes by filter use.
+    A blocked device that keeps trying stays in the list.
     """
-    is_listed = DeviceActivity.archived_at.is_(None)
-    return and_(is_listed, listing.without_request(days, now).on(DeviceActivity))
+    row, end = DeviceActivity, now - timedelta(days=days)
+    has_not_tried = or_(row.last_denied_at.is_(None), row.last_denied_at < end)
+    return and_(row.archived_at.is_(None), row.last_active_at < end, has_not_tried)
 
 
 def archive_rows(

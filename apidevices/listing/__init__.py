@@ -52,7 +52,6 @@ recently active devices contain it and a sample of 100,000 devices confirms it
 defines their limits, which were measured with a million devices.
 """
 
-from apidevices.listing.conditions import without_request
 from apidevices.listing.counts import Count
 from apidevices.listing.cursor import PATTERN as CURSOR_PATTERN
 from apidevices.listing.cursor import SORTS, Cursor, Sort, sort_or_default
@@ -94,5 +93,4 @@ __all__ = [
     "status_counts",
     "totals",
     "totals_by_details",
-    "without_request",
 ]

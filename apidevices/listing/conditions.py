@@ -189,23 +189,12 @@ class Keeps:
     condition: Callable[[Any, Scope], RowCondition | ActivityCondition]
 
 
-def without_request(days: int, now: datetime) -> ActivityCondition:
-    """Return the condition that a device has not sent a request for some days.
-
-    A blocked device that keeps trying does send requests, although they don't count as activity.
-    """
-    end = now - timedelta(days=days)
-
-    def is_quiet(row: Any) -> ColumnElement[bool]:
-        has_not_tried = or_(row.last_denied_at.is_(None), row.last_denied_at < end)
-        return and_(row.last_active_at < end, has_not_tried)
-
-    return ActivityCondition(lambda row: row.last_activity_at < end, is_quiet)
-
-
 def is_inactive(days: int, scope: Scope) -> ActivityCondition:
-    """Return the condition that a device has not sent a request for some days."""
-    return without_request(days, scope.now)
+    """Return the condition that a device has not been active for some days."""
+    end = scope.now - timedelta(days=days)
+    return ActivityCondition(
+        lambda row: row.last_activity_at < end, lambda row: row.last_active_at < end
+    )
 
 
 def is_active(days: int, scope: Scope) -> ActivityCondition:

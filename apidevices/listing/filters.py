@@ -123,9 +123,7 @@ class Filters(BaseModel):
         default=None, description="Only devices that have been active in this many days."
     )
     inactive_days: Annotated[Days | None, Keeps(is_inactive)] = Field(
-        default=None,
-        description="Only devices that have not been active for this many days. Blocked devices"
-        " that have tried in the meantime are left out.",
+        default=None, description="Only devices that have not been active for this many days."
     )
     no_upload_days: Annotated[Days | None, Keeps(has_no_upload)] = Field(
         default=None,

@@ -1,7 +1,7 @@
 """All filters together, compared with the same filters in Python."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
@@ -79,7 +79,6 @@ def is_kept(device: Device, filters: Filters) -> bool:
     active_days = (NOON - activity.last_active_at) / timedelta(days=1)
     upload = activity.last_upload_at
     tried = activity.last_denied_at
-    tried_days = (NOON - (tried or datetime.min.replace(tzinfo=UTC))) / timedelta(days=1)
     tags = {fold(tag) for tag in device.tags}
     versions_below = {
         "": VERSIONS,
@@ -104,11 +103,7 @@ def is_kept(device: Device, filters: Filters) -> bool:
             filters.token is None or (filters.token == OTHER_TOKEN and device.id % 2 == 1),
             filters.registered_after is None or device.first_seen_at > filters.registered_after,
             filters.active_days is None or active_days <= filters.active_days,
-            filters.inactive_days is None
-            or (
-                active_days > filters.inactive_days
-                and (device.blocked_at is None or tried_days > filters.inactive_days)
-            ),
+            filters.inactive_days is None or active_days > filters.inactive_days,
             filters.no_upload_days is None
             or (
                 active_days <= filters.no_upload_days
