@@ -115,7 +115,8 @@ def build(
     metrics = Metrics()
     stale = stale_rule.task(db, settings.archive_days)
     retention = [*upkeep.clock_repair_tasks(), *upkeep.retention_tasks(settings), stale]
-    tasks: list[Task | Job] = [*retention, *upkeep.single_swing_tasks(), *upkeep.twin_tasks()]
+    marks = [*upkeep.single_swing_tasks(), *upkeep.replacement_tasks(), *upkeep.twin_tasks()]
+    tasks: list[Task | Job] = [*retention, *marks]
     activity = ActivityBuffer(
         db,
         interval=settings.activity_interval,

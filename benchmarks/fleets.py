@@ -12,17 +12,19 @@ from apidevices.identity import DeviceIdentity
 from apidevices.listing.search import search_key
 from apidevices.models import Device, DeviceActivity, DeviceHistory, DeviceMark, DeviceToken
 from apidevices.state import State
-from apidevices.upkeep import single_swings, twins
+from apidevices.upkeep import replacements, single_swings, twins
 from benchmarks import goals
 from benchmarks.context import Run, show_progress
 from benchmarks.databases import application, state_of
 from benchmarks.fleet_kinds import KINDS, FleetKind
 from benchmarks.report import Table
-from benchmarks.stories import DAY, DAYS, Blocking, Report, Story, Teller, Unit
+from benchmarks.stories import DAY, DAYS, MINUTE, Blocking, Report, Story, Teller, Unit
 
 CHUNK = 5_000
 """Devices to insert, or activity to write, at a time."""
 
+
+MARKS = ("shared", "twin", "blocked_again")
 
 UPKEEP = 10
 """The day of the first upkeep. It runs every 8 days: as seldom as it may."""
@@ -54,8 +56,9 @@ def measure(run: Run) -> Table:
             "What happens in the fleets, and how often: see stories.py. The first devices"
             " are inserted. All that follows goes through the functions that requests, upkeep and"
             " administrators use, with the times of the story. Upkeep runs every 8 days.",
-            "“ever”: also marks that upkeep has withdrawn, because the old device called again, or"
-            " because the system of a device had only been set back.",
+            "“ever”: also marks that upkeep has withdrawn, because the old device called again,"
+            " because the system of a device had only been set back, or because the blocked device"
+            " called along with the new one.",
         ],
     )
     backend = run.backends[0]
@@ -96,8 +99,9 @@ class _Life:
             tokens.issue(self._db, f"fleet {number}", actor="fleets", now=story.start)[0].id
             for number in range(kind.tokens)
         ]
+        self._called_until = story.start
         self._ids: dict[str, int] = {}
-        self._ever: dict[str, set[object]] = {"shared": set(), "twin": set()}
+        self._ever: dict[str, set[object]] = {mark: set() for mark in MARKS}
 
     def run(self) -> dict[str, Score]:
         """Return the scores of all kinds of marks."""
@@ -112,19 +116,26 @@ class _Life:
                 self._happen(coming[done])
                 done += 1
             self._be_active([unit for unit in units if unit.start <= now], now)
-            self._ever["shared"] |= self._pairs("shared")
-            single_swings.withdraw(self._db, now, threading.Event())
-            twins.suggest(self._db, now, threading.Event())
-            self._ever["twin"] |= self._pairs("twin")
+            self._call_daily(now)
+            self._remember()
+            for work in (single_swings.withdraw, replacements.withdraw, twins.suggest):
+                work(self._db, now, threading.Event())
+            self._remember()
             show_progress(f"day {day}: {len(self._ids):,} devices")
-        shared: set[object] = {(each, None) for each in story.shared}
-        return {
-            "shared": Score(self._pairs("shared"), shared),
-            "shared, ever": Score(self._ever["shared"], shared),
-            "twin": Score(self._pairs("twin"), set(story.twins)),
-            "twin, ever": Score(self._ever["twin"], set(story.twins)),
-            "blocked_again": Score(self._pairs("blocked_again"), set(story.again)),
+        true: dict[str, set[object]] = {
+            "shared": {(each, None) for each in story.shared},
+            "twin": set(story.twins),
+            "blocked_again": set(story.again),
         }
+        scores: dict[str, Score] = {}
+        for mark in MARKS:
+            scores[mark] = Score(self._pairs(mark), true[mark])
+            scores[f"{mark}, ever"] = Score(self._ever[mark], true[mark])
+        return scores
+
+    def _remember(self) -> None:
+        for mark in MARKS:
+            self._ever[mark] |= self._pairs(mark)
 
     def _insert(self, units: Sequence[Unit]) -> None:
         for start in range(0, len(units), CHUNK):
@@ -215,6 +226,28 @@ class _Life:
                 self._state.activity.flush()
         self._state.activity.flush()
 
+    def _call_daily(self, now: datetime) -> None:
+        """Let new devices, and blocked ones that go on calling, call on each day until now.
+
+        This matters only for new devices that seem to be blocked ones.
+        """
+        activity = self._state.activity
+        for units, is_denied in ((self._story.later, False), (self._story.denied, True)):
+            for unit in units:
+                if unit.start > now:
+                    continue
+                device, token_id = self._ids[unit.identifier], self._tokens[unit.token]
+                day = max(self._called_until, _midnight(unit.start))
+                while day < min(now, unit.end or now):
+                    last = self._teller.last_call(unit, day + DAY - MINUTE)
+                    if last >= day and is_denied:
+                        activity.record_denial(device, last, token_id, unit.address)
+                    elif last >= day:
+                        activity.record_request(device, token_id, last, upload=False)
+                    day += DAY
+        activity.flush(counts=True)
+        self._called_until = now
+
     def _pairs(self, kind: str) -> set[object]:
         """Return the identifiers of the devices with a mark, and of the others of their pairs."""
         identifiers = {device_id: identifier for identifier, device_id in self._ids.items()}
@@ -224,6 +257,10 @@ class _Life:
                 (identifiers[row.device_id], identifiers.get(row.other_id))
                 for row in session.execute(marks)
             }
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _time_of(event: Unit | Report | Blocking) -> datetime:

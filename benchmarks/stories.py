@@ -17,12 +17,13 @@ Nothing here refers to the detection. What happens and how often are assumptions
 - Models are unevenly popular. Phones are in networks of their own and on the road; devices of a
   store share an address and are of one model.
 - Devices are blocked; a part of their users reinstall within hours. Some stores replace a blocked
-  device by the same model on the same day.
+  device by the same model on the same day. Of the blocked devices that are not reinstalled, half
+  are switched off, and half go on calling: for five days in the median.
 """
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -73,13 +74,15 @@ class Story:
     """What happens in a fleet, and what is true.
 
     ``initial`` are the devices that are there at the beginning, ``later`` those that begin in the
-    story. ``shared`` has the identifiers that several devices use, ``twins`` and ``again`` the
-    pairs of the new and the old identifier of one device.
+    story. ``denied`` are blocked devices that go on calling, from their first denied request.
+    ``shared`` has the identifiers that several devices use, ``twins`` and ``again`` the pairs of
+    the new and the old identifier of one device.
     """
 
     start: datetime
     initial: list[Unit] = field(default_factory=list)
     later: list[Unit] = field(default_factory=list)
+    denied: list[Unit] = field(default_factory=list)
     events: list[Report | Blocking] = field(default_factory=list)
     shared: set[str] = field(default_factory=set)
     twins: set[tuple[str, str]] = field(default_factory=set)
@@ -92,6 +95,7 @@ class Teller:
     def __init__(self, kind: FleetKind, devices: int, start: datetime, seed: int) -> None:
         self._kind = kind
         self._random = random.Random(seed)
+        self._random_denied = random.Random(seed)  # of its own: changes nothing else
         self._devices = devices
         self.story = Story(start)
         self._numbers = 0
@@ -278,5 +282,9 @@ class Teller:
             new = self._again(unit, denied_at + self._later(60, 1))
             new.address = address if self._random.random() < 0.8 else new.address
             self.story.again.add((new.identifier, unit.identifier))
-        elif roll < 0.33 and self._kind.site > 1:
+            return
+        if roll < 0.33 and self._kind.site > 1:
             self._again(unit, at + self._later(600, 1))
+        if self._random_denied.random() < 0.5:
+            until = denied_at + self._random_denied.lognormvariate(0, 1) * 5 * DAY
+            self.story.denied.append(replace(unit, start=denied_at, end=until))

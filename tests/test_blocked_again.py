@@ -1,13 +1,14 @@
 """A new device that looks like one that was just blocked is marked when it registers."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from apidevices import upkeep
 from tests.conftest import (
     DEVICE,
     DEVICES,
@@ -109,6 +110,62 @@ def test_device_after_an_unblock_is_not_marked(
     administrator.unblock()
     call("new", 2)
     assert marks(administrator) == []
+
+
+DAY = 24.0
+
+
+@pytest.fixture
+def start(call: Call, administrator: Administrator) -> float:
+    """The hours from noon to noon 14 days ago, when a device was blocked and a new one marked."""
+    days = (datetime.now(UTC).date() - NOON.date()).days - 14
+    start = days * DAY
+    call("phone-1", start)
+    administrator.block()
+    call("phone-1", start + 1)
+    call("new", start + 2)
+    assert marks(administrator)
+    return start
+
+
+def call_on(days: dict[str, list[int]], app: Flask, call: Call, start: float) -> None:
+    for identifier, numbers in days.items():
+        for number in numbers:
+            call(identifier, start + number * DAY)
+    state_of(app).activity.flush(counts=True)
+
+
+def test_mark_is_withdrawn_if_both_devices_call_for_days(
+    app: Flask, call: Call, administrator: Administrator, start: float
+) -> None:
+    call_on({"phone-1": [1, 3, 7], "new": [1, 2, 3, 7]}, app, call, start)
+    app.test_cli_runner().invoke(args=["apidevices", "prune"])
+    assert not marks(administrator)
+
+
+@pytest.mark.database("sqlite")
+@pytest.mark.parametrize(
+    "days",
+    [
+        {"phone-1": [], "new": [1, 2, 3, 13]},
+        {"phone-1": [12, 13], "new": [1, 2, 3, 12, 13]},
+        {"phone-1": [9, 10, 11], "new": [12, 13]},
+        {"phone-1": [1, 2, 3], "new": [1, 2, 3, 13]},
+        {"phone-1": [1, 2, 3, 13], "new": [1, 2, 3]},
+    ],
+    ids=["silent", "few days", "no alternation", "old fell silent", "new fell silent"],
+)
+def test_mark_of_a_device_that_may_be_the_blocked_one_stays(
+    app: Flask,
+    call: Call,
+    administrator: Administrator,
+    start: float,
+    days: dict[str, list[int]],
+) -> None:
+    call_on(days, app, call, start)
+    db = state_of(app).db
+    upkeep.run(db, upkeep.replacement_tasks(), now=upkeep.database_time(db))
+    assert marks(administrator)
 
 
 def test_mark_is_deleted_with_the_blocked_device(

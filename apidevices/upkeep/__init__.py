@@ -7,6 +7,7 @@ runs them at once.
 """
 
 from apidevices.upkeep.clock_repair import tasks as clock_repair_tasks
+from apidevices.upkeep.replacements import tasks as replacement_tasks
 from apidevices.upkeep.retention import delete_older
 from apidevices.upkeep.retention import tasks as retention_tasks
 from apidevices.upkeep.runs import HOURLY, SERVER, last_run
@@ -25,6 +26,7 @@ __all__ = [
     "database_time",
     "delete_older",
     "last_run",
+    "replacement_tasks",
     "retention_tasks",
     "run",
     "single_swing_tasks",
