@@ -129,7 +129,7 @@ def build(
         for requires_tokens in {tokens, settings.gate_tokens, True}
     }
 
-    limiter, known_sets = Limiter(db, metrics), KnownSets()
+    limiter, known_sets = Limiter(db, metrics), KnownSets(db)
     numbers = ReportNumbers(
         settings.new_devices_per_hour,
         settings.changes_per_hour,

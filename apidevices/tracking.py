@@ -87,7 +87,7 @@ class Tracker:
         self._deferred = deferred
         self._limiter = limiter or Limiter(db, self.metrics)
         self._numbers = numbers or ReportNumbers()
-        self._known_sets = known_sets or KnownSets()
+        self._known_sets = known_sets or KnownSets(db)
 
     @property
     def missing_identifier_message(self) -> str:
@@ -209,12 +209,12 @@ class Tracker:
         """
         call, token, device = pending
         details = self._reader.details(call.environ)
-        swings = self._known_sets.claim(device, details, call.at) if device is not None else 0
-        if device is not None and swings is None:
-            return self._record_activity(pending, device.id)
-        limits = self._limits(pending, details)
         identity = DeviceIdentity(call.identifier or "", details)
         try:
+            swings = self._known_sets.claim(device, details, call.at) if device is not None else 0
+            if device is not None and swings is None:
+                return self._record_activity(pending, device.id)
+            limits = self._limits(pending, details)
             reported = devices.report(
                 self._db,
                 identity,

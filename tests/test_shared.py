@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import event
 
+from apidevices.devices import known_sets
 from tests.conftest import (
     DEVICE,
     DEVICES,
@@ -19,6 +21,7 @@ from tests.conftest import (
     FakeClock,
     Register,
     as_device,
+    state_of,
 )
 
 PHONE = {"manufacturer": "Samsung", "model": "Tab 5", "os": "Android", "os_version": "15"}
@@ -203,6 +206,51 @@ def test_details_follow_when_only_one_of_the_devices_is_left(
     call(OTHER, 26 * 60)
     assert administrator.device()["model"] == "Pixel 8"
     assert administrator.history()[0]["kind"] == "changed"
+
+
+@pytest.fixture
+def writes(app: Flask) -> Iterator[list[str]]:
+    """The statements of requests that write marks."""
+    statements: list[str] = []
+
+    def record(*arguments: object) -> None:
+        statement = str(arguments[2])
+        if statement.startswith("UPDATE apidevices_device_marks"):
+            statements.append(statement)
+
+    engine = state_of(app).db.engine
+    event.listen(engine, "before_cursor_execute", record)
+    yield statements
+    event.remove(engine, "before_cursor_execute", record)
+
+
+@pytest.fixture
+def three_shared(call: Call, shared: None, monkeypatch: pytest.MonkeyPatch) -> Sequence[str]:
+    """Three devices that are several ones each, in a process that can remember one."""
+    monkeypatch.setattr(known_sets, "MAX_DEVICES", 1)
+    identifiers = ("phone-1", "phone-2", "phone-3")
+    for identifier in identifiers[1:]:
+        for minutes, details in enumerate((PHONE, OTHER, PHONE)):
+            assert call(details, minutes, identifier=identifier) == 200
+    return identifiers
+
+
+def test_more_devices_than_a_process_remembers_do_not_write_with_each_request(
+    call: Call, three_shared: Sequence[str], writes: list[str]
+) -> None:
+    for details in [OTHER, PHONE] * 10:
+        for identifier in three_shared:
+            assert call(details, 3, identifier=identifier) == 200
+    assert len(writes) == 2
+
+
+def test_mark_of_a_device_that_no_process_remembers_is_written_after_hours(
+    call: Call, three_shared: Sequence[str], administrator: Administrator
+) -> None:
+    for hours in (1, 7):
+        for identifier in reversed(three_shared):
+            assert call(OTHER, hours * 60, identifier=identifier) == 200
+    assert marks(administrator)[0]["sets"][0]["last_seen_at"] == "2030-05-17T19:00:00.000000Z"
 
 
 # --- dismissal ---------------------------------------------------------------------------------

@@ -5,19 +5,24 @@ that neither the history grows nor the limits on changes are used up: see ``know
 seldom even that is written. The device keeps the details of the latest new set.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from apidevices.database import Database
 from apidevices.devices import sets
 from apidevices.devices.sets import SWING, Details, Key, Sighting
 from apidevices.models import DeviceMark
 
 SHARED = "shared"
+
+RECORDED = timedelta(hours=6)
+"""For how long the mark of a device that a process can't remember need not be written again. A
+fraction of ``SWING``, so that no set seems to be gone that is still in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +74,8 @@ def judge(
         return Outcome() if swung is None else _mark(session, device_id, swung)
     sightings = sightings_of(mark)
     by_key = {each.key: each for each in sightings}
-    current = by_key.get(sets.key_of_details(stored))
-    is_stored = current is not None and current.key == new.key
-    # The device has the details of a set that is no longer seen. Let it have those that are.
-    is_outdated = current is None or new.at - current.at > SWING
-    is_settled = new.key in by_key and (is_stored or not is_outdated)
+    is_stored = new.key == sets.key_of_details(stored)
+    is_settled = new.key in by_key and (is_stored or not _is_outdated(by_key, stored, new.at))
     is_back = False
     if is_settled and not is_stored:
         swings = max(swings, 1)
@@ -88,6 +90,27 @@ def judge(
     return Outcome(frozenset(each.key for each in sightings), is_settled, is_back)
 
 
+def is_recorded(db: Database, device_id: int, stored: Details, new: Details, now: datetime) -> bool:
+    """Return whether a report would change nothing but when its set was last seen, and only a bit.
+
+    Args:
+        db: The database.
+        device_id: The id of the device.
+        stored: The details of the device.
+        new: What it reports.
+        now: The time of the report.
+    """
+    with db.read() as session:
+        mark = load_mark(session, device_id)
+        if mark is None:
+            return False
+        by_key = {each.key: each for each in sightings_of(mark)}
+    seen = by_key.get(sets.key_of_details(new))
+    if seen is None or abs(now - seen.at) > RECORDED or _is_outdated(by_key, stored, now):
+        return False
+    return mark.dismissed_at is None or not _is_unknown(mark, [stored, new])
+
+
 def sightings_of(mark: DeviceMark) -> list[Sighting]:
     """Return the sets that a mark knows."""
     return [Sighting.from_json(each) for each in mark.evidence["sets"]]
@@ -97,6 +120,15 @@ def dismiss(mark: DeviceMark) -> None:
     """Store which hardware and systems are known when a mark is dismissed."""
     known = {sets.parts_of(each.details) for each in sightings_of(mark)}
     mark.evidence = {**mark.evidence, "dismissed": sorted(map(list, known), key=repr)}
+
+
+def _is_outdated(by_key: Mapping[Key, Sighting], stored: Details, now: datetime) -> bool:
+    """Return whether a device has the details of a set that is no longer seen.
+
+    Its next report then changes them to those of a set that is.
+    """
+    current = by_key.get(sets.key_of_details(stored))
+    return current is None or now - current.at > SWING
 
 
 def _mark(session: Session, device_id: int, swung: list[Sighting]) -> Outcome:
