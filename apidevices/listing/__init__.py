@@ -16,7 +16,8 @@ There are three kinds of filters besides the search text and the status:
 - All filters for details together are one condition on ``details_id``: each combination of details
   is stored once (``details.py``).
 - Filters on the activity, such as ``inactive_days``, are conditions on ranges of the activity
-  indexes.
+  indexes. In other orders, all of them and the status are one condition on the device, because
+  PostgreSQL can't estimate how many devices fulfill several.
 - Others, such as ``token``, are treated like a search text: each has an index that finds all
   devices that match it, unsorted, and a condition on a single device (``conditions.py``). The
   strategies use the index of one of them, and check the conditions of the others.

@@ -101,6 +101,19 @@ class RowCondition:
         return exists().where(self.device_id == row.device_id, self.matches)
 
 
+class ByDevice(RowCondition):
+    """The condition on the activity of a device, for rows of another table."""
+
+    __slots__ = ()
+
+    def holds_for(self, row: Any) -> ColumnElement[bool]:
+        """Return the condition for one row."""
+        # No EXISTS, because PostgreSQL would make it a join. If it expected few devices to match,
+        # it would compare each row with all those that do.
+        same_device = self.device_id == row.device_id
+        return select(self.matches).where(same_device).scalar_subquery()
+
+
 @dataclass(frozen=True, slots=True)
 class ActivityCondition:
     """A condition on the activity of a device, which the activity indexes contain.
@@ -125,18 +138,25 @@ class ActivityCondition:
         """Return the condition on the columns of an activity with this status."""
         return self.blocked(row) if blocked else self.active(row)
 
-    def by_device(self, scope: Scope) -> RowCondition:
-        """Return the condition for rows of another table."""
-        by_status = (
-            and_(scope.with_status(activity, blocked=False), self.active(activity)),
-            and_(scope.with_status(activity, blocked=True), self.blocked(activity)),
+
+def by_device(
+    conditions: Sequence[ActivityCondition], statuses: Sequence[bool], scope: Scope
+) -> ByDevice:
+    """Return all conditions on the activity as one, for rows of another table.
+
+    Args:
+        conditions: The conditions besides the status.
+        statuses: The values of ``blocked``.
+        scope: Which devices the list has.
+    """
+    by_status = [
+        and_(
+            scope.with_status(activity, blocked),
+            *(each.in_range(activity, blocked) for each in conditions),
         )
-        return RowCondition(activity.device_id, self.on(activity), by_status, within_list=True)
-
-
-def has_status(blocked: bool, scope: Scope) -> RowCondition:
-    """Return the condition that a device is blocked, or that it isn't."""
-    return RowCondition(activity.device_id, scope.with_status(activity, blocked), within_list=True)
+        for blocked in statuses
+    ]
+    return ByDevice(activity.device_id, or_(*by_status), by_status, within_list=True)
 
 
 def _same(condition: Any) -> ColumnElement[bool]:

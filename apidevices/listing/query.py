@@ -20,11 +20,12 @@ from sqlalchemy.orm import Session, contains_eager
 from apidevices.listing import limits
 from apidevices.listing.conditions import (
     ActivityCondition,
+    ByDevice,
     Condition,
     RowCondition,
     Scope,
     TextCondition,
-    has_status,
+    by_device,
 )
 from apidevices.listing.cursor import Cursor, Sort
 from apidevices.listing.details import details_condition
@@ -76,21 +77,23 @@ class ListQuery:
         in_row = self.order.by_activity
         self.scope = Scope(wanted.now, self.dialect, filters.archived)
         details = details_condition(session, filters, self.scope)
-        conditions: list[Condition] = [details] if details else []
-        activity_conditions = []
+        elsewhere: list[Condition] = [details] if details else []
+        on_activity = []
         for condition in filters.conditions(self.scope):
             if isinstance(condition, RowCondition):
-                conditions.append(condition)
-            elif in_row:
-                activity_conditions.append(condition)
+                elsewhere.append(condition)
             else:
-                conditions.append(condition.by_device(self.scope))
-        if self.text:
-            conditions.append(TextCondition(self.dialect, self.text, in_row))
-        if len(self.blocked) == 1 and not in_row:
-            conditions.append(has_status(self.blocked[0], self.scope))
+                on_activity.append(condition)
+        text = [TextCondition(self.dialect, self.text, in_row)] if self.text else []
+        self._elsewhere: Sequence[Condition] = [*elsewhere, *text]
+        self._by_device: ByDevice | None = None
+        conditions = list(self._elsewhere)
+        if not in_row and (on_activity or len(self.blocked) == 1):
+            self._by_device = by_device(on_activity, self.blocked, self.scope)
+            # The status alone is hardly ever rare, so a text comes before it.
+            conditions.insert(len(elsewhere if on_activity else conditions), self._by_device)
         self.conditions: Sequence[Condition] = conditions
-        self.activity_conditions: Sequence[ActivityCondition] = activity_conditions
+        self.activity_conditions: Sequence[ActivityCondition] = on_activity if in_row else []
 
     def matches(self, row: Any, known: Condition | None = None) -> Sequence[ColumnElement[bool]]:
         """Return the conditions that a row fulfills all filters but those on the activity.
@@ -108,20 +111,29 @@ class ListQuery:
         return [self.scope.in_activity(activity), *on_activity]
 
     def all_matches(self, *columns: Any) -> Select[Any]:
-        """Return a query for columns of all matching devices.
+        """Return a query for columns of all matching devices, of the table with the order.
 
         The database decides in which order it uses the indexes.
         """
-        is_any = len(self.blocked) > 1
-        status = [] if is_any else [self.scope.with_status(activity, self.blocked[0])]
+        row = self.order.columns
         conditions = [
-            activity.device_id.in_(condition.ids)
+            row.device_id.in_(condition.ids)
             if isinstance(condition, RowCondition)
-            else condition.holds_for(activity)
-            for condition in self.conditions
+            else condition.holds_for(row)
+            for condition in self._elsewhere
         ]
-        matches = select(*columns).select_from(activity.device_id.table)
-        return self.with_key(matches).where(*status, *self.matches_activity, *conditions)
+        matches = select(*columns).select_from(self.order.device_id.table).where(*conditions)
+        if self.order.by_activity:
+            is_any = len(self.blocked) > 1
+            status = [] if is_any else [self.scope.with_status(activity, self.blocked[0])]
+            return matches.where(*status, *self.matches_activity)
+        matches = matches.where(self.scope.in_keys(row))
+        if self._by_device is None:
+            return matches
+        # Joined, because PostgreSQL would expect few devices from an IN with the union of both
+        # statuses, and look up each of them.
+        found = self._by_device.ids.subquery("found")
+        return matches.join(found, found.c.id == row.device_id)
 
     def with_key(self, query: Select[Any]) -> Select[Any]:
         """Join the table with the key of the order to a query of the activity."""

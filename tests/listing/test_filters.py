@@ -1,5 +1,6 @@
 """The filters of the list, and the count of the devices that match them."""
 
+from datetime import timedelta
 from typing import get_args
 
 import pytest
@@ -141,6 +142,21 @@ def test_devices_with_many_different_details_are_found(
         page = listing.page(db, Filters(os="ios", status="active"), sort=sort)
         assert {device.os for device in page.devices} == {"iOS"}
         assert page.count == Count(6, exact=True)
+
+
+def test_rare_blocked_devices_among_many_are_counted_exactly_in_every_order(
+    db: Database, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "COUNT_LIMIT", 2)
+    monkeypatch.setattr(limits, "PAGE_SIZE", 1)
+    for number in range(4):  # the first three are blocked, and the last three inactive
+        at = NOON - timedelta(days=8) if number else NOON
+        device_id = register(f"phone-{number}", at)
+        if number < 3:
+            devices.block(db, device_id, actor="ann", now=LATER)
+    filters = Filters(status="blocked", inactive_days=7)
+    counts = {listing.page(db, filters, sort=sort, now=LATER).count for sort in get_args(Sort)}
+    assert counts == {Count(2, exact=True)}
 
 
 def test_longest_details_are_found(db: Database, register: Register) -> None:
