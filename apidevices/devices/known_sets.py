@@ -30,7 +30,7 @@ SETS_PER_INTERVAL = 2
 """How many sets of a device are written in an interval, if all of them are seen."""
 
 MAX_DEVICES = 1_000
-"""Maximum number of devices to remember. With 2 sets, one takes about 700 bytes; with 32, 4 KB."""
+"""Maximum number of devices to remember. With 2 sets, one takes 600 bytes; with 32, 2.7 KB."""
 
 Sent = Mapping[str, str]
 """The details that a request has sent."""
