@@ -89,19 +89,21 @@ class Snapshot:
         self._reset()
         after_fork(self._reset)
 
-    def latest(self, now: datetime, patience: float = PATIENCE) -> Taken | None:
+    def latest(self, now: datetime, patience: float | None = None) -> Taken | None:
         """Return the figures: fresh ones of a small fleet, else the latest that are stored.
 
         If the database is unavailable, they are the latest that this process has seen.
 
         Args:
             now: The current time.
-            patience: The maximum number of seconds to wait for figures.
+            patience: The maximum number of seconds to wait for figures; ``PATIENCE`` by default.
 
         Returns:
             The figures, or None if there are none yet: ask again in a second.
         """
         began = monotonic()
+        if patience is None:
+            patience = PATIENCE
         try:
             stored = self._read()
             is_quick = stored.taken is None or stored.seconds <= QUICK

@@ -18,7 +18,7 @@ from apidevices.config import PREFIX as SETTING_PREFIX
 from apidevices.config import Settings
 from apidevices.database import Database
 from apidevices.models import PREFIX, DeviceActivity
-from apidevices.snapshots import PATIENCE, Snapshot
+from apidevices.snapshots import Snapshot
 from apidevices.upkeep import Job, Task
 
 NAME = "storage-2"
@@ -133,7 +133,7 @@ def snapshot(db: Database, tasks: Sequence[Task | Job], settings: Settings) -> S
     return Snapshot(db, NAME, partial(_collect, db, tasks, settings))
 
 
-def latest(stored: Snapshot, now: datetime, patience: float = PATIENCE) -> Counted | None:
+def latest(stored: Snapshot, now: datetime, patience: float | None = None) -> Counted | None:
     """Return the latest figures, or None if they are being counted for the first time."""
     taken = stored.latest(now, patience)
     return taken and Counted(taken.taken_at, Storage.model_validate(taken.figures))

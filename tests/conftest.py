@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from apidevices import clock, devices, tokens
+from apidevices import clock, devices, snapshots, tokens
 from apidevices.database import Database
 from apidevices.identity import DEFAULT_HEADERS, DeviceIdentity
 from apidevices.state import State
@@ -99,6 +99,13 @@ def _far_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Accept times around NOON, which are years ahead of the database's clock."""
     for tolerance in ("MAX_AHEAD", "MAX_SKEW"):
         monkeypatch.setattr(clock, tolerance, timedelta(days=100 * 365))
+
+
+@pytest.fixture(autouse=True)
+def _always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count the figures of pages for each visit, however long it takes on a busy machine."""
+    for seconds in ("QUICK", "PATIENCE"):
+        monkeypatch.setattr(snapshots, seconds, 30)
 
 
 @pytest.fixture

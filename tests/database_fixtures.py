@@ -30,10 +30,15 @@ def databases(request: pytest.FixtureRequest) -> Databases:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect tests on databases that their ``@pytest.mark.database(...)`` does not list."""
+    """Deselect tests on databases that their ``@pytest.mark.database(...)`` does not list.
+
+    Begin with the longest test.
+    """
     deselected = [item for item in items if not _supports_database(item)]
     config.hook.pytest_deselected(items=deselected)
     items[:] = [item for item in items if _supports_database(item)]
+    # The longest test begins first. At the end, the other processes would wait for it.
+    items.sort(key=lambda item: item.get_closest_marker("longest") is None)
 
 
 def _supports_database(item: pytest.Item) -> bool:

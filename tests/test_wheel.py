@@ -224,6 +224,7 @@ def test_minimum_versions_match_the_oldest_tested_versions() -> None:
             assert tested[requirement.name].contains(floors[0]), requirement
 
 
+@pytest.mark.longest
 def test_host_tests_pass_with_the_oldest_versions(wheel: Path, tmp_path: Path) -> None:
     programs = environment(tmp_path / "environment", "--no-deps", "-r", OLDEST, wheel)
     run_documented_host(programs, tmp_path, "README.md")

@@ -15,7 +15,7 @@ from apidevices.listing.search import fold
 from apidevices.listing.versions import version_key
 from apidevices.models import FleetDay
 from apidevices.overview.figures import Group, Overview, Period, Rest, UploadDay, Version
-from apidevices.snapshots import PATIENCE, Snapshot
+from apidevices.snapshots import Snapshot
 
 NAME = "overview"
 """The name under which the figures are stored. Change it when their form changes."""
@@ -55,13 +55,13 @@ def snapshot(db: Database) -> Snapshot:
     return Snapshot(db, NAME, collect)
 
 
-def latest(stored: Snapshot, now: datetime, patience: float = PATIENCE) -> Counted | None:
+def latest(stored: Snapshot, now: datetime, patience: float | None = None) -> Counted | None:
     """Return the latest overview, or None if it is being counted for the first time.
 
     Args:
         stored: The snapshot of the application.
         now: The current time.
-        patience: The maximum number of seconds to wait for it.
+        patience: The maximum number of seconds to wait for it; as ``Snapshot.latest`` by default.
     """
     taken = stored.latest(now, patience)
     if taken is None:

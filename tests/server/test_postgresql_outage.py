@@ -100,7 +100,7 @@ def test_server_follows_a_failover_to_the_standby(
 ) -> None:
     url = f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
     with RealServer(tmp_path / "instance", variables={"DATABASE_URL": url}) as server:
-        token = server.create_token()
+        token = server.flask("apidevices", "create-token", "test").stdout.strip()
         assert status(server, token) == status(server, token, "blocked") == 200
         assert server.flask("apidevices", "block", "blocked").returncode == 0
         assert status(server, token, "blocked") == 403
