@@ -13,7 +13,14 @@ from tests.browser.conftest import DESKTOP, HEIGHT, PHONE, TIMEOUT_MS
 from tests.browser.site import LIST
 from tests.conftest import state_of
 
-pytestmark = pytest.mark.database("sqlite")
+pytestmark = [
+    pytest.mark.database("sqlite"),
+    # Werkzeug's server leaves a static file open if the browser drops the connection.
+    pytest.mark.filterwarnings(
+        r"ignore:Exception ignored in. <_io\.FileIO name='[^']*/static/:"
+        "pytest.PytestUnraisableExceptionWarning"
+    ),
+]
 
 GREEN = "rgb(11, 122, 75)"  # the accent color of the host in the light scheme
 HOST_RED = "rgb(138, 21, 56)"

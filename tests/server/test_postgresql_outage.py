@@ -65,8 +65,9 @@ def test_requests_get_503_while_postgresql_hangs(primary: Postgres, tmp_path: Pa
     with RealServer(tmp_path / "instance", variables={"DATABASE_URL": primary.url()}) as server:
         token = server.create_token()
         assert statuses(server, token) == {200}
-        rows = primary.execute("SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
-        processes = [primary.pid, *(pid for (pid,) in rows)]
+        _signal([primary.pid], signal.SIGSTOP)  # first, so that it starts no more processes
+        children = Path(f"/proc/{primary.pid}/task/{primary.pid}/children").read_text()
+        processes = [primary.pid, *map(int, children.split())]
         _signal(processes, signal.SIGSTOP)
         try:
             started_at = time.monotonic()
