@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import text
 
-from apidevices import APIDevices, ConfigError
+from apidevices import APIDevices, ConfigError, clock, devices, tokens
+from apidevices.identity import DeviceIdentity
 from harness.postgres import Postgres
 from harness.real_server import FLASK, clean_environment
 from tests.command_line import Cli
-from tests.conftest import make_standalone_app, state_of
+from tests.conftest import DEVICES, make_standalone_app, state_of
 
 MakeCliApp = Callable[[], Flask]
 
@@ -273,4 +275,28 @@ def test_admin_page_of_a_host_says_that_its_database_is_not_migrated(
     assert response.status_code == 503
     assert "apidevices upgrade" in response.text
     assert "apidevices_device" not in response.text
+    state_of(app).close()
+
+
+def test_host_whose_tables_lack_a_column_responds_with_503(url: str) -> None:
+    app = Flask("host")
+    app.config.update(SECRET_KEY="s" * 32, WTF_CSRF_ENABLED=False)
+    extension = APIDevices(db=url, authorize=lambda: True, tokens=True)
+    extension.init_app(app)
+    app.register_blueprint(extension.admin, url_prefix="/settings")
+    app.register_blueprint(extension.api, url_prefix="/api")
+    db, client = state_of(app).db, app.test_client()
+    phone = DeviceIdentity("phone-1", {})
+    reported = devices.report(db, phone, token_id=None, address=None, now=clock.now())
+    _, token = tokens.issue(db, "reader", ["devices:read"], actor="ann", now=clock.now())
+    page = "/settings/api-devices"
+    client.post(f"{page}/{reported.device_id}/name", data={"name": "Till"})  # the page offers Undo
+    with db.write() as session:
+        session.execute(text("ALTER TABLE apidevices_devices RENAME COLUMN note TO former_note"))
+    for headers in ({}, {"HX-Request": "true"}):
+        response = client.get(f"{page}/{reported.device_id}", headers=headers)
+        assert (response.status_code, "apidevices upgrade" in response.text) == (503, True)
+    response = client.get(DEVICES, headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == 503
+    assert response.mimetype == "application/problem+json"
     state_of(app).close()

@@ -70,15 +70,15 @@ def _find_offer() -> Offer | None:
     now = clock.now()
     try:
         latest = operations.latest(db, state.current().actor(), now)
+        device = None if latest is None else operations.device_of(db, latest)
     except SQLAlchemyError as error:
         if not is_unavailable(error):
             raise
-        return None  # the status line says that the database is unavailable
+        return None  # the status line says that the database is unavailable, or not migrated
     if latest is None:
         return None
     if latest.finished_at is None:
         return Offer(latest, texts.title(latest), None)
-    device = operations.device_of(db, latest)
     text = texts.title(latest)
     if device is not None:
         text = f"“{device.display_name}” was {texts.words(latest).done}"

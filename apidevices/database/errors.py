@@ -11,12 +11,12 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+_MISSING_TABLE_SQLSTATES = ("42P01", "42703")  # undefined_table, undefined_column
+
 _UNAVAILABLE_SQLSTATES = (
     "25006",  # read_only_sql_transaction: the server has become a standby
-    "42P01",  # undefined_table: not migrated yet
+    *_MISSING_TABLE_SQLSTATES,  # not migrated yet
 )
-
-_MISSING_TABLE_SQLSTATES = ("42P01", "42703")  # undefined_table, undefined_column
 
 # Primary result codes of SQLite, from sqlite.org/rescode.html.
 _PERM, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 3, 8, 10, 11, 13, 14, 26
