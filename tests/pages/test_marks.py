@@ -33,6 +33,7 @@ def test_list_and_page_show_that_a_device_may_be_several(admin: Visitor, shared:
     assert "May be several devices" in admin.get(f"{LIST}?shared=1").text
     mark = " ".join(admin.get(f"{LIST}/{shared}").root.one("section", class_="mark").text.split())
     assert "Pixel 8" in mark
+    assert "from 192.0.2.1 with the token registration" in mark
     assert "1 swing, the first one" in mark
 
 
