@@ -180,6 +180,20 @@ def test_list_has_more_columns_on_a_wider_screen(site: Site, desktop: Page) -> N
         expect(desktop.get_by_role("columnheader", name=column)).to_be_visible()
 
 
+def test_status_stands_on_one_line_with_the_other_facts(
+    desktop: Page, arabic_device: Device
+) -> None:
+    desktop.goto(arabic_device.path)
+    bottoms = desktop.locator(".lead dd").evaluate_all(
+        """facts => facts.slice(0, 2).map(fact => {
+            const range = document.createRange();
+            range.selectNodeContents(fact.firstElementChild.firstChild);
+            return range.getBoundingClientRect().bottom;
+        })"""
+    )
+    assert bottoms == [pytest.approx(bottoms[0], abs=0.5)] * 2
+
+
 # --- columns -----------------------------------------------------------------------------------
 
 
