@@ -7,6 +7,7 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from apidevices import audit, clock, devices, export, listing, state
+from apidevices.admin import times
 from apidevices.admin.dialogs import show_form
 from apidevices.admin.export import download
 from apidevices.admin.frame import blueprint
@@ -156,3 +157,4 @@ def _find(text: str) -> tuple[int | None, str | None]:
 
 
 environment.globals["apidevices_action_label"] = action_label
+environment.filters["apidevices_times"] = times.in_text

@@ -4,22 +4,16 @@ They are kept separate from the messages of ``flask.flash``, which the host appl
 show as well: each message would then appear twice.
 """
 
-import re
-
 from flask import Response, g, get_flashed_messages, session
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from apidevices.admin import times
 from apidevices.rendering import render
 
 MESSAGES = "_apidevices_messages"
 """The key in the session."""
 
 _UNDOABLE = "_apidevices_undoable"
-
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC")
-_TIME_ELEMENT = (
-    r'<time datetime="\1T\2:00Z"><span><span>\1</span> <span>\2 UTC</span></span></time>'
-)
 
 
 def flash(message: str, undoable: int | None = None) -> None:
@@ -45,16 +39,10 @@ def pop_messages(*, include_flask: bool = True) -> list[Markup]:
     setattr(g, _UNDOABLE, session.pop(_UNDOABLE, None))
     # Several requests of one page may fail with the same message.
     messages = dict.fromkeys([*session.pop(MESSAGES, ()), *map(str, others)])
-    return [_with_times(message) for message in messages]
+    return [times.in_text(message) for message in messages]
 
 
 def undoable_in_messages() -> int | None:
     """Return the id of the operation that the popped messages are about, if it can be undone."""
     found: int | None = g.get(_UNDOABLE)
     return found
-
-
-def _with_times(message: str) -> Markup:
-    """Return a message as HTML. static/times.js shows its times in the viewer's zone."""
-    html = _TIME.sub(_TIME_ELEMENT, str(escape(message)))
-    return Markup(html)  # noqa: S704 - the message is escaped

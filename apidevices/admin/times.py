@@ -1,11 +1,17 @@
 """Times on the admin pages, as HTML."""
 
+import re
 from datetime import datetime, timedelta
 
 import humanize
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from apidevices import clock
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC")
+_TIME_ELEMENT = (
+    r'<time datetime="\1T\2:00Z"><span><span>\1</span> <span>\2 UTC</span></span></time>'
+)
 
 
 def element(
@@ -48,3 +54,13 @@ def short_element(moment: datetime, now: datetime) -> Markup:
         "clock" if is_soon else "day",
         f"{moment:%H:%M} UTC" if is_soon else f"{moment:%-d %b}",
     )
+
+
+def in_text(text: str) -> Markup:
+    """Return a text as HTML. static/times.js shows its times in the viewer's zone.
+
+    Args:
+        text: A text with times such as "2030-05-17 12:00 UTC".
+    """
+    html = _TIME.sub(_TIME_ELEMENT, str(escape(text)))
+    return Markup(html)  # noqa: S704 - the text is escaped

@@ -15,9 +15,9 @@ A segment is left out if the entry lacks one of its details, or has an empty one
 ``text`` if the entry has the detail. ``{actor}`` and ``{subject}`` are always there.
 """
 
-Kind = Literal["text", "actor", "subject", "value"]
+Kind = Literal["text", "actor", "subject", "time", "value"]
 
-_KINDS: Mapping[str, Kind] = {"actor": "actor", "subject": "subject"}
+_KINDS: Mapping[str, Kind] = {"actor": "actor", "subject": "subject", "until": "time"}
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -66,7 +66,11 @@ _phrases: dict[str, Phrase] = {
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a sentence: who, to what, a value that people or devices wrote, or plain text."""
+    """A part of a sentence.
+
+    Who, to what, a time such as "2030-05-17 12:00 UTC", a value that people or devices wrote, or
+    plain text.
+    """
 
     kind: Kind
     text: str

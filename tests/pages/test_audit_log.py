@@ -51,6 +51,10 @@ def test_entries_are_sentences_newest_first(admin: Visitor, actions: tuple[int, 
     page = admin.get(LOG)
     about_devices = [text for text in sentences(page) if "Gate A" in text or "tablet" in text]
     assert about_devices == [UNBLOCKED, TABLET_BLOCKED, BLOCKED, RENAMED]
+    [until] = [
+        time for item in page.root.one(id="log").all("li") for time in item.one("p").all("time")
+    ]
+    assert until["datetime"] == "2030-05-18T12:00:00Z"
     assert any(link["href"] == f"{DEVICES}/{actions[0]}" for link in page.root.all("a"))
     assert admin.get(DEVICES).root.one("a", href=LOG).text == "Audit log"
 
