@@ -82,11 +82,14 @@ def _search(device: Device) -> dict[str, Any]:
 def _merge(merged: Device, device: Device) -> ResponseReturnValue:
     current = state.current()
     now, actor = clock.now(), current.actor()
+    into = f"“{device.display_name}”"
+    if merged.name and not device.name:
+        into += ", which has taken over its name"
     result = devices.merge(
         current.db, merged.id, device.id, moves=current.moves, actor=actor, now=now
     )
     blocked = " The device is blocked." if result.status == "blocked" else ""
-    flash(f"“{merged.display_name}” was merged into “{result.display_name}”.{blocked}")
+    flash(f"“{merged.display_name}” was merged into {into}.{blocked}")
     url = _url(result)
     return ("", {"HX-Redirect": url}) if wants_fragment() else redirect(url, 303)
 

@@ -58,6 +58,14 @@ def test_merge_leads_to_the_device_with_its_alias(admin: Visitor, ids: tuple[int
     assert "phone-old" in page.root.one("ul", class_="aliases").text
 
 
+def test_message_names_both_devices_if_one_takes_over_the_name_of_the_other(
+    admin: Visitor, ids: tuple[int, int]
+) -> None:
+    admin.change(f"{LIST}/{ids[0]}", "/name", name="Till")
+    page = admin.follow(merge(admin, ids))
+    assert page.announced == "“Till” was merged into “phone-new”, which has taken over its name."
+
+
 def test_merge_in_a_dialog_leads_to_the_device(admin: Visitor, ids: tuple[int, int]) -> None:
     response = merge(admin, ids, htmx=True)
     assert response.headers["HX-Redirect"] == f"{LIST}/{ids[1]}"
