@@ -295,7 +295,8 @@ def test_commands_show_and_dismiss_a_mark(
     assert row["shared"] == "true"
     assert re.search("shared +yes", run(args=["apidevices", "show", "phone-1"]).output)
     assert "Google Pixel 8, Android 16" in run(args=["apidevices", "marks", "phone-1"]).output
-    assert run(args=["apidevices", "dismiss", "phone-1", "shared"]).exit_code == 0
+    dismissed = run(args=["apidevices", "dismiss", "phone-1", "shared"])
+    assert dismissed.output == "phone-1 is no longer marked as shared\n"
     assert run(args=["apidevices", "marks", "phone-1", "--json"]).output == "[]\n"
 
 

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import get_args
 
 import click
-from tabulate import tabulate
 
 from apidevices import clock, devices, export, listing
 from apidevices.cli.filters import (
@@ -17,7 +16,7 @@ from apidevices.cli.filters import (
 )
 from apidevices.cli.group import audit_args, commands, existing_database
 from apidevices.cli.moments import Moment
-from apidevices.cli.output import as_json, joined, print_json, print_table, time_text
+from apidevices.cli.output import as_json, joined, print_fields, print_json, print_table, time_text
 from apidevices.history_representation import history_json
 from apidevices.identity import DETAILS
 from apidevices.listing import SORTS, Filters, Sort
@@ -83,7 +82,7 @@ def show(identifier: str, wants_json: bool) -> None:
     rows = [
         [key.replace("_", " "), value] for key, value in fields.items() if value not in (None, "")
     ]
-    click.echo(tabulate(rows, tablefmt="plain", disable_numparse=True))
+    print_fields(rows)
 
 
 @commands.command()

@@ -47,7 +47,7 @@ def dismiss(identifier: str, kind: str) -> None:
     for mark in devices.marks_of(db, device.id):
         if mark.stored.kind == kind:
             devices.dismiss(db, device.id, mark.stored.id, **audit_args())
-    click.echo(f"{device.display_name} has no mark {kind}")
+    click.echo(f"{device.display_name} is no longer marked as {kind}")
 
 
 @commands.command()

@@ -28,6 +28,11 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     click.echo(tabulate(rows, headers, tablefmt="simple", disable_numparse=True))
 
 
+def print_fields(rows: Sequence[Sequence[Any]]) -> None:
+    """Print names and their values."""
+    click.echo(tabulate(rows, tablefmt="plain", disable_numparse=True))
+
+
 def joined(*parts: str | None) -> str:
     """Return the parts that are not empty, separated by spaces."""
     return " ".join(part for part in parts if part)

@@ -4,7 +4,7 @@ import click
 
 from apidevices import clock, state, storage
 from apidevices.cli.group import commands, existing_database
-from apidevices.cli.output import as_json, print_json, print_table, time_text
+from apidevices.cli.output import as_json, print_fields, print_json, print_table, time_text
 from apidevices.representation import storage_json
 
 
@@ -34,8 +34,7 @@ def show_storage(wants_json: bool) -> None:
         ],
     )
     click.echo()
-    print_table(
-        ["", ""],
+    print_fields(
         [
             ["Size of the database", storage.size_text(found.total_bytes)],
             ["Free in its file", storage.size_text(found.free_bytes)],
