@@ -26,6 +26,9 @@ ACTIONS = ("block", "unblock", "tag", "untag", "archive", "unarchive", "delete")
 _FIELDS = {"tags": "tag"}
 """Field of an error -> field of the form."""
 
+NOT_SELECTED = "No devices are selected. Select devices in the list first."
+NO_MATCHES = "No devices match. Nothing was changed."
+
 
 @blueprint.route("/api-devices/bulk", methods=["GET", "POST"])
 def bulk() -> ResponseReturnValue:
@@ -36,7 +39,7 @@ def bulk() -> ResponseReturnValue:
     form = BulkForm(keep_block=True)
     chosen = selected()
     if not chosen:
-        return _nothing_selected()
+        return _back_to_list(NOT_SELECTED)
     errors: list[str] = []
     if is_submitted(form):
         try:
@@ -50,7 +53,7 @@ def bulk() -> ResponseReturnValue:
     db = state.database()
     preview = operations.preview(db, chosen)
     if not preview.number:
-        return _nothing_selected()
+        return _back_to_list(NO_MATCHES if isinstance(chosen, Matching) else NOT_SELECTED)
     # The confirmation is for the present number of devices.
     fields: list[tuple[str, Any]] = [("action", action)]
     if isinstance(chosen, Matching):
@@ -135,8 +138,7 @@ def _start(begun: Operation) -> None:
     state.current().operations.start(app_ctx.app, begun.id)
 
 
-def _nothing_selected() -> ResponseReturnValue:
-    message = "No devices are selected. Select devices in the list first."
+def _back_to_list(message: str) -> ResponseReturnValue:
     if is_htmx():
         return status_response(message, 422)
     flash(message)

@@ -44,3 +44,5 @@ def test_devices_are_archived_from_the_page_after_a_confirmation_with_their_numb
     done = admin.follow(admin.submit(confirmation, "/bulk", htmx=False))
     assert done.announced == "1 device was archived."
     assert [device["identifier"] for device in administrator.devices()] == ["phone-1"]
+    nothing_left = admin.follow(admin.get(f"{form['action']}?{query}"))
+    assert nothing_left.announced == "No devices match. Nothing was changed."
