@@ -171,6 +171,17 @@ def test_swings_of_a_marked_device_write_no_history(
     assert administrator.device()["model"] == "Tab 5"
 
 
+def test_slow_swings_of_a_marked_device_write_no_history(
+    call: Call, administrator: Administrator, shared: None
+) -> None:
+    entries = len(administrator.history())
+    for turn in range(1, 13):
+        assert call((PHONE, OTHER)[turn % 2], turn * 20 * 60) == 200
+    assert len(administrator.history()) == entries
+    seen = [each["last_seen_at"] for each in marks(administrator)[0]["sets"]]
+    assert seen == ["2030-05-27T12:00:00.000000Z", "2030-05-26T16:00:00.000000Z"]
+
+
 def test_new_set_of_a_marked_device_is_a_change(
     call: Call, administrator: Administrator, shared: None
 ) -> None:

@@ -1,4 +1,4 @@
-"""What a process remembers about devices that may be several, for about a minute.
+"""What a process remembers about devices that may be several, for up to a day.
 
 Two devices with the same identifier take turns: each request would change what is stored. The
 process remembers the sets of details that their mark knows, and writes each at most once a minute.
@@ -18,13 +18,18 @@ from threading import Lock
 
 from apidevices.database import Database
 from apidevices.devices import shared
-from apidevices.devices.sets import Key, key_of
+from apidevices.devices.sets import SWING, Key, key_of
 from apidevices.identity import DETAILS
 from apidevices.lookup import FoundDevice
 
 INTERVAL = timedelta(minutes=1)
-"""Time between two writes about a set, and for which the sets of a device are remembered. It is
-multiplied for a device with more than ``SETS_PER_INTERVAL`` sets."""
+"""Time between two writes about a set. It is multiplied for a device with more than
+``SETS_PER_INTERVAL`` sets."""
+
+REMEMBERED = SWING
+"""For how long a device is remembered after it had another set than the stored one, if there is
+room. Without that, a request with the stored set would not be reported: after ``SWING``, the set
+would seem to be gone, and the next request with another one would change what is stored."""
 
 SETS_PER_INTERVAL = 2
 """How many sets of a device are written in an interval, if all of them are seen."""
@@ -40,7 +45,7 @@ Sent = Mapping[str, str]
 class _Known:
     due: dict[int, datetime]
     interval: timedelta
-    until: datetime
+    swung_at: datetime  # when a set other than the stored one was last reported
     last: int
     swings: int = 0
 
@@ -53,11 +58,12 @@ class _Known:
     def is_due(self, key: int, now: datetime) -> bool:
         """Return whether a request with this set must be reported."""
         due = self.due.get(key)
-        return due is None or not self.is_ahead(due, now)
+        # Too far ahead, and the clock was set back.
+        return due is None or not now < due <= now + self.interval
 
-    def is_ahead(self, moment: datetime, now: datetime) -> bool:
-        """Return whether a time is still to come. Too far ahead, and the clock was set back."""
-        return now < moment <= now + self.interval
+    def has_swung(self, now: datetime, period: timedelta) -> bool:
+        """Return whether the device has swung within a period, and not in the future."""
+        return timedelta() <= now - self.swung_at < period
 
 
 class KnownSets:
@@ -118,7 +124,8 @@ class KnownSets:
         With ``is_new``, the report has changed the device. The others are then due at once: a swing
         to a new set may bring back a dismissed mark.
 
-        At the limit, a device is remembered only in place of one that has not been reported lately.
+        At the limit, a device is remembered only in place of one that has not been reported for an
+        interval.
         """
         key = _key(device, sent)
         is_stored = key == hash(key_of(device.details))
@@ -128,10 +135,10 @@ class KnownSets:
             if len(self._devices) >= MAX_DEVICES and not self._forget_oldest(now):
                 return
             due = {} if previous is None or is_new else previous.due
-            # The stored set alone must not keep a device in memory, or it would be written forever.
-            until = previous.until if previous and is_stored else now + interval
+            # The stored set alone must not keep a device in memory: it would be reported forever.
+            swung_at = previous.swung_at if previous and is_stored else now
             hashes = map(hash, keys)
-            known = _Known({each: due.get(each, now) for each in hashes}, interval, until, key)
+            known = _Known({each: due.get(each, now) for each in hashes}, interval, swung_at, key)
             known.due[key] = now + interval
             known.swings = previous.swings if previous else 0
             self._devices[device.id] = known
@@ -150,14 +157,14 @@ class KnownSets:
         """Forget the device that was reported first, unless that was lately."""
         oldest = next(iter(self._devices))
         known = self._devices[oldest]
-        if known.is_ahead(known.until, now):
+        if known.has_swung(now, known.interval):
             return False
         del self._devices[oldest]
         return True
 
     def _find(self, device: FoundDevice, now: datetime) -> _Known | None:
         known = self._devices.get(device.id)
-        return known if known is not None and known.is_ahead(known.until, now) else None
+        return known if known is not None and known.has_swung(now, REMEMBERED) else None
 
 
 def _key(device: FoundDevice, sent: Sent) -> int:
