@@ -119,8 +119,9 @@ def test_inexact_count_ends_with_a_plus_sign(count: Count, text: str) -> None:
 
 
 def test_changed_details_are_found_by_their_latest_value_only(
-    db: Database, register: Register
+    db: Database, register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(limits, "CHOICES_PATIENCE", 30)
     for version in ("2.9", "2.10"):
         register("phone-1", application="Box Office", application_version=version)
     assert listing.count(db, Filters(application_version="2.10")) == 1

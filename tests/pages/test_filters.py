@@ -4,6 +4,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from apidevices.listing import limits
 from tests.conftest import Register
 from tests.pages.device_list import LIST, filtered
 from tests.pages.visitor import Visitor
@@ -153,7 +154,10 @@ def test_version_without_an_application_is_left_out_with_a_message(admin: Visito
     assert message in admin.get(sent, htmx=True).text
 
 
-def test_filter_form_offers_what_the_devices_report(admin: Visitor, register: Register) -> None:
+def test_filter_form_offers_what_the_devices_report(
+    admin: Visitor, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CHOICES_PATIENCE", 30)
     register("phone-1", application="Box Office", application_version="2.1", os="Android")
     register("phone-2", application="Box Office", application_version="2.0", os="iOS")
     form = admin.get(f"{LIST}/filters?application=Box+Office&os=Windows").root.one(
