@@ -24,6 +24,9 @@ from apidevices.limits import MAX_NUMBER
 
 PREFIX = "APIDEVICES_"
 
+ARCHIVE_DAYS = f"{PREFIX}ARCHIVE_DAYS"
+"""The setting of the stale rule."""
+
 MAX_DAYS = 36_500
 """The maximum of settings in days: a hundred years."""
 

@@ -8,12 +8,10 @@ from sqlalchemy.orm import Session
 
 from apidevices import audit, devices
 from apidevices.audit import Action
-from apidevices.config import PREFIX
+from apidevices.config import ARCHIVE_DAYS
 from apidevices.database import Database
 from apidevices.models import AuditEntry, DeviceActivity
 from apidevices.upkeep import Task
-
-SETTING = f"{PREFIX}ARCHIVE_DAYS"
 
 
 def task(db: Database, days: int, *, actor: str = audit.STALE_RULE) -> Task:
@@ -38,7 +36,7 @@ def task(db: Database, days: int, *, actor: str = audit.STALE_RULE) -> Task:
         due=partial(devices.is_stale, days),
         change=archive,
         days=days,
-        setting=SETTING,
+        setting=ARCHIVE_DAYS,
         record=partial(_record, days, actor),
     )
 

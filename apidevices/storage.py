@@ -14,8 +14,7 @@ from sqlalchemy import func, select, table, text
 from sqlalchemy.orm import Session
 
 from apidevices import upkeep
-from apidevices.config import PREFIX as SETTING_PREFIX
-from apidevices.config import Settings
+from apidevices.config import ARCHIVE_DAYS, Settings
 from apidevices.database import Database
 from apidevices.models import PREFIX, DeviceActivity
 from apidevices.snapshots import Snapshot
@@ -70,8 +69,6 @@ _AREAS: Mapping[AreaName, _Area] = {
 }
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
-
-_STALE = f"{SETTING_PREFIX}ARCHIVE_DAYS"
 
 
 class Kept(BaseModel):
@@ -197,7 +194,7 @@ def _collect(
         estimated=estimated,
         archive_days=settings.archive_days,
         archived=session.scalar(archived) or 0,
-        stale=sum(each.rows for each in results if each.task.setting == _STALE),
+        stale=sum(each.rows for each in results if each.task.setting == ARCHIVE_DAYS),
         last_run_at=upkeep.last_run(session),
     )
     return found.model_dump(mode="json")

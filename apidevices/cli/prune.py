@@ -5,7 +5,7 @@ import click
 from apidevices import audit, stale_rule, state, upkeep
 from apidevices.cli.group import commands, existing_database
 from apidevices.cli.output import print_table
-from apidevices.config import MAX_DAYS
+from apidevices.config import ARCHIVE_DAYS, MAX_DAYS
 from apidevices.upkeep import Job, Task
 
 
@@ -39,5 +39,5 @@ def _after(task: Task | Job) -> str:
     if task.days is None:
         return ""
     if task.days == 0:
-        return "off" if task.setting == stale_rule.SETTING else "never"
+        return "off" if task.setting == ARCHIVE_DAYS else "never"
     return "1 day" if task.days == 1 else f"{task.days:,} days"

@@ -7,12 +7,13 @@ calling and is denied, day after day, while the new device is served, there are 
 import threading
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import aliased
 
 from apidevices.database import Database
 from apidevices.models import DeviceActivity, DeviceDay, DeviceDenials, DeviceMark
-from apidevices.upkeep.tasks import BATCH, Job, execute
+from apidevices.upkeep.tasks import Job
+from apidevices.upkeep.withdrawal import delete_marks
 
 DAYS = 3
 """On how many UTC days both devices must have called since the new one was registered. Each of them
@@ -41,7 +42,6 @@ def withdraw(db: Database, now: datetime, _stop: threading.Event, dry_run: bool 
     """
     mark, served, denied = DeviceMark, DeviceDay, DeviceDenials
     new, blocked = aliased(DeviceActivity), aliased(DeviceActivity)
-    is_open = mark.kind == "blocked_again", mark.dismissed_at.is_(None)
     replacing = (
         select(mark.id)
         .join(new, new.device_id == mark.device_id)
@@ -49,7 +49,8 @@ def withdraw(db: Database, now: datetime, _stop: threading.Event, dry_run: bool 
         .join(denied, denied.device_id == mark.other_id)
         .join(served, and_(served.device_id == mark.device_id, served.day == denied.day))
         .where(
-            *is_open,
+            mark.kind == "blocked_again",
+            mark.dismissed_at.is_(None),
             denied.first_at > mark.first_at,
             new.last_active_at > now - SILENT,
             blocked.last_denied_at > now - SILENT,
@@ -59,8 +60,6 @@ def withdraw(db: Database, now: datetime, _stop: threading.Event, dry_run: bool 
     )
     with db.read() as session:
         ids = session.scalars(replacing).all()
-    for start in range(0, 0 if dry_run else len(ids), BATCH):
-        with db.write(essential=False) as session:
-            some = mark.id.in_(db.id_list(ids[start : start + BATCH]))
-            execute(session, delete(mark).where(some, *is_open))
+    if not dry_run:
+        delete_marks(db, ids)
     return len(ids)

@@ -7,11 +7,12 @@ import threading
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from apidevices.database import Database
 from apidevices.models import DeviceMark
-from apidevices.upkeep.tasks import BATCH, Job, execute
+from apidevices.upkeep.tasks import Job
+from apidevices.upkeep.withdrawal import delete_marks
 
 SETTLE = timedelta(days=3)
 """How long a device must not have swung again."""
@@ -43,10 +44,8 @@ def withdraw(db: Database, now: datetime, _stop: threading.Event, dry_run: bool 
     with db.read() as session:
         found = session.execute(select(mark.id, mark.evidence).where(*is_old))
         ids = [row.id for row in found if _is_one_system(row.evidence)]
-    for start in range(0, 0 if dry_run else len(ids), BATCH):
-        with db.write(essential=False) as session:
-            some = mark.id.in_(db.id_list(ids[start : start + BATCH]))
-            execute(session, delete(mark).where(some, *is_old))
+    if not dry_run:
+        delete_marks(db, ids, *is_old)
     return len(ids)
 
 

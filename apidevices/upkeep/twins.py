@@ -9,13 +9,14 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from apidevices.database import Database
 from apidevices.models import Device, DeviceActivity, DeviceKeys, DeviceMark
 from apidevices.upkeep import pairs
-from apidevices.upkeep.tasks import PAUSE, Job, execute
+from apidevices.upkeep.tasks import PAUSE, Job
+from apidevices.upkeep.withdrawal import delete_marks
 
 TWIN = "twin"
 
@@ -112,7 +113,4 @@ def _withdraw(db: Database) -> None:
             for each in session.execute(suggested)
             if each.last_active_at > each.first_seen_at + pairs.OVERLAP
         ]
-    for start in range(0, len(ids), 100):
-        with db.write(essential=False) as session:
-            some = mark.id.in_(db.id_list(ids[start : start + 100]))
-            execute(session, delete(mark).where(some, mark.dismissed_at.is_(None)))
+    delete_marks(db, ids)
